@@ -1,0 +1,26 @@
+// From a decoded picture to the integer input tensor, by the network's own rule.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "models/integer_network.h"
+
+namespace popcorn::models {
+
+/// 8-bit samples, row-major, interleaved channels (1 = grey, 3 = RGB), as image decoders give them.
+struct Image {
+  std::int64_t width = 0, height = 0, channels = 0;
+  std::vector<std::uint8_t> samples;
+};
+
+/// Colour conversion (ITU-R BT.601 luma for grey), resize (area-averaging down, bilinear up) and crop, inversion,
+/// offset. An image that already has the right size and channels is only inverted (when asked) and offset.
+/// @throws InputError "input.*" when the image cannot be encoded for this network
+WideVector encode_image(const InputEncoding& encoding, const Image& image);
+
+/// JSON of the encoding, as in the model file and in the client bundle; and back (@throws InputError "model.encoding").
+std::string encoding_to_json(const InputEncoding& encoding);
+InputEncoding encoding_from_json(std::string_view json);
+
+}  // namespace popcorn::models

@@ -1,0 +1,119 @@
+// The integer network: a directed acyclic graph of exact integer tensors (NCHW, batch of one).
+//
+// Semantics are exact: no rounding between layers. A real scale per channel says what an integer means
+// (value = scale · integer); it is never used in the evaluation itself.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/wide_vector.h"
+
+namespace popcorn::models {
+
+enum class NodeKind { input, dense, conv2d, sum_pool2d, max_pool2d, relu, sign, add, concat, flatten, output };
+/// The name used in files, reports and messages ("conv2d").
+std::string_view to_string(NodeKind kind);
+
+/// Channels × height × width; a vector of k values is {k, 1, 1}. Row-major, channel first.
+struct Shape {
+  std::int64_t channels = 0;
+  std::int64_t height = 1;
+  std::int64_t width = 1;
+  std::int64_t size() const noexcept { return channels * height * width; }
+  std::string to_string() const;  ///< "16x12x12", or "100" for a vector
+  friend bool operator==(const Shape&, const Shape&) = default;
+};
+
+/// Sliding window of conv2d, sum_pool2d and max_pool2d. Padding is zero for sums and "absent" for maxima.
+struct Window {
+  std::int64_t kernel_height = 1, kernel_width = 1;
+  std::int64_t stride_height = 1, stride_width = 1;
+  std::int64_t pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+  std::int64_t dilation_height = 1, dilation_width = 1;
+  friend bool operator==(const Window&, const Window&) = default;
+};
+
+/// Closed interval of every value of one channel, from the weights and the input range.
+struct Bounds {
+  WideVector low;   ///< one value per channel
+  WideVector high;  ///< one value per channel
+  unsigned bits = 0;  ///< smallest ℓ with |x| < 2^ℓ for all channels
+};
+
+struct Node {
+  NodeKind kind = NodeKind::input;
+  std::string name;                 ///< unique, used in every message
+  std::vector<std::size_t> inputs;  ///< indices of earlier nodes: the node list is in topological order
+  Shape shape;                      ///< of the output
+
+  Window window;            ///< conv2d, sum_pool2d, max_pool2d
+  std::int64_t groups = 1;  ///< conv2d
+  /// dense: out × in; conv2d: out × in/groups × kernel_height × kernel_width. Row-major; zero = pruned.
+  std::vector<std::int32_t> weights;
+  WideVector bias;                        ///< dense, conv2d: one value per output channel
+  std::vector<std::int64_t> multipliers;  ///< add, concat: one positive integer per operand, aligns the scales
+
+  /// Real value of one unit: one per channel, or one for all. Always positive.
+  std::vector<double> scale;
+  Bounds bounds;  ///< computed by IntegerNetwork::finish()
+
+  std::uint64_t nonzeros() const;
+  double density() const;                      ///< nonzeros / weights; 1 for a node without weights
+  std::vector<std::int32_t> magnitudes() const;  ///< distinct |w| > 0, ascending
+  unsigned weight_bits() const;  ///< bits of the signed weights, e.g. 4 for [−7, 7]; 0 without weights
+};
+
+/// How a picture becomes the integer input tensor. Lives with the network, is published to the client.
+struct InputEncoding {
+  enum class Resize { stretch, shorter_side_then_center_crop };
+  enum class Invert { never, always, dark_on_light };  ///< dark_on_light: invert when the border is mostly bright
+  Shape shape;                          ///< of the input tensor; 1 or 3 channels (or a vector for plain numbers)
+  std::string color = "gray";           ///< "gray", "rgb" or "bgr": channel order of the tensor
+  Resize resize = Resize::stretch;
+  std::int64_t resize_shorter_side = 0;  ///< for shorter_side_then_center_crop
+  Invert invert = Invert::never;
+  /// Subtracted from the pixel 0…255, one per channel: round(255·mean); zero padding keeps its meaning.
+  std::vector<std::int64_t> offset;
+  std::int64_t low = 0, high = 255;  ///< range of the integers after the offset, inclusive
+};
+
+/// A validated network. Build it by filling the public members and calling finish(), or read it with
+/// read_network(); both leave it immutable in practice and safe to share between threads.
+struct IntegerNetwork {
+  std::string name;
+  std::string description;               ///< one line: what, trained on what
+  InputEncoding encoding;
+  std::vector<std::string> labels;       ///< class names, or empty
+  bool softmax = true;                   ///< logits · scale go through a softmax at the client
+  std::vector<Node> nodes;               ///< first: input; last: output; topological order
+  /// Free facts for reports (accuracy, training data, tool version): string pairs, carried in the file.
+  std::vector<std::pair<std::string, std::string>> facts;
+
+  /// Checks everything (topology, shapes, weight counts, multipliers, names), infers bounds.
+  /// @throws InputError "model.*" that names the node and what was expected
+  void finish();
+
+  const Node& input() const { return nodes.front(); }
+  const Node& output() const { return nodes.back(); }
+  std::optional<std::size_t> find(std::string_view node_name) const;
+  std::uint64_t weights() const;
+  std::uint64_t nonzeros() const;
+  /// SHA-256 over the file form without `facts`: names exactly this function. Hexadecimal.
+  std::string config_id() const;
+};
+
+/// Largest tensor, window, node count and weight count a network may have; a reader refuses more before it allocates.
+struct Limits {
+  static constexpr std::size_t kNodes = 4096;
+  static constexpr std::int64_t kTensorSize = std::int64_t{1} << 28;
+  static constexpr std::int64_t kWeights = std::int64_t{1} << 29;
+  static constexpr unsigned kValueBits = 4000;
+};
+
+}  // namespace popcorn::models

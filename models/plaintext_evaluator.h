@@ -1,0 +1,38 @@
+// Exact plaintext evaluation: the reference that every encrypted result must equal bit for bit.
+#pragma once
+
+#include <vector>
+
+#include "models/integer_network.h"
+
+namespace popcorn::models {
+
+/// All node outputs, in node order, for one input tensor. Exact at any size: 64-bit arithmetic where the static bound
+/// allows, wide integers beyond. @throws InputError "input.*" when the input has the wrong size or leaves its range
+std::vector<WideVector> evaluate_all(const IntegerNetwork& network, const WideVector& input);
+
+/// The output node's tensor only (frees intermediate tensors).
+WideVector evaluate(const IntegerNetwork& network, const WideVector& input);
+
+/// Output of one node from the outputs of its operands: the definition of each node kind.
+WideVector evaluate_node(const IntegerNetwork& network, std::size_t node,
+                         const std::vector<const WideVector*>& operands);
+
+/// Fast evaluation in double precision for whole test sets: `count` inputs of network.input().shape.size() integers
+/// each, row after row; returns count × output size logits. Exact while every bound stays below 2^53 (is_exact);
+/// beyond that rounding errors are possible and only accuracies should be taken from it.
+class FastEvaluator {
+ public:
+  explicit FastEvaluator(const IntegerNetwork& network);
+  bool is_exact() const noexcept { return exact_; }
+  std::vector<double> run(const std::vector<std::int16_t>& inputs, std::size_t count) const;
+
+ private:
+  const IntegerNetwork& network_;
+  bool exact_;
+};
+
+/// Index of the largest value; the lowest index wins a tie.
+std::size_t arg_max(const WideVector& values);
+
+}  // namespace popcorn::models

@@ -1,0 +1,34 @@
+// Definitions of the benchmark networks: layer lists, without weights.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/integer_network.h"
+
+namespace popcorn::models {
+
+/// One float layer of a zoo network, in order; a plain chain (branching networks come with their own builder).
+struct ZooLayer {
+  enum class Kind { conv2d, dense, max_pool2d, average_pool2d, relu, sign, flatten, batch_norm };
+  Kind kind;
+  std::string name;           ///< "conv1"
+  std::int64_t outputs = 0;   ///< channels of conv2d, units of dense
+  Window window;              ///< conv2d and pools
+};
+
+struct ZooNetwork {
+  std::string name;         ///< "mnist-conv2"
+  std::string description;  ///< one line with the literature's name for it
+  std::string dataset;      ///< "mnist" or "cifar10"
+  InputEncoding encoding;
+  std::vector<std::string> labels;
+  std::vector<ZooLayer> layers;
+};
+
+const std::vector<ZooNetwork>& zoo();
+/// @throws UsageError "zoo.unknown" that lists the known names
+const ZooNetwork& zoo_network(std::string_view name);
+
+}  // namespace popcorn::models

@@ -1,0 +1,32 @@
+// What the server publishes about a model: enough for a client to encode, run the steps and read the answer; no
+// weights.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/integer_network.h"
+#include "protocols/steps.h"
+
+namespace popcorn::protocols {
+
+struct ClientBundle {
+  std::string model;
+  std::string config_id;  ///< names the network and the protocol parameters; a session is bound to it
+  models::InputEncoding encoding;
+  std::vector<std::string> labels;
+  std::vector<double> output_scale;  ///< one per logit, or one for all
+  bool softmax = true;
+  std::uint64_t output_count = 0;
+  unsigned output_bits = 0;
+  std::vector<Step> steps;  ///< kind, name, count, bits
+  std::vector<std::string> sign_tests;  ///< accepted by the server, preferred first: "blinded"
+};
+
+ClientBundle make_client_bundle(const models::IntegerNetwork& network);
+std::string bundle_to_json(const ClientBundle& bundle);
+/// Bounded and validated: every byte may be hostile. @throws InputError "bundle.*" that names the field
+ClientBundle bundle_from_json(std::string_view json);
+
+}  // namespace popcorn::protocols

@@ -1,0 +1,125 @@
+// The two parties of one inference as state machines without I/O: bytes in, bytes out.
+//
+//   client                                   server
+//   start() ── round 0: [input] ──────────►  handle(0) ─► question of the first step
+//   handle(question) ── round 1: answer ──►  handle(1) ─► next question …
+//                                            last handle ─► [logits]
+//
+// A message out of order, twice, or of the wrong size is an InputError "round.*" that names the expected step, and
+// leaves the session as it was.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/random.h"
+#include "base/wide_vector.h"
+#include "models/integer_network.h"
+#include "paillier/evaluator.h"
+#include "paillier/key_owner.h"
+#include "protocols/client_bundle.h"
+
+namespace popcorn::protocols {
+
+/// A network made ready to serve: weighted-sum plans, steps, bundle. Immutable, shared by all sessions.
+class ServedModel {
+ public:
+  /// Seconds for a large network. @throws InputError "model.*"
+  static std::shared_ptr<const ServedModel> create(models::IntegerNetwork network);
+  ~ServedModel();
+
+  const models::IntegerNetwork& network() const noexcept;
+  const ClientBundle& bundle() const noexcept;
+
+  struct Parts;
+  const Parts& parts() const noexcept { return *parts_; }
+
+ private:
+  explicit ServedModel(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+/// Predicted cost of one inference, exact in multiplications, ciphertexts and bytes.
+struct InferenceCost {
+  struct Layer {
+    std::string name;
+    std::string kind;
+    std::uint64_t multiplications = 0;        ///< modulo N², squarings included
+    std::uint64_t naive_multiplications = 0;  ///< one exponentiation per weight
+    std::uint64_t ciphertexts_up = 0, ciphertexts_down = 0;
+    std::uint64_t bytes_up = 0, bytes_down = 0;
+  };
+  std::vector<Layer> layers;
+  std::uint64_t multiplications = 0, naive_multiplications = 0;
+  std::uint64_t ciphertexts_up = 0, ciphertexts_down = 0;
+  std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies of all rounds
+  std::uint64_t rounds = 0;
+};
+InferenceCost predict_cost(const ServedModel& model, unsigned key_bits, const std::string& sign_test = "blinded");
+
+struct SessionOptions {
+  std::string sign_test = "blinded";
+  std::string output = "logits";
+};
+
+/// The server's side. Not thread-safe; one owner at a time.
+class ServerSession {
+ public:
+  ServerSession(std::shared_ptr<const ServedModel> model, std::shared_ptr<const paillier::PublicContext> key,
+                SessionOptions options = {}, Rng& rng = system_rng());
+  ~ServerSession();
+
+  /// Answers the message of round next_round(). @throws InputError "round.*", "message.*", "ciphertext.*"
+  Bytes handle(ByteView message);
+  std::uint64_t next_round() const noexcept;
+  std::uint64_t rounds() const noexcept;  ///< of the whole inference
+  bool finished() const noexcept;
+  /// Largest body that round `k` may have, for the transport's limit.
+  std::size_t max_message_bytes(std::uint64_t round) const;
+  paillier::OperationCounts counts() const;
+  /// Bytes of ciphertexts held at the moment.
+  std::size_t memory_bytes() const noexcept;
+
+  /// Called with (node index, ciphertexts of that node) after each node; `popcorn verify` compares with the plaintext
+  /// evaluator. Only for a process that holds both parties.
+  using Observer = std::function<void(std::size_t, const paillier::CiphertextBatch&)>;
+  void observe(Observer observer);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// The client's side. Not thread-safe.
+class ClientSession {
+ public:
+  /// @param input integers of bundle.encoding.shape. @throws InputError "input.*", "bundle.*"
+  ClientSession(const ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> owner, const WideVector& input,
+                SessionOptions options = {}, Rng& rng = system_rng());
+  ~ClientSession();
+
+  /// Message of round 0. May be called again before the first handle(): gives the same bytes.
+  const Bytes& start();
+  /// Takes the server's answer to the last message; gives the next message, or nothing when the inference is over.
+  /// The bytes stay valid until the next call, so that a transport can repeat them.
+  std::optional<ByteView> handle(ByteView message);
+  std::uint64_t round() const noexcept;   ///< of the message given last
+  std::uint64_t rounds() const noexcept;  ///< of the whole inference
+  bool finished() const noexcept;
+  /// Name of the step being answered, for progress.
+  std::string step_name() const;
+  /// The output tensor, exact. Only when finished().
+  const WideVector& logits() const;
+  /// Largest body that the answer to the last message may have.
+  std::size_t max_message_bytes() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace popcorn::protocols

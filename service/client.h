@@ -1,0 +1,56 @@
+// The client of the REST service: transport around protocols::ClientSession.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "paillier/key_owner.h"
+#include "protocols/session.h"
+
+namespace popcorn::service {
+
+struct ClientOptions {
+  unsigned connect_timeout_seconds = 10;
+  unsigned round_timeout_seconds = 600;  ///< a round of a large network takes minutes
+  std::string sign_test;                 ///< empty = the server's preference
+  std::string output = "logits";
+  const std::atomic<bool>* cancel = nullptr;  ///< set it (from a signal handler) to end: the session is deleted
+};
+
+struct InferenceResult {
+  WideVector logits;
+  double seconds = 0;          ///< wall, from the first byte encrypted to the logits
+  double client_seconds = 0;   ///< of it: encryption, decryption, sign tests at the client
+  double encrypt_seconds = 0;  ///< of it: the input's encryption
+  std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies
+  std::uint64_t rounds = 0;
+};
+
+/// Called before each exchange: rounds done, rounds in all, name of the step.
+using Progress = std::function<void(std::uint64_t done, std::uint64_t rounds, const std::string& step)>;
+
+class Client {
+ public:
+  /// @param url "http://host:port" or "https://host[:port]". @throws UsageError "client.url"
+  explicit Client(const std::string& url, ClientOptions options = {});
+  ~Client();
+
+  /// Names of the models served. @throws NetworkError, AuthError, RefusedError
+  std::vector<std::string> models();
+  /// @throws RefusedError "model.not_found" that lists what is served
+  protocols::ClientBundle bundle(const std::string& model);
+  /// Registers the public key (idempotent), opens a session, runs all rounds.
+  /// @throws NetworkError when the server goes away, RefusedError, InputError
+  InferenceResult infer(const protocols::ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> owner,
+                        const WideVector& input, const Progress& progress = {});
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace popcorn::service

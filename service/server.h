@@ -1,0 +1,53 @@
+// The HTTP server of Popcorn: routes of docs/openapi.json, sessions, limits.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "paillier/keys.h"
+#include "protocols/session.h"
+
+namespace popcorn::service {
+
+struct ServerOptions {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8080;  ///< 0 = any free port
+  std::vector<std::shared_ptr<const protocols::ServedModel>> models;
+  paillier::KeySizePolicy key_policy = paillier::KeySizePolicy::standard;
+  unsigned session_lifetime_seconds = 600;  ///< since its last round
+  std::size_t max_sessions = 64;
+  std::size_t max_keys = 256;
+  unsigned http_threads = 0;  ///< 0 = a default from the cores
+  bool allow_insecure_remote = false;  ///< listening off loopback without TLS needs it
+  std::function<void(const std::string& json_line)> log;  ///< one JSON object a line; nothing secret
+};
+
+/// What the server saw, for `popcorn demo`: counts only, there is nothing else to see.
+struct ServerStatistics {
+  std::uint64_t requests = 0, sessions_started = 0, sessions_finished = 0;
+  std::uint64_t ciphertexts_received = 0, bytes_received = 0, bytes_sent = 0;
+  std::uint64_t multiplications = 0;
+};
+
+class Server {
+ public:
+  /// @throws UsageError "server.*" for options that make no sense
+  explicit Server(ServerOptions options);
+  ~Server();
+  /// Binds the socket and returns the port. @throws IoError "server.bind" that names host and port
+  std::uint16_t bind();
+  /// Serves until stop(); call bind() first.
+  void run();
+  /// Refuses new sessions, lets running rounds end, then returns from run(). From any thread; also safe twice.
+  void stop();
+  ServerStatistics statistics() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace popcorn::service
