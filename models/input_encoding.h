@@ -14,12 +14,14 @@ struct Image {
   std::vector<std::uint8_t> samples;
 };
 
-/// Colour conversion (ITU-R BT.601 luma for grey), resize (area-averaging down, bilinear up) and crop, inversion,
-/// offset. An image that already has the right size and channels is only inverted (when asked) and offset.
+/// Colour conversion (ITU-R BT.601 luma for grey), resize (area-averaging down, bilinear up) and crop,
+/// inversion, offset. An image that already has the right size and channels is only inverted (when asked) and
+/// offset.
 /// @throws InputError "input.*" when the image cannot be encoded for this network
 WideVector encode_image(const InputEncoding& encoding, const Image& image);
 
-/// JSON of the encoding, as in the model file and in the client bundle; and back (@throws InputError "model.encoding").
+/// JSON of the encoding, as in the model file and in the client bundle; and back (@throws InputError
+/// "model.encoding").
 std::string encoding_to_json(const InputEncoding& encoding);
 InputEncoding encoding_from_json(std::string_view json);
 

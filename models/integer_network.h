@@ -16,7 +16,19 @@
 
 namespace popcorn::models {
 
-enum class NodeKind { input, dense, conv2d, sum_pool2d, max_pool2d, relu, sign, add, concat, flatten, output };
+enum class NodeKind {
+  input,
+  dense,
+  conv2d,
+  sum_pool2d,
+  max_pool2d,
+  relu,
+  sign,
+  add,
+  concat,
+  flatten,
+  output
+};
 /// The name used in files, reports and messages ("conv2d").
 std::string_view to_string(NodeKind kind);
 
@@ -41,8 +53,8 @@ struct Window {
 
 /// Closed interval of every value of one channel, from the weights and the input range.
 struct Bounds {
-  WideVector low;   ///< one value per channel
-  WideVector high;  ///< one value per channel
+  WideVector low;     ///< one value per channel
+  WideVector high;    ///< one value per channel
   unsigned bits = 0;  ///< smallest ℓ with |x| < 2^ℓ for all channels
 };
 
@@ -56,15 +68,16 @@ struct Node {
   std::int64_t groups = 1;  ///< conv2d
   /// dense: out × in; conv2d: out × in/groups × kernel_height × kernel_width. Row-major; zero = pruned.
   std::vector<std::int32_t> weights;
-  WideVector bias;                        ///< dense, conv2d: one value per output channel
-  std::vector<std::int64_t> multipliers;  ///< add, concat: one positive integer per operand, aligns the scales
+  WideVector bias;  ///< dense, conv2d: one value per output channel
+  std::vector<std::int64_t>
+      multipliers;  ///< add, concat: one positive integer per operand, aligns the scales
 
   /// Real value of one unit: one per channel, or one for all. Always positive.
   std::vector<double> scale;
   Bounds bounds;  ///< computed by IntegerNetwork::finish()
 
   std::uint64_t nonzeros() const;
-  double density() const;                      ///< nonzeros / weights; 1 for a node without weights
+  double density() const;                        ///< nonzeros / weights; 1 for a node without weights
   std::vector<std::int32_t> magnitudes() const;  ///< distinct |w| > 0, ascending
   unsigned weight_bits() const;  ///< bits of the signed weights, e.g. 4 for [−7, 7]; 0 without weights
 };
@@ -72,13 +85,18 @@ struct Node {
 /// How a picture becomes the integer input tensor. Lives with the network, is published to the client.
 struct InputEncoding {
   enum class Resize { stretch, shorter_side_then_center_crop };
-  enum class Invert { never, always, dark_on_light };  ///< dark_on_light: invert when the border is mostly bright
-  Shape shape;                          ///< of the input tensor; 1 or 3 channels (or a vector for plain numbers)
-  std::string color = "gray";           ///< "gray", "rgb" or "bgr": channel order of the tensor
+  enum class Invert {
+    never,
+    always,
+    dark_on_light
+  };                           ///< dark_on_light: invert when the border is mostly bright
+  Shape shape;                 ///< of the input tensor; 1 or 3 channels (or a vector for plain numbers)
+  std::string color = "gray";  ///< "gray", "rgb" or "bgr": channel order of the tensor
   Resize resize = Resize::stretch;
   std::int64_t resize_shorter_side = 0;  ///< for shorter_side_then_center_crop
   Invert invert = Invert::never;
-  /// Subtracted from the pixel 0…255, one per channel: round(255·mean); zero padding keeps its meaning.
+  /// Subtracted from the pixel 0…255, one per channel or one for all: round(255·mean); zero padding keeps its
+  /// meaning.
   std::vector<std::int64_t> offset;
   std::int64_t low = 0, high = 255;  ///< range of the integers after the offset, inclusive
 };
@@ -87,15 +105,17 @@ struct InputEncoding {
 /// read_network(); both leave it immutable in practice and safe to share between threads.
 struct IntegerNetwork {
   std::string name;
-  std::string description;               ///< one line: what, trained on what
+  std::string description;  ///< one line: what, trained on what
   InputEncoding encoding;
-  std::vector<std::string> labels;       ///< class names, or empty
-  bool softmax = true;                   ///< logits · scale go through a softmax at the client
-  std::vector<Node> nodes;               ///< first: input; last: output; topological order
+  std::vector<std::string> labels;  ///< class names, or empty
+  bool softmax = true;              ///< logits · scale go through a softmax at the client
+  std::vector<Node> nodes;          ///< first: input; last: output; topological order
   /// Free facts for reports (accuracy, training data, tool version): string pairs, carried in the file.
   std::vector<std::pair<std::string, std::string>> facts;
 
-  /// Checks everything (topology, shapes, weight counts, multipliers, names), infers bounds.
+  /// Checks everything (topology, shapes, weight counts, multipliers, names) and computes the bounds. What
+  /// was left out is filled in: shapes (channels = 0), zero biases, multipliers and scales of 1, an input
+  /// offset of 0. Every node but the output must have a reader. May be called again after a change.
   /// @throws InputError "model.*" that names the node and what was expected
   void finish();
 
@@ -108,12 +128,19 @@ struct IntegerNetwork {
   std::string config_id() const;
 };
 
-/// Largest tensor, window, node count and weight count a network may have; a reader refuses more before it allocates.
+/// Largest tensor, window, node count and weight count a network may have; a reader refuses more before it
+/// allocates.
 struct Limits {
   static constexpr std::size_t kNodes = 4096;
   static constexpr std::int64_t kTensorSize = std::int64_t{1} << 28;
-  static constexpr std::int64_t kWeights = std::int64_t{1} << 29;
+  static constexpr std::int64_t kChannels = std::int64_t{1} << 22;
+  static constexpr std::int64_t kExtent = std::int64_t{1}
+                                          << 16;  ///< height, width, and each part of a window
+  static constexpr std::int64_t kWeights = std::int64_t{1} << 29;  ///< of all nodes together
+  static constexpr std::size_t kOperands = 64;
+  static constexpr std::size_t kNameBytes = 256;
   static constexpr unsigned kValueBits = 4000;
+  static constexpr std::size_t kBoundWords = std::size_t{1} << 26;  ///< 64-bit words of all bounds together
 };
 
 }  // namespace popcorn::models

@@ -7,8 +7,9 @@
 
 namespace popcorn::models {
 
-/// All node outputs, in node order, for one input tensor. Exact at any size: 64-bit arithmetic where the static bound
-/// allows, wide integers beyond. @throws InputError "input.*" when the input has the wrong size or leaves its range
+/// All node outputs, in node order, for one input tensor. Exact at any size: 64-bit arithmetic where the
+/// static bound allows, wide integers beyond. @throws InputError "input.*" when the input has the wrong size
+/// or leaves its range
 std::vector<WideVector> evaluate_all(const IntegerNetwork& network, const WideVector& input);
 
 /// The output node's tensor only (frees intermediate tensors).
@@ -18,9 +19,9 @@ WideVector evaluate(const IntegerNetwork& network, const WideVector& input);
 WideVector evaluate_node(const IntegerNetwork& network, std::size_t node,
                          const std::vector<const WideVector*>& operands);
 
-/// Fast evaluation in double precision for whole test sets: `count` inputs of network.input().shape.size() integers
-/// each, row after row; returns count × output size logits. Exact while every bound stays below 2^53 (is_exact);
-/// beyond that rounding errors are possible and only accuracies should be taken from it.
+/// Fast evaluation in double precision for whole test sets: `count` inputs of network.input().shape.size()
+/// integers each, row after row; returns count × output size logits. Exact while every bound stays below 2^53
+/// (is_exact); beyond that rounding errors are possible and only accuracies should be taken from it.
 class FastEvaluator {
  public:
   explicit FastEvaluator(const IntegerNetwork& network);

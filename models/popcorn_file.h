@@ -1,5 +1,6 @@
-// The `.popcorn` file: one safetensors container (8-byte little-endian header length, JSON header, raw tensors) with
-// the graph as JSON under `__metadata__`, so any safetensors reader can open it. Versioned, bit-reproducible.
+// The `.popcorn` file: one safetensors container (8-byte little-endian header length, JSON header, raw
+// tensors) with the graph as JSON under `__metadata__`, so any safetensors reader can open it. Versioned,
+// bit-reproducible.
 #pragma once
 
 #include <filesystem>

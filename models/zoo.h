@@ -9,13 +9,14 @@
 
 namespace popcorn::models {
 
-/// One float layer of a zoo network, in order; a plain chain (branching networks come with their own builder).
+/// One float layer of a zoo network, in order; a plain chain (branching networks come with their own
+/// builder).
 struct ZooLayer {
   enum class Kind { conv2d, dense, max_pool2d, average_pool2d, relu, sign, flatten, batch_norm };
   Kind kind;
-  std::string name;           ///< "conv1"
-  std::int64_t outputs = 0;   ///< channels of conv2d, units of dense
-  Window window;              ///< conv2d and pools
+  std::string name;          ///< "conv1"
+  std::int64_t outputs = 0;  ///< channels of conv2d, units of dense
+  Window window;             ///< conv2d and pools
 };
 
 struct ZooNetwork {

@@ -1,0 +1,191 @@
+#include "models/integer_network.h"
+
+#include <algorithm>
+#include <bit>
+#include <set>
+
+#include "base/error.h"
+#include "base/sha256.h"
+#include "models/bounds.h"
+#include "models/popcorn_file.h"
+#include "models/shape_inference.h"
+
+namespace popcorn::models {
+
+namespace {
+
+constexpr std::array<std::string_view, 11> kKindNames = {"input",      "dense",   "conv2d", "sum_pool2d",
+                                                         "max_pool2d", "relu",    "sign",   "add",
+                                                         "concat",     "flatten", "output"};
+
+bool is_safe_name(std::string_view name) {
+  return std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  });
+}
+
+bool is_printable_ascii(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c >= 0x20 && c < 0x7f; });
+}
+
+/// A network's name stands in paths and addresses, so it is kept to harmless characters.
+void check_network_name(const std::string& name) {
+  if (name.size() > Limits::kNameBytes || !is_safe_name(name) || name.starts_with('.')) {
+    throw InputError("model.name", "the network's name may have letters, digits, '.', '_' and '-' only");
+  }
+}
+
+void check_node_names(const std::vector<Node>& nodes) {
+  std::set<std::string_view> seen;
+  for (const Node& node : nodes) {
+    if (node.name.empty() || node.name.size() > Limits::kNameBytes || !is_printable_ascii(node.name)) {
+      throw InputError("model.node_name", "a node's name must have 1 to " +
+                                              std::to_string(Limits::kNameBytes) +
+                                              " printable ASCII characters");
+    }
+    if (!seen.insert(node.name).second) {
+      throw InputError("model.duplicate_node", describe(node) + ": the name occurs twice");
+    }
+  }
+}
+
+void check_topology(const std::vector<Node>& nodes) {
+  if (nodes.size() < 2 || nodes.size() > Limits::kNodes) {
+    throw InputError("model.node_count", "a network has 2 to " + std::to_string(Limits::kNodes) +
+                                             " nodes, found " + std::to_string(nodes.size()));
+  }
+  std::vector<bool> read(nodes.size(), false);
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const Node& node = nodes[i];
+    if ((node.kind == NodeKind::input) != (i == 0)) {
+      throw InputError("model.input", describe(node) + ": the input must be the first node and the only one");
+    }
+    if ((node.kind == NodeKind::output) != (i + 1 == nodes.size())) {
+      throw InputError("model.output",
+                       describe(node) + ": the output must be the last node and the only one");
+    }
+    for (const std::size_t operand : node.inputs) {
+      if (operand >= i) {
+        throw InputError("model.cycle", describe(node) + ": reads a node that does not come before it");
+      }
+      read[operand] = true;
+    }
+  }
+  for (std::size_t i = 0; i + 1 < nodes.size(); ++i) {
+    if (!read[i]) throw InputError("model.unused_node", describe(nodes[i]) + ": no node reads it");
+  }
+}
+
+/// Input node and encoding say the same; the one that is left out takes the other's shape.
+void match_encoding(InputEncoding& encoding, Node& input) {
+  if (input.shape.channels == 0) input.shape = encoding.shape;
+  if (encoding.shape.channels == 0) encoding.shape = input.shape;
+  check_shape("input encoding", encoding.shape);
+  if (encoding.shape != input.shape) {
+    throw InputError("model.encoding", "the input encoding has shape " + encoding.shape.to_string() +
+                                           ", the input node " + input.shape.to_string());
+  }
+  if (encoding.color != "gray" && encoding.color != "rgb" && encoding.color != "bgr") {
+    throw InputError("model.encoding", "the input encoding's color must be gray, rgb or bgr");
+  }
+  if (encoding.low > encoding.high) throw InputError("model.encoding", "the input encoding's range is empty");
+  const bool crops = encoding.resize == InputEncoding::Resize::shorter_side_then_center_crop;
+  const std::int64_t least = crops ? std::max(encoding.shape.height, encoding.shape.width) : 0;
+  if (encoding.resize_shorter_side < least || encoding.resize_shorter_side > Limits::kExtent) {
+    throw InputError("model.encoding", "the input encoding's resize_shorter_side must be between " +
+                                           std::to_string(least) + " and " + std::to_string(Limits::kExtent));
+  }
+  if (encoding.offset.empty()) encoding.offset = {0};
+  if (encoding.offset.size() != 1 &&
+      static_cast<std::int64_t>(encoding.offset.size()) != encoding.shape.channels) {
+    throw InputError("model.encoding",
+                     "the input encoding needs one offset for all channels or one for each");
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(NodeKind kind) {
+  return kKindNames.at(static_cast<std::size_t>(kind));
+}
+
+std::string Shape::to_string() const {
+  if (height == 1 && width == 1) return std::to_string(channels);
+  return std::to_string(channels) + "x" + std::to_string(height) + "x" + std::to_string(width);
+}
+
+std::uint64_t Node::nonzeros() const {
+  return static_cast<std::uint64_t>(
+      std::ranges::count_if(weights, [](std::int32_t weight) { return weight != 0; }));
+}
+
+double Node::density() const {
+  return weights.empty() ? 1.0 : static_cast<double>(nonzeros()) / static_cast<double>(weights.size());
+}
+
+std::vector<std::int32_t> Node::magnitudes() const {
+  std::set<std::int32_t> found;
+  for (const std::int32_t weight : weights) {
+    if (weight != 0) found.insert(weight < 0 ? -weight : weight);
+  }
+  return {found.begin(), found.end()};
+}
+
+unsigned Node::weight_bits() const {
+  if (weights.empty()) return 0;
+  std::uint32_t largest = 0;
+  for (const std::int32_t weight : weights) {
+    largest = std::max(largest, static_cast<std::uint32_t>(weight < 0 ? -weight : weight));
+  }
+  return static_cast<unsigned>(std::bit_width(largest)) + 1;
+}
+
+void IntegerNetwork::finish() {
+  check_network_name(name);
+  check_topology(nodes);
+  check_node_names(nodes);
+  match_encoding(encoding, nodes.front());
+  std::uint64_t weight_count = 0;
+  std::size_t bound_words = 0;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    infer_node(*this, i);
+    weight_count += nodes[i].weights.size();
+    if (weight_count > static_cast<std::uint64_t>(Limits::kWeights)) {
+      throw InputError("model.weights", describe(nodes[i]) + ": the network has more than " +
+                                            std::to_string(Limits::kWeights) + " weights");
+    }
+    nodes[i].bounds = node_bounds(*this, i, Limits::kBoundWords - bound_words);
+    bound_words += nodes[i].bounds.low.words().size() + nodes[i].bounds.high.words().size();
+  }
+  if (!labels.empty() && static_cast<std::int64_t>(labels.size()) != output().shape.size()) {
+    throw InputError("model.labels", "the network has " + std::to_string(labels.size()) + " labels for " +
+                                         std::to_string(output().shape.size()) + " outputs");
+  }
+}
+
+std::optional<std::size_t> IntegerNetwork::find(std::string_view node_name) const {
+  const auto found = std::ranges::find(nodes, node_name, &Node::name);
+  if (found == nodes.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - nodes.begin());
+}
+
+std::uint64_t IntegerNetwork::weights() const {
+  std::uint64_t count = 0;
+  for (const Node& node : nodes) count += node.weights.size();
+  return count;
+}
+
+std::uint64_t IntegerNetwork::nonzeros() const {
+  std::uint64_t count = 0;
+  for (const Node& node : nodes) count += node.nonzeros();
+  return count;
+}
+
+std::string IntegerNetwork::config_id() const {
+  IntegerNetwork function = *this;
+  function.facts.clear();
+  return to_hex(sha256(serialise_network(function)));
+}
+
+}  // namespace popcorn::models

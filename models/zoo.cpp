@@ -1,0 +1,93 @@
+#include "models/zoo.h"
+
+#include "base/error.h"
+
+namespace popcorn::models {
+
+namespace {
+
+using Kind = ZooLayer::Kind;
+
+Window square_window(std::int64_t kernel, std::int64_t stride, std::int64_t pad) {
+  Window window;
+  window.kernel_height = window.kernel_width = kernel;
+  window.stride_height = window.stride_width = stride;
+  window.pad_top = window.pad_left = window.pad_bottom = window.pad_right = pad;
+  return window;
+}
+
+ZooLayer conv(std::string name, std::int64_t channels, std::int64_t kernel, std::int64_t stride,
+              std::int64_t pad) {
+  return {Kind::conv2d, std::move(name), channels, square_window(kernel, stride, pad)};
+}
+
+ZooLayer dense(std::string name, std::int64_t units) {
+  return {Kind::dense, std::move(name), units, {}};
+}
+
+ZooLayer max_pool(std::string name, std::int64_t kernel) {
+  return {Kind::max_pool2d, std::move(name), 0, square_window(kernel, kernel, 0)};
+}
+
+ZooLayer relu(std::string name) {
+  return {Kind::relu, std::move(name), 0, {}};
+}
+
+ZooLayer flatten() {
+  return {Kind::flatten, "flatten", 0, {}};
+}
+
+/// Grey 28×28, white strokes on black as in MNIST; what is drawn dark on a bright page is inverted first.
+InputEncoding mnist_encoding() {
+  InputEncoding encoding;
+  encoding.shape = {1, 28, 28};
+  encoding.color = "gray";
+  encoding.invert = InputEncoding::Invert::dark_on_light;
+  encoding.offset = {0};
+  encoding.low = 0;
+  encoding.high = 255;
+  return encoding;
+}
+
+ZooNetwork mnist_network(std::string name, std::string description, std::vector<ZooLayer> layers) {
+  return {std::move(name),
+          std::move(description),
+          "mnist",
+          mnist_encoding(),
+          {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
+          std::move(layers)};
+}
+
+std::vector<ZooNetwork> all_networks() {
+  std::vector<ZooNetwork> networks;
+  networks.push_back(mnist_network(
+      "mnist-mlp", "784-128-128-10 (SecureML, MiniONN fig. 10; Network A)",
+      {flatten(), dense("fc1", 128), relu("relu1"), dense("fc2", 128), relu("relu2"), dense("fc3", 10)}));
+  networks.push_back(mnist_network(
+      "mnist-conv1", "one 5x5 stride-2 convolution, FC 980-100-10 (Chameleon, DeepSecure, Sarda; Network D)",
+      {conv("conv1", 5, 5, 2, 2), relu("relu1"), flatten(), dense("fc1", 100), relu("relu2"),
+       dense("fc2", 10)}));
+  networks.push_back(mnist_network(
+      "mnist-conv2", "two 5x5 convolutions with max-pooling, FC 256-100-10 (MiniONN fig. 12; Network B)",
+      {conv("conv1", 16, 5, 1, 0), max_pool("pool1", 2), relu("relu1"), conv("conv2", 16, 5, 1, 0),
+       max_pool("pool2", 2), relu("relu2"), flatten(), dense("fc1", 100), relu("relu3"), dense("fc2", 10)}));
+  return networks;
+}
+
+}  // namespace
+
+const std::vector<ZooNetwork>& zoo() {
+  static const std::vector<ZooNetwork> networks = all_networks();
+  return networks;
+}
+
+const ZooNetwork& zoo_network(std::string_view name) {
+  std::string known;
+  for (const ZooNetwork& network : zoo()) {
+    if (network.name == name) return network;
+    known += (known.empty() ? "" : ", ") + network.name;
+  }
+  throw UsageError("zoo.unknown", "no zoo network is called '" + std::string(name) + "'; known: " + known);
+}
+
+}  // namespace popcorn::models
