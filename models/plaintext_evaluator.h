@@ -1,6 +1,7 @@
 // Exact plaintext evaluation: the reference that every encrypted result must equal bit for bit.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "models/integer_network.h"
@@ -20,16 +21,22 @@ WideVector evaluate_node(const IntegerNetwork& network, std::size_t node,
                          const std::vector<const WideVector*>& operands);
 
 /// Fast evaluation in double precision for whole test sets: `count` inputs of network.input().shape.size()
-/// integers each, row after row; returns count × output size logits. Exact while every bound stays below 2^53
-/// (is_exact); beyond that rounding errors are possible and only accuracies should be taken from it.
+/// integers each, row after row; returns count × output size logits. Exact while every partial sum of every
+/// node stays below 2^53 (is_exact); beyond that rounding errors are possible and only accuracies should be
+/// taken from it. Only non-zero weights cost anything; images are spread over the cores. The network must
+/// outlive the evaluator. Thread-safe.
 class FastEvaluator {
  public:
+  /// @throws InputError "model.value_too_large" when a bound is near the end of the range of double (2^1000)
   explicit FastEvaluator(const IntegerNetwork& network);
   bool is_exact() const noexcept { return exact_; }
+  /// @throws InputError "input.size" when there are not `count` whole inputs
   std::vector<double> run(const std::vector<std::int16_t>& inputs, std::size_t count) const;
 
  private:
+  struct Plan;
   const IntegerNetwork& network_;
+  std::shared_ptr<const Plan> plan_;
   bool exact_;
 };
 

@@ -1,0 +1,277 @@
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "base/error.h"
+#include "models/plaintext_evaluator.h"
+#include "models/popcorn_format.h"
+#include "models/sliding_window.h"
+
+namespace popcorn::models {
+
+namespace {
+
+/// Images evaluated together; the innermost index of every tensor, so that all loops run over contiguous
+/// lanes.
+constexpr std::size_t kLanes = 8;
+
+using Tensor = std::vector<double>;
+/// Below 2^53 · 2^31 · 2^29.
+using Magnitude = unsigned __int128;
+
+/// A non-zero weight: input channel, place in the window, value.
+struct Tap {
+  std::int64_t channel;
+  std::int64_t row;
+  std::int64_t column;
+  double weight;
+};
+
+/// dense or conv2d with its non-zero weights, output channel after output channel.
+struct LinearTaps {
+  std::vector<Tap> taps;
+  std::vector<std::size_t> first;  ///< taps of output o: [first[o], first[o + 1])
+  std::vector<double> bias;
+};
+
+LinearTaps linear_taps(const Node& node, const Shape& input) {
+  LinearTaps result;
+  const std::int64_t per_group = input.channels / node.groups;
+  const std::int32_t* weight = node.weights.data();
+  for (std::int64_t output = 0; output < node.shape.channels; ++output) {
+    result.first.push_back(result.taps.size());
+    const std::int64_t group = output / (node.shape.channels / node.groups);
+    for (std::int64_t channel = group * per_group; channel < (group + 1) * per_group; ++channel) {
+      for (std::int64_t row = 0; row < node.window.kernel_height; ++row) {
+        for (std::int64_t column = 0; column < node.window.kernel_width; ++column, ++weight) {
+          if (*weight != 0) result.taps.push_back({channel, row, column, static_cast<double>(*weight)});
+        }
+      }
+    }
+    result.bias.push_back(node.bias.to_double(static_cast<std::size_t>(output)));
+  }
+  result.first.push_back(result.taps.size());
+  return result;
+}
+
+void add_scaled(double* y, const double* x, double factor, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) y[i] += factor * x[i];
+}
+
+/// One output row at a time, so that it stays in the first-level cache for all its taps.
+void linear(const Node& node, const Shape& input, const LinearTaps& layer, const Tensor& x, Tensor& y) {
+  const Axis rows = vertical_axis(node.window, input, node.shape);
+  const Axis columns = horizontal_axis(node.window, input, node.shape);
+  std::vector<Range> reach;
+  for (std::int64_t tap = 0; tap < columns.kernel; ++tap) reach.push_back(columns.outputs_of_tap(tap));
+  const std::size_t row_size = static_cast<std::size_t>(node.shape.width) * kLanes;
+  double* out = y.data();
+  for (std::int64_t output = 0; output < node.shape.channels; ++output) {
+    const auto o = static_cast<std::size_t>(output);
+    for (std::int64_t row = 0; row < node.shape.height; ++row, out += row_size) {
+      std::fill_n(out, row_size, layer.bias[o]);
+      for (std::size_t t = layer.first[o]; t < layer.first[o + 1]; ++t) {
+        const Tap& tap = layer.taps[t];
+        const std::int64_t from_row = rows.input_at(row, tap.row);
+        if (from_row < 0 || from_row >= input.height) continue;
+        const Range range = reach[static_cast<std::size_t>(tap.column)];
+        if (range.size() == 0) continue;
+        const std::int64_t from =
+            (tap.channel * input.height + from_row) * input.width + columns.input_at(range.begin, tap.column);
+        const double* in = x.data() + static_cast<std::size_t>(from) * kLanes;
+        double* to = out + static_cast<std::size_t>(range.begin) * kLanes;
+        if (columns.stride == 1) {
+          add_scaled(to, in, tap.weight, static_cast<std::size_t>(range.size()) * kLanes);
+          continue;
+        }
+        for (std::int64_t k = 0; k < range.size(); ++k) {
+          add_scaled(to + k * static_cast<std::int64_t>(kLanes),
+                     in + k * columns.stride * static_cast<std::int64_t>(kLanes), tap.weight, kLanes);
+        }
+      }
+    }
+  }
+}
+
+void pool(const Node& node, const Shape& input, const Tensor& x, Tensor& y) {
+  const Axis rows = vertical_axis(node.window, input, node.shape);
+  const Axis columns = horizontal_axis(node.window, input, node.shape);
+  const bool largest = node.kind == NodeKind::max_pool2d;
+  double* out = y.data();
+  for (std::int64_t channel = 0; channel < node.shape.channels; ++channel) {
+    for (std::int64_t row = 0; row < node.shape.height; ++row) {
+      const Range row_taps = rows.taps_of_output(row);
+      for (std::int64_t column = 0; column < node.shape.width; ++column, out += kLanes) {
+        const Range column_taps = columns.taps_of_output(column);
+        std::fill_n(out, kLanes, largest ? -std::numeric_limits<double>::infinity() : 0.0);
+        for (std::int64_t i = row_taps.begin; i < row_taps.end; ++i) {
+          const std::int64_t line = (channel * input.height + rows.input_at(row, i)) * input.width;
+          for (std::int64_t j = column_taps.begin; j < column_taps.end; ++j) {
+            const double* in =
+                x.data() + static_cast<std::size_t>(line + columns.input_at(column, j)) * kLanes;
+            for (std::size_t k = 0; k < kLanes; ++k)
+              out[k] = largest ? std::max(out[k], in[k]) : out[k] + in[k];
+          }
+        }
+      }
+    }
+  }
+}
+
+/// Largest |x| of a node as an integer; its bound has at most 53 bits.
+Magnitude largest_value(const Node& node) {
+  return (Magnitude{1} << node.bounds.bits) - 1;
+}
+
+/// Largest magnitude of any partial sum of the node, in whatever order it is added up.
+Magnitude largest_partial_sum(const IntegerNetwork& network, const Node& node) {
+  const Node& operand = network.nodes[node.inputs.front()];
+  Magnitude sum = largest_value(operand);
+  if (takes_weights(node.kind)) {
+    sum = 0;
+    const std::size_t per_output = node.weights.size() / node.bias.size();
+    for (std::size_t output = 0; output < node.bias.size(); ++output) {
+      Magnitude weights = 0;
+      for (std::size_t i = output * per_output; i < (output + 1) * per_output; ++i) {
+        weights += static_cast<Magnitude>(std::abs(node.weights[i]));
+      }
+      const auto bias = static_cast<Magnitude>(std::abs(node.bias.to_double(output)));
+      sum = std::max(sum, weights * largest_value(operand) + bias);
+    }
+  } else if (node.kind == NodeKind::sum_pool2d) {
+    sum *= static_cast<Magnitude>(node.window.kernel_height * node.window.kernel_width);
+  } else if (takes_multipliers(node.kind)) {
+    sum = 0;
+    for (std::size_t k = 0; k < node.inputs.size(); ++k) {
+      sum += largest_value(network.nodes[node.inputs[k]]) * static_cast<Magnitude>(node.multipliers[k]);
+    }
+  }
+  return sum;
+}
+
+bool is_exact_in_double(const IntegerNetwork& network) {
+  constexpr unsigned kMantissaBits = 53;
+  for (const Node& node : network.nodes) {
+    if (node.bounds.bits > kMantissaBits) return false;
+    if (node.kind == NodeKind::input) continue;
+    const bool small_bias = !takes_weights(node.kind) || node.bias.max_bit_length() <= kMantissaBits;
+    if (!small_bias || largest_partial_sum(network, node) >> kMantissaBits != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+struct FastEvaluator::Plan {
+  explicit Plan(const IntegerNetwork& network)
+      : linear_layers(network.nodes.size()), last_reader(network.nodes.size(), network.nodes.size()) {
+    for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+      const Node& node = network.nodes[i];
+      for (const std::size_t operand : node.inputs) last_reader[operand] = i;
+      if (takes_weights(node.kind)) {
+        linear_layers[i] = linear_taps(node, network.nodes[node.inputs.front()].shape);
+      }
+    }
+  }
+
+  Tensor evaluate_node(const IntegerNetwork& network, std::size_t index,
+                       const std::vector<Tensor>& outputs) const {
+    const Node& node = network.nodes[index];
+    const Tensor& x = outputs[node.inputs.front()];
+    const Shape& input = network.nodes[node.inputs.front()].shape;
+    Tensor y(static_cast<std::size_t>(node.shape.size()) * kLanes);
+    switch (node.kind) {
+      case NodeKind::dense:
+      case NodeKind::conv2d:
+        linear(node, input, linear_layers[index], x, y);
+        break;
+      case NodeKind::sum_pool2d:
+      case NodeKind::max_pool2d:
+        pool(node, input, x, y);
+        break;
+      case NodeKind::relu:
+        std::ranges::transform(x, y.begin(), [](double value) { return std::max(value, 0.0); });
+        break;
+      case NodeKind::sign:
+        std::ranges::transform(x, y.begin(), [](double value) { return value < 0 ? -1.0 : 1.0; });
+        break;
+      case NodeKind::add:
+      case NodeKind::concat:
+        combine(node, outputs, y);
+        break;
+      default:
+        y = x;
+        break;
+    }
+    return y;
+  }
+
+  static void combine(const Node& node, const std::vector<Tensor>& outputs, Tensor& y) {
+    double* to = y.data();
+    for (std::size_t k = 0; k < node.inputs.size(); ++k) {
+      const Tensor& x = outputs[node.inputs[k]];
+      add_scaled(to, x.data(), static_cast<double>(node.multipliers[k]), x.size());
+      if (node.kind == NodeKind::concat) to += x.size();
+    }
+  }
+
+  /// Output of `count` <= kLanes images; `block` is laid out lane by lane.
+  Tensor evaluate(const IntegerNetwork& network, Tensor block) const {
+    std::vector<Tensor> outputs(network.nodes.size());
+    outputs[0] = std::move(block);
+    for (std::size_t i = 1; i < network.nodes.size(); ++i) {
+      outputs[i] = evaluate_node(network, i, outputs);
+      for (const std::size_t operand : network.nodes[i].inputs) {
+        if (last_reader[operand] == i) Tensor().swap(outputs[operand]);
+      }
+    }
+    return std::move(outputs.back());
+  }
+
+  std::vector<LinearTaps> linear_layers;
+  std::vector<std::size_t> last_reader;
+};
+
+FastEvaluator::FastEvaluator(const IntegerNetwork& network)
+    : network_(network), plan_(std::make_shared<const Plan>(network)), exact_(is_exact_in_double(network)) {
+  constexpr unsigned kRangeBits = 1000;
+  for (const Node& node : network.nodes) {
+    if (node.bounds.bits > kRangeBits) {
+      throw InputError("model.value_too_large", "node '" + node.name + "': values of " +
+                                                    std::to_string(node.bounds.bits) +
+                                                    " bits are too large for the fast evaluator");
+    }
+  }
+}
+
+std::vector<double> FastEvaluator::run(const std::vector<std::int16_t>& inputs, std::size_t count) const {
+  const auto input_size = static_cast<std::size_t>(network_.input().shape.size());
+  const auto output_size = static_cast<std::size_t>(network_.output().shape.size());
+  if (inputs.size() / input_size != count || inputs.size() % input_size != 0) {
+    throw InputError("input.size", "expected " + std::to_string(count) + " inputs of " +
+                                       std::to_string(input_size) + " values, found " +
+                                       std::to_string(inputs.size()) + " values");
+  }
+  std::vector<double> logits(count * output_size);
+  tbb::parallel_for(std::size_t{0}, (count + kLanes - 1) / kLanes, [&](std::size_t block_index) {
+    const std::size_t first = block_index * kLanes;
+    const std::size_t lanes = std::min(kLanes, count - first);
+    Tensor block(input_size * kLanes);
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      for (std::size_t i = 0; i < input_size; ++i) {
+        block[i * kLanes + lane] = inputs[(first + lane) * input_size + i];
+      }
+    }
+    const Tensor result = plan_->evaluate(network_, std::move(block));
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      for (std::size_t i = 0; i < output_size; ++i) {
+        logits[(first + lane) * output_size + i] = result[i * kLanes + lane];
+      }
+    }
+  });
+  return logits;
+}
+
+}  // namespace popcorn::models
