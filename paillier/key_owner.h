@@ -1,4 +1,5 @@
-// What only the owner of a private key can do: fast encryption and decryption by CRT, straight to and from the wire.
+// What only the owner of a private key can do: fast encryption and decryption by CRT, straight to and from
+// the wire.
 #pragma once
 
 #include <atomic>
@@ -12,8 +13,8 @@
 
 namespace popcorn::paillier {
 
-/// Tables and moduli p², q² of a private key. Heavy (about 10 MB at 2048 bits), immutable, thread-safe. Everything
-/// here is constant-time in the key, the plaintexts and the randomness.
+/// Tables and moduli p², q² of a private key. Heavy (about 10 MB at 2048 bits), immutable, thread-safe.
+/// Everything here is constant-time in the key, the plaintexts and the randomness.
 class KeyOwner {
  public:
   explicit KeyOwner(PrivateKey key, Rng& rng = system_rng());
@@ -26,7 +27,8 @@ class KeyOwner {
   /// fixed-base tables modulo p² and q² [DJN10, sec 4.2].
   void encrypt(const WideVector& values, Bytes& out) const;
   /// Decrypts `count` ciphertexts to signed values of `limbs` words [Paillier 1999, sec 7].
-  /// @throws InputError "ciphertext.invalid" for c not in Z*_{N²}, "plaintext.too_large" when one needs more words
+  /// @throws InputError "ciphertext.invalid" for c not in Z*_{N²}, "plaintext.too_large" when one needs more
+  /// words
   WideVector decrypt(ByteView ciphertexts, std::size_t count, std::size_t limbs) const;
 
   std::uint64_t encryptions() const noexcept { return encryptions_; }
@@ -40,8 +42,8 @@ class KeyOwner {
   mutable std::atomic<std::uint64_t> decryptions_{0};
 };
 
-/// Textbook encryption (1 + mN)·r^N mod N² with GMP alone: the reference that tests and benchmarks compare with.
-/// Appends fixed-width big-endian ciphertexts.
+/// Textbook encryption (1 + mN)·r^N mod N² with GMP alone: the reference that tests and benchmarks compare
+/// with. Appends fixed-width big-endian ciphertexts.
 void encrypt_textbook(const PublicKey& key, const WideVector& values, Bytes& out, Rng& rng = system_rng());
 
 }  // namespace popcorn::paillier

@@ -30,6 +30,8 @@ TEST_CASE("generated keys pass the validation of received ones", "[paillier][key
                                                                key.p(), key.q(), key.p_order(), key.q_order(),
                                                                key.public_key().generator(), kTest);
       REQUIRE(again.public_key() == key.public_key());
+      REQUIRE(PublicKey::from_json(key.public_key().to_json(), kTest) == key.public_key());
+      REQUIRE(PrivateKey::from_json(key.to_json(), kTest).public_key() == key.public_key());
     }
   }
 }
