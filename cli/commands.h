@@ -1,0 +1,30 @@
+// The subcommands of popcorn. Each add_*_command() registers one with its options and help; when it was
+// chosen on the command line it sets `chosen` to what runs it and returns the exit code.
+#pragma once
+
+#include <functional>
+
+namespace CLI {
+class App;
+}
+
+namespace popcorn::cli {
+
+using Action = std::function<int()>;
+
+void add_keygen_command(CLI::App& app, Action& chosen);
+void add_serve_command(CLI::App& app, Action& chosen);
+void add_infer_command(CLI::App& app, Action& chosen);
+void add_evaluate_command(CLI::App& app, Action& chosen);
+void add_inspect_command(CLI::App& app, Action& chosen);
+void add_verify_command(CLI::App& app, Action& chosen);
+void add_demo_command(CLI::App& app, Action& chosen);
+void add_version_command(CLI::App& app, Action& chosen);
+
+/// `popcorn train …` and `popcorn compress …`: handed to the compression module, which is loaded only here
+/// because LibTorch takes a third of a second to start. `arguments[0]` is the subcommand; all others are
+/// passed untouched.
+/// @throws Error "compress.absent" when this build has no module
+int run_compress_module(int count, const char* const* arguments);
+
+}  // namespace popcorn::cli

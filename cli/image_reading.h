@@ -1,0 +1,22 @@
+// Picture files: PNG, JPEG and binary PGM/PPM, through stb_image.
+#pragma once
+
+#include <filesystem>
+
+#include "base/bytes.h"
+#include "models/input_encoding.h"
+
+namespace popcorn::cli {
+
+inline constexpr std::size_t kMaxImageFileBytes = std::size_t{64} << 20;
+inline constexpr std::int64_t kMaxImageSide = 8192;
+
+/// Decodes a picture to 8-bit grey or RGB samples; a transparent one is laid on white. At most kMaxImageSide
+/// pixels a side, checked before anything is allocated. @param name used in messages, e.g. the path
+/// @throws InputError "image.*" that names the file
+models::Image decode_image(ByteView file, const std::string& name);
+
+/// @throws IoError when the file cannot be read, InputError "image.*" when it is damaged; both name it
+models::Image read_image(const std::filesystem::path& path);
+
+}  // namespace popcorn::cli

@@ -1,0 +1,144 @@
+// popcorn infer: classifies pictures on a server that does not see them.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "cli/commands.h"
+#include "cli/image_reading.h"
+#include "cli/interrupt.h"
+#include "cli/keys.h"
+#include "cli/output.h"
+#include "cli/prediction.h"
+#include "cli/progress.h"
+#include "service/client.h"
+
+namespace popcorn::cli {
+
+namespace {
+
+struct InferOptions {
+  std::string server;
+  std::string model;
+  KeyOptions key;
+  std::vector<std::string> images;
+  unsigned timeout_seconds = 600;
+  bool json = false;
+};
+
+nlohmann::ordered_json result_json(const std::string& input, const Prediction& prediction,
+                                   const service::InferenceResult& result) {
+  nlohmann::ordered_json json = {{"input", input}, {"class", prediction.index}, {"label", prediction.label}};
+  json["probability"] = prediction.probability ? nlohmann::ordered_json(*prediction.probability) : nullptr;
+  json["logits"] = exact_integers(result.logits);
+  json["seconds"] = result.seconds;
+  json["client_seconds"] = result.client_seconds;
+  json["bytes_up"] = result.bytes_up;
+  json["bytes_down"] = result.bytes_down;
+  json["rounds"] = result.rounds;
+  return json;
+}
+
+Table result_table(const std::vector<std::string>& images) {
+  std::size_t longest = 0;
+  for (const std::string& image : images) longest = std::max(longest, image.size());
+  using Align = Table::Align;
+  return Table({{"picture", Align::left, longest},
+                {"label", Align::left, 5},
+                {"probability"},
+                {"time", Align::right, 9},
+                {"up", Align::right, 9},
+                {"down", Align::right, 9},
+                {"rounds"}});
+}
+
+std::vector<std::string> result_row(const std::string& input, const Prediction& prediction,
+                                    const service::InferenceResult& result) {
+  return {input,
+          prediction.label,
+          prediction.probability ? human_percent(*prediction.probability) : "-",
+          human_seconds(result.seconds),
+          human_bytes(result.bytes_up),
+          human_bytes(result.bytes_down),
+          std::to_string(result.rounds)};
+}
+
+int infer(const InferOptions& options) {
+  // Everything that can fail at home fails before the server hears of anything.
+  std::vector<models::Image> pictures;
+  for (const std::string& path : options.images) pictures.push_back(read_image(path));
+  std::string key_story;
+  const auto owner = key_owner(options.key, key_story);
+  std::cerr << key_story << '\n';
+
+  const InterruptWatch watch;
+  service::ClientOptions client_options;
+  client_options.round_timeout_seconds = options.timeout_seconds;
+  client_options.cancel = &interrupted();
+  service::Client client(options.server, client_options);
+  const protocols::ClientBundle bundle = client.bundle(options.model);
+  std::vector<WideVector> inputs;
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    try {
+      inputs.push_back(models::encode_image(bundle.encoding, pictures[i]));
+    } catch (const InputError& error) {
+      throw InputError(error.code(), options.images[i] + ": " + error.what());
+    }
+  }
+
+  const Table table = result_table(options.images);
+  if (!options.json) table.print_head(std::cout);
+  nlohmann::ordered_json results = nlohmann::ordered_json::array();
+  Progress progress("inference");
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const auto show = [&](std::uint64_t done, std::uint64_t rounds, const std::string& step) {
+      progress.update(i * rounds + done, inputs.size() * rounds, options.images[i] + " " + step);
+    };
+    const service::InferenceResult result = client.infer(bundle, owner, inputs[i], show);
+    const Prediction prediction = predict(result.logits, bundle.output_scale, bundle.softmax, bundle.labels);
+    progress.clear();
+    if (options.json) {
+      results.push_back(result_json(options.images[i], prediction, result));
+    } else {
+      table.print_row(std::cout, result_row(options.images[i], prediction, result));
+      std::cout.flush();
+    }
+  }
+  if (options.json) {
+    print_json(
+        std::cout,
+        {{"model", bundle.model}, {"key_bits", owner->public_key().bits()}, {"results", std::move(results)}});
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_infer_command(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<InferOptions>();
+  CLI::App* command = app.add_subcommand("infer", "Classify pictures on a server that does not see them");
+  command->add_option("--server", options->server, "Address of the server, e.g. http://127.0.0.1:8080")
+      ->required()
+      ->type_name("URL");
+  command->add_option("--model", options->model, "Name of the model on the server")
+      ->required()
+      ->type_name("NAME");
+  command->add_option("--key", options->key.file, "Private key file; without it a temporary key pair is made")
+      ->type_name("FILE");
+  command->add_option("images", options->images, "Pictures: PNG, JPEG, binary PGM or PPM, of any size")
+      ->required()
+      ->type_name("IMAGE");
+  add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);
+  command->add_option("--timeout", options->timeout_seconds, "Seconds that one round may take")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
+  command->add_flag("--json", options->json,
+                    "Results as JSON; logits are exact integers, as strings where they pass 2^53");
+  command->footer(
+      "Example:\n  popcorn infer --server http://127.0.0.1:8080 --model mnist-conv2 samples/7_1.png\n");
+  command->callback([options, &chosen] { chosen = [options] { return infer(*options); }; });
+}
+
+}  // namespace popcorn::cli

@@ -1,0 +1,37 @@
+// Key options that several subcommands share.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "paillier/key_owner.h"
+
+namespace CLI {
+class App;
+}
+
+namespace popcorn::cli {
+
+struct KeyOptions {
+  std::string file;  ///< empty = a temporary key pair
+  unsigned bits = paillier::kDefaultKeyBits;
+  bool insecure_test_key = false;
+
+  paillier::KeySizePolicy policy() const {
+    return insecure_test_key ? paillier::KeySizePolicy::insecure_test : paillier::KeySizePolicy::standard;
+  }
+};
+
+/// --bits, with the given default, and --insecure-test-key.
+void add_key_size_options(CLI::App& command, KeyOptions& options, unsigned default_bits);
+
+/// @throws UsageError "key.bits" unless the size is 2048, 3072 or 4096, or a test key was asked for
+void check_key_bits(const KeyOptions& options);
+
+/// Reads options.file or makes a temporary key pair in memory; `said` tells in one sentence which.
+std::shared_ptr<const paillier::KeyOwner> key_owner(const KeyOptions& options, std::string& said);
+
+/// First 16 hexadecimal digits of a fingerprint, for people.
+std::string short_fingerprint(const paillier::PublicKey& key);
+
+}  // namespace popcorn::cli

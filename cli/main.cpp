@@ -1,0 +1,104 @@
+// popcorn: one command, one subcommand a file. Exit codes are mapped here and nowhere else.
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <iostream>
+#include <new>
+#include <string_view>
+
+#include "base/error.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "popcorn_build_info.h"
+
+namespace popcorn::cli {
+
+namespace {
+
+constexpr int kFailureExitCode = 1;
+constexpr int kUsageExitCode = 2;
+constexpr int kIoExitCode = 4;
+
+constexpr const char* kDescription =
+    "Popcorn: neural-network inference on inputs that the server never sees.\n"
+    "Linear layers are evaluated on Paillier ciphertexts, the others by short interactive protocols.";
+
+constexpr const char* kFooter =
+    "Exit codes: 0 ok, 1 failure, 2 usage, 3 bad input file, model or key, 4 reading or writing failed,\n"
+    "5 network, 6 authentication, 7 server busy or refused, 8 a check failed, 130 interrupted.\n\n"
+    "Example:\n  popcorn demo\n";
+
+bool is_compress_command(std::string_view name) {
+  return name == "train" || name == "compress";
+}
+
+/// Only their help line: run_compress_module() takes them before the command line is parsed.
+void list_compress_commands(CLI::App& app) {
+  app.add_subcommand("train", "Train a network of the zoo and write it as ONNX");
+  app.add_subcommand("compress", "Turn an ONNX network into a small integer network (.popcorn)");
+}
+
+int run(int argc, char** argv) {
+  if (argc > 1 && is_compress_command(argv[1])) return run_compress_module(argc - 1, argv + 1);
+
+  CLI::App app(kDescription, "popcorn");
+  app.footer(kFooter);
+  app.set_version_flag("--version", std::string("popcorn ") + kVersion);
+  app.require_subcommand(1);
+  app.fallthrough(false);
+  Action chosen;
+  add_demo_command(app, chosen);
+  add_infer_command(app, chosen);
+  add_serve_command(app, chosen);
+  add_keygen_command(app, chosen);
+  add_inspect_command(app, chosen);
+  add_evaluate_command(app, chosen);
+  add_verify_command(app, chosen);
+  list_compress_commands(app);
+  add_version_command(app, chosen);
+  if (argc <= 1) {
+    std::cout << app.help();
+    return 0;
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error, std::cout, std::cerr) == 0 ? 0 : kUsageExitCode;
+  }
+  return chosen();
+}
+
+/// run(), with every exception turned into one sentence and an exit code.
+int run_guarded(int argc, char** argv) {
+  try {
+    const int code = run(argc, argv);
+    std::cout.flush();
+    if (!std::cout) {
+      std::cerr << "popcorn: error: the output could not be written [output.write]\n";
+      return code == 0 ? kIoExitCode : code;
+    }
+    return code;
+  } catch (const Error& error) {
+    if (interrupted()) {
+      std::cerr << "popcorn: interrupted\n";
+      return kInterruptedExitCode;
+    }
+    std::cerr << "popcorn: error: " << error.what() << " [" << error.code() << "]\n";
+    return error.exit_code();
+  } catch (const std::bad_alloc&) {
+    std::cerr << "popcorn: error: there is not enough memory for this [memory]\n";
+  } catch (const std::exception&) {
+    std::cerr
+        << "popcorn: error: something unexpected went wrong inside the program; please report the command "
+           "line that led here [internal]\n";
+  }
+  return kFailureExitCode;
+}
+
+}  // namespace
+
+}  // namespace popcorn::cli
+
+int main(int argc, char** argv) {
+  popcorn::cli::install_signal_handlers();
+  return popcorn::cli::run_guarded(argc, argv);
+}

@@ -1,0 +1,24 @@
+// From logits to an answer.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/wide_vector.h"
+
+namespace popcorn::cli {
+
+struct Prediction {
+  std::size_t index = 0;
+  std::string label;  ///< the class name, or the index when the model has none
+  std::optional<double>
+      probability;  ///< softmax of logits · scale; absent when the model is not made for one
+};
+
+/// @param scale one per logit, or one for all
+/// @throws InputError "prediction.size" when the sizes do not belong together
+Prediction predict(const WideVector& logits, const std::vector<double>& scale, bool softmax,
+                   const std::vector<std::string>& labels);
+
+}  // namespace popcorn::cli

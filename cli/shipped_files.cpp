@@ -1,0 +1,98 @@
+#include "cli/shipped_files.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "models/popcorn_file.h"
+
+namespace popcorn::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view kModelExtension = ".popcorn";
+
+std::vector<fs::path> files_with_extension(const fs::path& folder, std::string_view extension) {
+  std::vector<fs::path> files;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    if (entry.path().extension() == extension && entry.is_regular_file(ignored))
+      files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text.empty() ? "none" : text;
+}
+
+}  // namespace
+
+fs::path own_executable() {
+  std::error_code error;
+  fs::path path = fs::read_symlink("/proc/self/exe", error);
+  if (error)
+    throw IoError("executable.unknown",
+                  "the path of the running executable is not known: " + error.message());
+  return path;
+}
+
+std::optional<fs::path> shipped_folder(const std::string& name) {
+  const fs::path beside = own_executable().parent_path();
+  const std::array<fs::path, 3> candidates = {beside / name, beside.parent_path() / name,
+                                              beside.parent_path() / "share" / "popcorn" / name};
+  for (const fs::path& candidate : candidates) {
+    std::error_code ignored;
+    if (fs::is_directory(candidate, ignored)) return candidate;
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> shipped_models() {
+  std::vector<std::string> names;
+  if (const auto folder = shipped_folder("models")) {
+    for (const fs::path& file : files_with_extension(*folder, kModelExtension))
+      names.push_back(file.stem().string());
+  }
+  return names;
+}
+
+fs::path find_model(const std::string& path_or_name) {
+  const fs::path path = path_or_name;
+  const bool is_name = !path.has_parent_path() && path.extension() != kModelExtension;
+  std::error_code ignored;
+  if (!is_name || fs::is_regular_file(path, ignored)) return path;
+  if (const auto folder = shipped_folder("models")) {
+    fs::path shipped = *folder / (path_or_name + std::string(kModelExtension));
+    if (fs::is_regular_file(shipped, ignored)) return shipped;
+  }
+  throw InputError("model.not_found", "there is no model named " + path_or_name +
+                                          "; shipped models: " + joined(shipped_models()) +
+                                          " (or give the path of a .popcorn file)");
+}
+
+models::IntegerNetwork load_model(const std::string& path_or_name) {
+  return models::read_network(find_model(path_or_name));
+}
+
+std::vector<Sample> shipped_samples() {
+  const auto folder = shipped_folder("samples");
+  std::vector<Sample> samples;
+  if (folder) {
+    for (const fs::path& file : files_with_extension(*folder, ".png")) {
+      const std::string stem = file.stem().string();
+      samples.push_back({file, stem.substr(0, stem.find('_'))});
+    }
+  }
+  if (samples.empty()) {
+    throw InputError("samples.not_found", "no sample pictures are beside this executable (samples/*.png)");
+  }
+  return samples;
+}
+
+}  // namespace popcorn::cli

@@ -1,0 +1,37 @@
+// Where the command finds what ships with it: model files, sample pictures, the compression module.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "models/integer_network.h"
+
+namespace popcorn::cli {
+
+/// The running executable, with symbolic links resolved. @throws IoError
+std::filesystem::path own_executable();
+
+/// Folder NAME ("models", "samples") of the source tree that the executable was built in (build/popcorn →
+/// models/) or of an installation (bin/popcorn → share/popcorn/models/).
+std::optional<std::filesystem::path> shipped_folder(const std::string& name);
+
+/// Names of the model files in shipped_folder("models"), sorted.
+std::vector<std::string> shipped_models();
+
+/// A path of a .popcorn file as it is, or the name of a shipped model.
+/// @throws InputError "model.not_found" that lists the shipped ones
+std::filesystem::path find_model(const std::string& path_or_name);
+/// find_model() and models::read_network().
+models::IntegerNetwork load_model(const std::string& path_or_name);
+
+/// A picture whose file name says its class, e.g. samples/7_1.png.
+struct Sample {
+  std::filesystem::path path;
+  std::string label;  ///< what stands before the first underscore
+};
+/// Pictures of shipped_folder("samples"), sorted by name. @throws InputError "samples.not_found"
+std::vector<Sample> shipped_samples();
+
+}  // namespace popcorn::cli

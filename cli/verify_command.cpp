@@ -1,0 +1,186 @@
+// popcorn verify: both parties in one process; every tensor under encryption against the plaintext evaluator.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "cli/commands.h"
+#include "cli/dataset.h"
+#include "cli/image_reading.h"
+#include "cli/keys.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "cli/shipped_files.h"
+#include "models/plaintext_evaluator.h"
+#include "protocols/session.h"
+
+namespace popcorn::cli {
+
+namespace {
+
+struct VerifyOptions {
+  std::string model;
+  std::string data;
+  std::size_t images = 1;
+  KeyOptions key;
+  bool json = false;
+};
+
+struct Input {
+  std::string name;
+  WideVector values;
+};
+
+struct Totals {
+  std::size_t nodes = 0;
+  std::size_t values = 0;
+};
+
+/// Uniform integers of the declared input range.
+WideVector random_input(const models::InputEncoding& encoding) {
+  WideVector values(static_cast<std::size_t>(encoding.shape.size()), 1);
+  const auto range = static_cast<std::uint64_t>(encoding.high - encoding.low) + 1;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values.set_int64(i, encoding.low + static_cast<std::int64_t>(system_rng().below(range)));
+  }
+  return values;
+}
+
+/// Test images with --data; else the shipped samples where the model takes pictures of that kind; else noise.
+std::vector<Input> verification_inputs(const VerifyOptions& options, const models::InputEncoding& encoding) {
+  std::vector<Input> inputs;
+  if (!options.data.empty()) {
+    const Dataset data = read_test_set(options.data, encoding, options.images);
+    for (std::size_t i = 0; i < data.images.size(); ++i) {
+      inputs.push_back({"test image " + std::to_string(i), models::encode_image(encoding, data.images[i])});
+    }
+  } else if (encoding.shape.channels == 1 && encoding.shape.height > 1 && shipped_folder("samples")) {
+    for (const Sample& sample : shipped_samples()) {
+      if (inputs.size() == options.images) break;
+      inputs.push_back(
+          {sample.path.filename().string(), models::encode_image(encoding, read_image(sample.path))});
+    }
+  }
+  while (inputs.size() < options.images) {
+    inputs.push_back({"random input " + std::to_string(inputs.size()), random_input(encoding)});
+  }
+  return inputs;
+}
+
+/// @throws CheckError "verify.mismatch" that names the image, the node and the first differing element
+void compare(const Input& input, const models::Node& node, const WideVector& encrypted,
+             const WideVector& plain) {
+  if (encrypted.size() != plain.size()) {
+    throw CheckError("verify.mismatch", input.name + ", node " + node.name + ": " +
+                                            std::to_string(encrypted.size()) + " values under encryption, " +
+                                            std::to_string(plain.size()) + " in plaintext");
+  }
+  for (std::size_t i = 0; i < plain.size(); ++i) {
+    if (WideVector::compare(encrypted, i, plain, i) == 0) continue;
+    throw CheckError("verify.mismatch", input.name + ", node " + node.name + ", element " +
+                                            std::to_string(i) + ": " + encrypted.to_decimal(i) +
+                                            " under encryption, " + plain.to_decimal(i) + " in plaintext");
+  }
+}
+
+/// Runs one inference with an observer that decrypts and compares the tensor of every node.
+void verify_input(const std::shared_ptr<const protocols::ServedModel>& model,
+                  const std::shared_ptr<const paillier::KeyOwner>& owner,
+                  const std::shared_ptr<const paillier::PublicContext>& context, const Input& input,
+                  Totals& totals, const std::function<void(const models::Node&)>& progress) {
+  const models::IntegerNetwork& network = model->network();
+  const std::vector<WideVector> plain = models::evaluate_all(network, input.values);
+  const paillier::Evaluator evaluator(context);
+  const std::size_t limbs = WideVector::limbs_for_bits(owner->public_key().bits());
+  std::vector<bool> seen(network.nodes.size(), false);
+
+  protocols::ServerSession server(model, context);
+  server.observe([&](std::size_t index, const paillier::CiphertextBatch& tensor) {
+    Bytes wire;
+    evaluator.serialise(tensor, wire);
+    compare(input, network.nodes.at(index), owner->decrypt(wire, tensor.size(), limbs), plain.at(index));
+    totals.values += tensor.size();
+    seen[index] = true;
+    progress(network.nodes[index]);
+  });
+  protocols::ClientSession client(model->bundle(), owner, input.values);
+  std::optional<ByteView> message = client.start();
+  while (message) message = client.handle(server.handle(*message));
+
+  compare(input, network.output(), client.logits(), plain.back());
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    if (seen[i]) ++totals.nodes;
+    const bool is_linear_alias = network.nodes[i].kind == models::NodeKind::output;
+    if (!seen[i] && !is_linear_alias) {
+      throw CheckError("verify.unseen",
+                       "node " + network.nodes[i].name + " was not evaluated under encryption");
+    }
+  }
+}
+
+int verify(const VerifyOptions& options) {
+  check_key_bits(options.key);
+  const auto model = protocols::ServedModel::create(load_model(options.model));
+  const std::vector<Input> inputs = verification_inputs(options, model->network().encoding);
+  std::string key_story;
+  const auto owner = key_owner(options.key, key_story);
+  std::cerr << key_story << '\n';
+  const auto context = paillier::PublicContext::create(owner->public_key());
+
+  Totals totals;
+  Progress progress("verifying " + model->network().name);
+  std::size_t steps_done = 0;
+  const std::size_t steps = inputs.size() * model->network().nodes.size();
+  const auto start = std::chrono::steady_clock::now();
+  for (const Input& input : inputs) {
+    verify_input(model, owner, context, input, totals, [&](const models::Node& node) {
+      progress.update(++steps_done, steps, input.name + " " + node.name);
+    });
+  }
+  progress.clear();
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  if (options.json) {
+    print_json(std::cout, {{"model", model->network().name},
+                           {"key_bits", owner->public_key().bits()},
+                           {"images", inputs.size()},
+                           {"tensors", totals.nodes},
+                           {"values", totals.values},
+                           {"equal", true},
+                           {"seconds", elapsed.count()}});
+    return 0;
+  }
+  std::cout << model->network().name << ": " << grouped(inputs.size())
+            << (inputs.size() == 1 ? " image, " : " images, ") << grouped(totals.nodes) << " tensors, "
+            << grouped(totals.values) << " values: encrypted and plaintext results are equal, bit for bit ("
+            << human_seconds(elapsed.count()) << ")\n";
+  return 0;
+}
+
+}  // namespace
+
+void add_verify_command(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<VerifyOptions>();
+  CLI::App* command = app.add_subcommand(
+      "verify", "Run both parties in one process and compare every layer with the plaintext result");
+  command->add_option("model", options->model, "Path of a .popcorn file or name of a shipped model")
+      ->required()
+      ->type_name("MODEL");
+  command->add_option("--images", options->images, "How many inputs")
+      ->check(CLI::Range(1, 100000))
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      ->add_option("--data", options->data,
+                   "Folder of a test set (as for evaluate); else the shipped samples are used")
+      ->type_name("DIR");
+  add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);
+  command->add_flag("--json", options->json, "Report as JSON");
+  command->footer("Example:\n  popcorn verify mnist-conv2 --images 2 --bits 2048\n");
+  command->callback([options, &chosen] { chosen = [options] { return verify(*options); }; });
+}
+
+}  // namespace popcorn::cli

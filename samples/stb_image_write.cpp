@@ -1,0 +1,3 @@
+// The implementation of stb_image_write.
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#include <stb/stb_image_write.h>
