@@ -55,7 +55,7 @@ class Evaluator {
 
   const PublicKey& key() const noexcept { return context_->key(); }
 
-  /// `count` fixed-width big-endian ciphertexts; validates 0 < c < N² and gcd(c, N) = 1 (one batched gcd). 1 each.
+  /// `count` fixed-width big-endian ciphertexts; validates 0 < c < N² and gcd(c, N) = 1 (one batched gcd). 2 each.
   /// @throws InputError "ciphertext.invalid" with the index of the first offender
   CiphertextBatch parse(ByteView wire, std::size_t count) const;
   /// Appends fixed-width big-endian ciphertexts. 1 each.

@@ -1,0 +1,424 @@
+#include "paillier/evaluator.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <string>
+
+#include "base/error.h"
+#include "paillier/inversion.h"
+#include "paillier/kernels/kernel_registry.h"
+#include "paillier/parallel.h"
+#include "paillier/public_context_parts.h"
+#include "paillier/wire_integers.h"
+
+namespace popcorn::paillier {
+
+using kernels::GroupBuffer;
+using kernels::kMaxGroupWords;
+using kernels::kMaxLanes;
+using kernels::Modulus;
+
+namespace {
+
+/// Window of the server's table: re-randomisation runs once per packed ciphertext, so a table of a few megabytes per
+/// client that fits the second-level cache beats a larger one.
+constexpr unsigned kGeneratorWindow = 6;
+
+/// Groups that one task takes: a few milliseconds of work.
+constexpr std::size_t kGrain = 8;
+
+using Group = std::array<std::uint64_t, kMaxGroupWords>;
+
+/// h_N = h^N mod N² with h = −u² mod N, u drawn here [DJN10, sec 4.2]; a subgroup key brings its own h.
+BigInteger generator_power(const PublicContext::Parts& parts, Rng& rng) {
+  BigInteger h;
+  if (parts.key.kind() == KeyKind::subgroup) {
+    h.set_bytes(parts.key.generator());
+  } else {
+    BigInteger u;
+    BigInteger gcd;
+    do {
+      u.set_random_below(parts.n, rng);
+      mpz_gcd(gcd.get(), u.get(), parts.n.get());
+    } while (mpz_cmp_ui(gcd.get(), 1) != 0 || mpz_cmp_ui(u.get(), 1) <= 0);
+    mpz_mul(h.get(), u.get(), u.get());
+    mpz_neg(h.get(), h.get());
+    mpz_mod(h.get(), h.get(), parts.n.get());
+  }
+  BigInteger power;
+  mpz_powm(power.get(), h.get(), parts.n.get(), parts.n_squared.get());
+  return power;
+}
+
+/// Bits of the encryption exponent α: half the modulus, or the order of the subgroup plus a statistical margin.
+std::size_t randomness_bits(const PublicKey& key) {
+  return key.bits() / 2;
+}
+
+void expect_same_size(const CiphertextBatch& x, const CiphertextBatch& y) {
+  if (x.size() != y.size()) throw Error("batch.size", "two batches of ciphertexts differ in size");
+}
+
+}  // namespace
+
+OperationCounts& OperationCounts::operator+=(const OperationCounts& other) {
+  multiplications += other.multiplications;
+  squarings += other.squarings;
+  inversions += other.inversions;
+  return *this;
+}
+
+PublicContext::PublicContext(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+PublicContext::~PublicContext() = default;
+
+std::shared_ptr<const PublicContext> PublicContext::create(const PublicKey& key, Rng& rng) {
+  auto parts = std::make_unique<Parts>(key);
+  mpz_mul(parts->n_squared.get(), parts->n.get(), parts->n.get());
+  const std::size_t limbs = 2 * parts->n_limbs();
+  parts->modulus = Modulus::create(kernels::active(), parts->n_squared.limbs(limbs));
+  const Modulus& modulus = *parts->modulus;
+  parts->plain_to_factor = GroupBuffer(modulus.group_words());
+  modulus.load_everywhere(parts->plain_to_factor.data(), parts->n.limbs(limbs));
+  // Two steps towards N·R²: each turns a value into a residue.
+  modulus.multiply(parts->plain_to_factor.data(), parts->plain_to_factor.data(), modulus.to_residue());
+  modulus.multiply(parts->plain_to_factor.data(), parts->plain_to_factor.data(), modulus.to_residue());
+
+  GroupBuffer base(modulus.group_words());
+  modulus.load_everywhere(base.data(), generator_power(*parts, rng).limbs(limbs));
+  modulus.multiply(base.data(), base.data(), modulus.to_residue());
+  parts->generator =
+      std::make_unique<FixedBaseTable>(parts->modulus, base.data(), randomness_bits(key), kGeneratorWindow);
+  return std::shared_ptr<const PublicContext>(new PublicContext(std::move(parts)));
+}
+
+const PublicKey& PublicContext::key() const noexcept {
+  return parts_->key;
+}
+
+std::size_t PublicContext::memory_bytes() const noexcept {
+  return parts_->generator->memory_bytes();
+}
+
+Evaluator::Evaluator(std::shared_ptr<const PublicContext> context, Rng& rng)
+    : context_(std::move(context)), rng_(rng) {}
+
+void Evaluator::count(std::uint64_t multiplications, std::uint64_t squarings, std::uint64_t inversions) const noexcept {
+  multiplications_.fetch_add(multiplications, std::memory_order_relaxed);
+  squarings_.fetch_add(squarings, std::memory_order_relaxed);
+  inversions_.fetch_add(inversions, std::memory_order_relaxed);
+}
+
+OperationCounts Evaluator::counts() const noexcept {
+  return {multiplications_.load(), squarings_.load(), inversions_.load()};
+}
+
+CiphertextBatch Evaluator::parse(ByteView wire, std::size_t count_expected) const {
+  const auto& parts = context_->parts();
+  const Modulus& modulus = *parts.modulus;
+  const std::size_t width = key().ciphertext_bytes();
+  if (wire.size() != count_expected * width) {
+    throw InputError("ciphertext.length", "expected " + std::to_string(count_expected) + " ciphertexts of " +
+                                              std::to_string(width) + " bytes, got " + std::to_string(wire.size()) +
+                                              " bytes");
+  }
+  CiphertextBatch batch(parts.modulus, count_expected);
+  if (count_expected == 0) return batch;
+  const std::size_t limbs = modulus.limbs();
+  const std::size_t lanes = modulus.lanes();
+  const std::vector<std::uint64_t> bound = parts.n_squared.limbs(limbs);
+  std::atomic<std::size_t> offender{count_expected};
+  const auto report = [&](std::size_t index) {
+    std::size_t seen = offender.load();
+    while (index < seen && !offender.compare_exchange_weak(seen, index)) {
+    }
+  };
+  // The product of all ciphertexts, for one gcd with N; a product per piece, multiplied at the end.
+  const std::size_t pieces = (batch.groups() + kGrain - 1) / kGrain;
+  CiphertextBatch products(parts.modulus, pieces * lanes);
+  parallel_ranges(pieces, 1, [&](std::size_t begin, std::size_t end) {
+    std::vector<std::uint64_t> values(lanes * limbs);
+    for (std::size_t piece = begin; piece < end; ++piece) {
+      std::memcpy(products.group(piece), modulus.one(), modulus.group_words() * sizeof(std::uint64_t));
+      for (std::size_t g = piece * kGrain; g < std::min((piece + 1) * kGrain, batch.groups()); ++g) {
+        for (std::size_t lane = 0; lane < lanes; ++lane) {
+          const std::size_t i = g * lanes + lane;
+          std::uint64_t* const value = values.data() + lane * limbs;
+          if (i >= count_expected) {  // padding lanes hold 1
+            std::fill_n(value, limbs, 0);
+            value[0] = 1;
+            continue;
+          }
+          limbs_from_big_endian(value, limbs, wire.data() + i * width);
+          const bool zero = std::all_of(value, value + limbs, [](std::uint64_t limb) { return limb == 0; });
+          if (zero || mpn_cmp(value, bound.data(), static_cast<mp_size_t>(limbs)) >= 0) {
+            report(i);
+            std::fill_n(value, limbs, 0);
+            value[0] = 1;
+          }
+        }
+        modulus.load(batch.group(g), values.data());
+        modulus.multiply(batch.group(g), batch.group(g), modulus.to_residue());
+        modulus.multiply(products.group(piece), products.group(piece), batch.group(g));
+      }
+    }
+  });
+  count(2 * count_expected);
+  // A residue's factor R is coprime to N, so the gcd of residues is the gcd of the values.
+  BigInteger product;
+  BigInteger factor;
+  mpz_set_ui(product.get(), 1);
+  std::vector<std::uint64_t> values(lanes * limbs);
+  for (std::size_t piece = 0; piece < pieces; ++piece) {
+    modulus.store(values.data(), products.group(piece));
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      factor.set_limbs({values.data() + lane * limbs, limbs});
+      mpz_mul(product.get(), product.get(), factor.get());
+      mpz_mod(product.get(), product.get(), parts.n.get());
+    }
+  }
+  mpz_gcd(product.get(), product.get(), parts.n.get());
+  if (mpz_cmp_ui(product.get(), 1) != 0) {  // rare: find out which one
+    for (std::size_t i = 0; i < count_expected; ++i) {
+      factor.set_bytes(wire.subspan(i * width, width));
+      mpz_gcd(factor.get(), factor.get(), parts.n.get());
+      if (mpz_cmp_ui(factor.get(), 1) != 0) report(i);
+    }
+  }
+  if (offender.load() < count_expected) {
+    throw InputError("ciphertext.invalid", "ciphertext " + std::to_string(offender.load()) +
+                                               " is no unit modulo N^2: it must lie in (0, N^2) and be coprime to N");
+  }
+  return batch;
+}
+
+void Evaluator::serialise(const CiphertextBatch& batch, Bytes& out) const {
+  if (batch.empty()) return;
+  const Modulus& modulus = batch.modulus();
+  const std::size_t width = key().ciphertext_bytes();
+  const std::size_t limbs = modulus.limbs();
+  const std::size_t lanes = modulus.lanes();
+  const std::size_t start = out.size();
+  out.resize(start + batch.size() * width);
+  parallel_ranges(batch.groups(), kGrain, [&](std::size_t begin, std::size_t end) {
+    alignas(64) Group plain;
+    std::vector<std::uint64_t> values(lanes * limbs);
+    for (std::size_t g = begin; g < end; ++g) {
+      modulus.multiply(plain.data(), batch.group(g), modulus.from_residue());
+      modulus.store(values.data(), plain.data());
+      for (std::size_t lane = 0; lane < lanes && g * lanes + lane < batch.size(); ++lane) {
+        limbs_to_big_endian(out.data() + start + (g * lanes + lane) * width, values.data() + lane * limbs, limbs);
+      }
+    }
+  });
+  count(batch.size());
+}
+
+CiphertextBatch Evaluator::encrypt_trivial(const WideVector& plaintexts) const {
+  const auto& parts = context_->parts();
+  const Modulus& modulus = *parts.modulus;
+  CiphertextBatch batch(parts.modulus, plaintexts.size());
+  const std::size_t limbs = modulus.limbs();
+  const std::size_t lanes = modulus.lanes();
+  const std::size_t n_limbs = parts.n_limbs();
+  const std::vector<std::uint64_t> n = parts.n.limbs(n_limbs);
+  std::atomic<bool> too_large{false};
+  parallel_ranges(batch.groups(), kGrain, [&](std::size_t begin, std::size_t end) {
+    std::vector<std::uint64_t> values(lanes * limbs);
+    for (std::size_t g = begin; g < end; ++g) {
+      std::ranges::fill(values, 0);
+      for (std::size_t lane = 0; lane < lanes && g * lanes + lane < plaintexts.size(); ++lane) {
+        const auto words = plaintexts[g * lanes + lane];
+        const std::uint64_t sign = 0 - (words.back() >> 63);
+        std::uint64_t* const value = values.data() + lane * limbs;
+        // |m| < 2^(|N| − 2): the top bits of the low n_limbs words, and all words above, repeat the sign.
+        std::uint64_t foreign = 0;
+        for (std::size_t k = 0; k < n_limbs; ++k) value[k] = k < words.size() ? words[k] : sign;
+        for (std::size_t k = n_limbs; k < words.size(); ++k) foreign |= words[k] ^ sign;
+        foreign |= (value[n_limbs - 1] ^ sign) >> 62;
+        if (foreign != 0) too_large = true;
+        // m mod N: add N when negative, by mask.
+        std::uint64_t carry = 0;
+        for (std::size_t k = 0; k < n_limbs; ++k) {
+          const std::uint64_t addend = n[k] & sign;
+          const std::uint64_t sum = value[k] + addend;
+          const std::uint64_t with_carry = sum + carry;
+          carry = static_cast<std::uint64_t>(sum < addend) | static_cast<std::uint64_t>(with_carry < sum);
+          value[k] = with_carry;
+        }
+      }
+      modulus.load(batch.group(g), values.data());
+      modulus.multiply_secret(batch.group(g), batch.group(g), parts.plain_to_factor.data());
+      modulus.add(batch.group(g), batch.group(g), modulus.one());
+    }
+  });
+  if (too_large) throw Error("plaintext.too_large", "a plaintext exceeds the plaintext space of the key");
+  count(plaintexts.size());
+  return batch;
+}
+
+CiphertextBatch Evaluator::encrypt(const WideVector& values) const {
+  CiphertextBatch batch = encrypt_trivial(values);
+  rerandomise_inplace(batch);
+  return batch;
+}
+
+CiphertextBatch Evaluator::add(const CiphertextBatch& x, const CiphertextBatch& y) const {
+  expect_same_size(x, y);
+  if (x.empty()) return {};
+  CiphertextBatch sum(x.shared_modulus(), x.size());
+  parallel_ranges(sum.groups(), kGrain, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t g = begin; g < end; ++g) x.modulus().multiply(sum.group(g), x.group(g), y.group(g));
+  });
+  count(x.size());
+  return sum;
+}
+
+CiphertextBatch Evaluator::negate(const CiphertextBatch& x) const {
+  CiphertextBatch inverse = invert_batch(x, context_->parts().n_squared);
+  count(3 * x.size(), 0, x.empty() ? 0 : 1);
+  return inverse;
+}
+
+CiphertextBatch Evaluator::subtract(const CiphertextBatch& x, const CiphertextBatch& y) const {
+  expect_same_size(x, y);
+  return add(x, negate(y));
+}
+
+void Evaluator::add_plain_inplace(CiphertextBatch& x, const WideVector& values) const {
+  if (x.size() != values.size()) throw Error("batch.size", "ciphertexts and plaintexts differ in number");
+  if (x.empty()) return;
+  const CiphertextBatch factors = encrypt_trivial(values);
+  parallel_ranges(x.groups(), kGrain, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t g = begin; g < end; ++g) x.modulus().multiply(x.group(g), x.group(g), factors.group(g));
+  });
+  count(x.size());
+}
+
+CiphertextBatch Evaluator::scalar_multiply(const CiphertextBatch& x, const WideVector& scalars, unsigned bits) const {
+  if (x.size() != scalars.size()) throw Error("batch.size", "ciphertexts and scalars differ in number");
+  if (x.empty()) return {};
+  const Modulus& modulus = x.modulus();
+  const std::size_t lanes = modulus.lanes();
+  CiphertextBatch result(x.shared_modulus(), x.size());
+  parallel_ranges(result.groups(), 1, [&](std::size_t begin, std::size_t end) {
+    GroupBuffer table(power_table_words(modulus, bits));
+    std::vector<std::uint64_t> exponents(lanes * scalars.limbs());
+    for (std::size_t g = begin; g < end; ++g) {
+      std::ranges::fill(exponents, 0);
+      const std::size_t present = std::min(lanes, scalars.size() - g * lanes);
+      std::copy_n(scalars.words().data() + g * lanes * scalars.limbs(), present * scalars.limbs(), exponents.begin());
+      power(modulus, result.group(g), x.group(g), {exponents.data(), scalars.limbs()}, bits, table);
+    }
+    OPENSSL_cleanse(exponents.data(), exponents.size() * sizeof(std::uint64_t));
+  });
+  const PowerCost cost = power_cost(bits);
+  count((cost.squarings + cost.multiplications) * x.size(), cost.squarings * x.size());
+  return result;
+}
+
+CiphertextBatch Evaluator::scalar_multiply_public(const CiphertextBatch& x, std::int64_t k) const {
+  if (k < 0) return scalar_multiply_public(negate(x), -k);
+  if (x.empty()) return {};
+  const Modulus& modulus = x.modulus();
+  CiphertextBatch result(x.shared_modulus(), x.size());
+  const auto scalar = static_cast<std::uint64_t>(k);
+  const int width = std::bit_width(scalar);
+  parallel_ranges(result.groups(), 1, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t g = begin; g < end; ++g) {
+      std::uint64_t* const r = result.group(g);
+      std::memcpy(r, scalar == 0 ? modulus.one() : x.group(g), modulus.group_words() * sizeof(std::uint64_t));
+      for (int bit = width - 2; bit >= 0; --bit) {
+        modulus.square(r, r);
+        if ((scalar >> bit) & 1) modulus.multiply(r, r, x.group(g));
+      }
+    }
+  });
+  if (width > 1) {
+    const auto squarings = static_cast<std::uint64_t>(width - 1);
+    const auto products = static_cast<std::uint64_t>(std::popcount(scalar) - 1);
+    count((squarings + products) * x.size(), squarings * x.size());
+  }
+  return result;
+}
+
+CiphertextBatch Evaluator::select(const CiphertextBatch& a, const CiphertextBatch& b,
+                                  std::span<const std::uint8_t> choose) const {
+  expect_same_size(a, b);
+  if (choose.size() != a.size()) throw Error("batch.size", "ciphertexts and choices differ in number");
+  if (a.empty()) return {};
+  const Modulus& modulus = a.modulus();
+  const std::size_t lanes = modulus.lanes();
+  const std::size_t group = modulus.group_words();
+  CiphertextBatch result(a.shared_modulus(), a.size());
+  parallel_ranges(result.groups(), 64, [&](std::size_t begin, std::size_t end) {
+    GroupBuffer table(2 * group);
+    std::array<std::uint64_t, kMaxLanes> index{};
+    for (std::size_t g = begin; g < end; ++g) {
+      std::memcpy(table.data(), a.group(g), group * sizeof(std::uint64_t));
+      std::memcpy(table.data() + group, b.group(g), group * sizeof(std::uint64_t));
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        const std::size_t i = g * lanes + lane;
+        index[lane] = i < choose.size() ? choose[i] & 1 : 0;
+      }
+      modulus.kernel().select(modulus.view(), result.group(g), table.data(), 2, index.data());
+    }
+  });
+  return result;
+}
+
+CiphertextBatch Evaluator::pack(const CiphertextBatch& x, unsigned slot_bits, std::size_t per_ciphertext) const {
+  if (per_ciphertext == 0 || slot_bits * per_ciphertext > key().bits() - 2) {
+    throw Error("packing.overflow", std::to_string(per_ciphertext) + " slots of " + std::to_string(slot_bits) +
+                                        " bits exceed a plaintext of a " + std::to_string(key().bits()) + "-bit key");
+  }
+  if (x.empty()) return {};
+  const Modulus& modulus = x.modulus();
+  const std::size_t lanes = modulus.lanes();
+  const std::size_t size = (x.size() + per_ciphertext - 1) / per_ciphertext;
+  CiphertextBatch packed(x.shared_modulus(), size);
+  parallel_ranges(packed.groups(), 1, [&](std::size_t begin, std::size_t end) {
+    alignas(64) Group value;
+    std::array<const std::uint64_t*, kMaxLanes> operands{};
+    for (std::size_t g = begin; g < end; ++g) {
+      std::uint64_t* const sum = packed.group(g);
+      for (std::size_t slot = per_ciphertext; slot-- > 0;) {
+        for (std::size_t lane = 0; lane < lanes; ++lane) {
+          const std::size_t place = (g * lanes + lane) * per_ciphertext + slot;
+          operands[lane] = place < x.size() ? modulus.operand(x.group(0), place) : nullptr;
+        }
+        if (slot + 1 == per_ciphertext) {
+          modulus.kernel().gather(modulus.view(), sum, operands.data());
+          continue;
+        }
+        for (unsigned bit = 0; bit < slot_bits; ++bit) modulus.square(sum, sum);
+        modulus.kernel().gather(modulus.view(), value.data(), operands.data());
+        modulus.multiply(sum, sum, value.data());
+      }
+    }
+  });
+  // The first value of each ciphertext costs nothing.
+  count((x.size() - size) * (slot_bits + 1ULL), (x.size() - size) * slot_bits);
+  return packed;
+}
+
+void Evaluator::rerandomise_inplace(CiphertextBatch& x) const {
+  if (x.empty()) return;
+  const FixedBaseTable& table = *context_->parts().generator;
+  const Modulus& modulus = x.modulus();
+  const std::size_t lanes = modulus.lanes();
+  parallel_ranges(x.groups(), kGrain, [&](std::size_t begin, std::size_t end) {
+    std::vector<std::uint64_t> exponents((end - begin) * lanes * table.exponent_limbs());
+    random_exponents(exponents, table.exponent_bits(), rng_);
+    GroupBuffer randomness((end - begin) * modulus.group_words(), true);
+    table.power(randomness.data(), exponents.data(), end - begin);
+    OPENSSL_cleanse(exponents.data(), exponents.size() * sizeof(std::uint64_t));
+    for (std::size_t g = begin; g < end; ++g) {
+      modulus.multiply(x.group(g), x.group(g), randomness.data() + (g - begin) * modulus.group_words());
+    }
+  });
+  count((table.multiplications() + 1) * x.size());
+}
+
+}  // namespace popcorn::paillier

@@ -1,0 +1,131 @@
+#include "paillier/exponentiation.h"
+
+#include <array>
+#include <cstring>
+
+namespace popcorn::paillier {
+
+using kernels::GroupBuffer;
+using kernels::Modulus;
+
+std::uint64_t LaneExponents::digit(std::size_t lane, std::size_t position, unsigned count) const {
+  const std::size_t limb = position / 64;
+  const unsigned shift = position % 64;
+  if (limb >= limbs) return 0;
+  const std::uint64_t* exponent = words + lane * limbs;
+  std::uint64_t value = exponent[limb] >> shift;
+  if (shift + count > 64 && limb + 1 < limbs) value |= exponent[limb + 1] << (64 - shift);
+  return value & ((std::uint64_t{1} << count) - 1);
+}
+
+PowerCost power_cost(std::size_t bits) {
+  PowerCost best{0, 0, 0};
+  for (unsigned window = 1; window <= 6; ++window) {
+    const std::uint64_t digits = (bits + window - 1) / window;
+    const std::uint64_t table = (std::uint64_t{1} << window) - 2;
+    const PowerCost cost{window, (digits - 1) * window, table + digits - 1};
+    if (best.window == 0 || cost.squarings + cost.multiplications < best.squarings + best.multiplications) best = cost;
+  }
+  return best;
+}
+
+std::size_t power_table_words(const Modulus& modulus, std::size_t bits) {
+  return modulus.group_words() << power_cost(bits).window;
+}
+
+void power(const Modulus& modulus, std::uint64_t* r, const std::uint64_t* a, const LaneExponents& exponents,
+           std::size_t bits, GroupBuffer& table) {
+  const std::size_t group = modulus.group_words();
+  const std::size_t lanes = modulus.lanes();
+  const unsigned window = power_cost(bits).window;
+  const std::size_t entries = std::size_t{1} << window;
+  std::uint64_t* const powers = table.data();
+  std::memcpy(powers, modulus.one(), group * sizeof(std::uint64_t));
+  std::memcpy(powers + group, a, group * sizeof(std::uint64_t));
+  for (std::size_t i = 2; i < entries; ++i) {
+    if (i % 2 == 0) {
+      modulus.square_secret(powers + i * group, powers + i / 2 * group);
+    } else {
+      modulus.multiply_secret(powers + i * group, powers + (i - 1) * group, powers + group);
+    }
+  }
+  alignas(64) std::array<std::uint64_t, kernels::kMaxGroupWords> factor;
+  std::array<std::uint64_t, kernels::kMaxLanes> index{};
+  const auto look_up = [&](std::size_t digit, std::uint64_t* target) {
+    for (std::size_t lane = 0; lane < lanes; ++lane) index[lane] = exponents.digit(lane, digit * window, window);
+    modulus.kernel().select(modulus.view(), target, powers, entries, index.data());
+  };
+  std::size_t digit = (bits + window - 1) / window - 1;
+  look_up(digit, r);
+  while (digit-- > 0) {
+    for (unsigned i = 0; i < window; ++i) modulus.square_secret(r, r);
+    look_up(digit, factor.data());
+    modulus.multiply_secret(r, r, factor.data());
+  }
+}
+
+FixedBaseTable::FixedBaseTable(std::shared_ptr<const Modulus> modulus, const std::uint64_t* base,
+                               std::size_t exponent_bits, unsigned window, bool secret)
+    : modulus_(std::move(modulus)),
+      exponent_bits_(exponent_bits),
+      window_(window),
+      windows_((exponent_bits + window - 1) / window),
+      window_words_(modulus_->kernel().shared_table_words(modulus_->view(), window)),
+      table_(windows_ * window_words_, secret) {
+  const std::size_t group = modulus_->group_words();
+  const std::size_t lanes = modulus_->lanes();
+  const std::size_t groups = (windows_ + lanes - 1) / lanes;
+  std::memset(table_.data(), 0, table_.size() * sizeof(std::uint64_t));
+  // base^(2^(window·i)), one a lane, in a batch; unused lanes of the last group hold further powers.
+  GroupBuffer bases(groups * group, secret);
+  GroupBuffer current(group, secret);
+  std::memcpy(current.data(), base, group * sizeof(std::uint64_t));
+  for (std::size_t i = 0; i < groups * lanes; ++i) {
+    modulus_->kernel().put(modulus_->view(), modulus_->operand(bases.data(), i), current.data(), 0);
+    for (unsigned k = 0; k < window_; ++k) modulus_->square_secret(current.data(), current.data());
+  }
+  for (std::size_t g = 0; g < groups; ++g) {
+    std::memcpy(current.data(), modulus_->one(), group * sizeof(std::uint64_t));
+    for (std::size_t entry = 0; entry < (std::size_t{1} << window_); ++entry) {
+      for (std::size_t lane = 0; lane < lanes && g * lanes + lane < windows_; ++lane) {
+        modulus_->kernel().shared_put(modulus_->view(), table_.data() + (g * lanes + lane) * window_words_, window_,
+                                      entry, current.data(), static_cast<unsigned>(lane));
+      }
+      modulus_->multiply_secret(current.data(), current.data(), bases.data() + g * group);
+    }
+  }
+}
+
+void FixedBaseTable::power(std::uint64_t* r, const std::uint64_t* exponents, std::size_t groups) const {
+  constexpr std::size_t kTogether = 4;
+  const std::size_t group = modulus_->group_words();
+  const std::size_t lanes = modulus_->lanes();
+  GroupBuffer factors(std::min(groups, kTogether) * group, true);
+  std::array<std::uint64_t, kTogether * kernels::kMaxLanes> index{};
+  for (std::size_t first = 0; first < groups; first += kTogether) {
+    const std::size_t count = std::min(kTogether, groups - first);
+    const LaneExponents chunk{exponents + first * lanes * exponent_limbs(), exponent_limbs()};
+    for (std::size_t i = 0; i < windows_; ++i) {
+      const std::size_t position = i * window_;
+      const auto bits = static_cast<unsigned>(std::min<std::size_t>(window_, exponent_bits_ - position));
+      for (std::size_t lane = 0; lane < count * lanes; ++lane) index[lane] = chunk.digit(lane, position, bits);
+      std::uint64_t* const target = i == 0 ? r + first * group : factors.data();
+      modulus_->kernel().shared_select(modulus_->view(), target, table_.data() + i * window_words_, window_,
+                                       index.data(), count);
+      if (i == 0) continue;
+      for (std::size_t g = 0; g < count; ++g) {
+        std::uint64_t* const product = r + (first + g) * group;
+        modulus_->multiply_secret(product, product, factors.data() + g * group);
+      }
+    }
+  }
+}
+
+void random_exponents(std::span<std::uint64_t> words, std::size_t bits, Rng& rng) {
+  rng.fill({reinterpret_cast<std::uint8_t*>(words.data()), words.size_bytes()});
+  const std::size_t limbs = (bits + 63) / 64;
+  if (bits % 64 == 0) return;
+  for (std::size_t i = limbs - 1; i < words.size(); i += limbs) words[i] &= (std::uint64_t{1} << (bits % 64)) - 1;
+}
+
+}  // namespace popcorn::paillier

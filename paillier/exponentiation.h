@@ -1,0 +1,65 @@
+// Exponentiation of groups, constant-time in the exponents.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/random.h"
+#include "paillier/kernels/modulus.h"
+
+namespace popcorn::paillier {
+
+/// Exponents of a group's lanes: `limbs` little-endian words each, one after the other.
+struct LaneExponents {
+  const std::uint64_t* words;
+  std::size_t limbs;
+  /// `count` bits from `position` on of lane `lane`; zero past the end.
+  std::uint64_t digit(std::size_t lane, std::size_t position, unsigned count) const;
+};
+
+/// Costs of power(): squarings and multiplications a lane for exponents of `bits` bits.
+struct PowerCost {
+  unsigned window;
+  std::uint64_t squarings;
+  std::uint64_t multiplications;  ///< without the squarings
+};
+PowerCost power_cost(std::size_t bits);
+
+/// r[lane] = a[lane]^exponent[lane] for exponents below 2^bits, bits ≥ 1. Fixed windows, masked table look-up: time
+/// and addresses depend on `bits` only. `table` holds 2^window groups. r may be a.
+void power(const kernels::Modulus& modulus, std::uint64_t* r, const std::uint64_t* a, const LaneExponents& exponents,
+           std::size_t bits, kernels::GroupBuffer& table);
+std::size_t power_table_words(const kernels::Modulus& modulus, std::size_t bits);
+
+/// Powers of one base with random exponents, from a table of base^(d·2^(window·i)): no squarings at all
+/// [Brickell, Gordon, McCurley, Wilson 1992].
+class FixedBaseTable {
+ public:
+  /// @param base residue in lane 0 of a group; `secret` wipes the table on destruction
+  FixedBaseTable(std::shared_ptr<const kernels::Modulus> modulus, const std::uint64_t* base, std::size_t exponent_bits,
+                 unsigned window, bool secret = false);
+
+  std::size_t exponent_bits() const noexcept { return exponent_bits_; }
+  std::size_t exponent_limbs() const noexcept { return (exponent_bits_ + 63) / 64; }
+  /// Multiplications a power costs.
+  std::uint64_t multiplications() const noexcept { return windows_ - 1; }
+  std::size_t memory_bytes() const noexcept { return table_.size() * sizeof(std::uint64_t); }
+
+  /// r[g] = base^exponent for `groups` groups; exponents of exponent_limbs() words, lane after lane.
+  void power(std::uint64_t* r, const std::uint64_t* exponents, std::size_t groups) const;
+
+ private:
+  std::shared_ptr<const kernels::Modulus> modulus_;
+  std::size_t exponent_bits_;
+  unsigned window_;
+  std::size_t windows_;
+  std::size_t window_words_;
+  kernels::GroupBuffer table_;
+};
+
+/// `count` exponents of `bits` uniform bits, limbs_for(bits) words each.
+void random_exponents(std::span<std::uint64_t> words, std::size_t bits, Rng& rng);
+
+}  // namespace popcorn::paillier

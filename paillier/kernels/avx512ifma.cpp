@@ -1,0 +1,432 @@
+// The AVX-512 IFMA kernel: 8 operands at a time in radix 2^52 [Gueron, Krasnov 2016; Drucker, Gueron 2019].
+//
+// A column holds the sum of low and high halves of 52×52-bit products; it stays below 4·158·2^52 < 2^62 for the largest
+// operand, so carries are propagated once, at the end. R rows of the schoolbook product and of the Montgomery reduction
+// are done in one pass: a window of R + 1 columns slides over the digits in registers, so each digit of a and N and
+// each column is loaded once per R rows, and 4·R multiply-adds hide the latency of one another.
+//
+// This file is the only one compiled with AVX-512 flags; it must not include headers of the C++ library, whose inline
+// functions the linker could otherwise share with code that runs on every processor.
+#include <immintrin.h>
+
+#include "paillier/kernels/cpu_features.h"
+#include "paillier/kernels/kernel.h"
+
+namespace popcorn::paillier::kernels {
+
+namespace {
+
+constexpr size_t kLanes = 8;
+constexpr unsigned kRadixBits = 52;
+constexpr uint64_t kDigitMask = (uint64_t{1} << kRadixBits) - 1;
+constexpr size_t kMaxWords = kMaxGroupWords / kLanes;
+/// Rows a pass of the product and of the squaring; measured best on Sapphire Rapids.
+constexpr int kRows = 12;
+
+#define POPCORN_INLINE static inline __attribute__((always_inline))
+
+POPCORN_INLINE __m512i low(__m512i sum, __m512i a, __m512i b) {
+  return _mm512_madd52lo_epu64(sum, a, b);
+}
+POPCORN_INLINE __m512i high(__m512i sum, __m512i a, __m512i b) {
+  return _mm512_madd52hi_epu64(sum, a, b);
+}
+
+/// The quotient digits of R rows: q[j] makes column j divisible by 2^52, its carry goes to column j + 1. On return
+/// column[R] holds the carry out of the last row.
+template <int R>
+POPCORN_INLINE void quotients(__m512i (&column)[R + 1], __m512i (&q)[R], const __m512i* n, __m512i inverse) {
+#pragma GCC unroll 16
+  for (int j = 0; j < R; ++j) {
+    q[j] = low(_mm512_setzero_si512(), column[j], inverse);
+    column[j] = low(column[j], n[0], q[j]);
+    column[j + 1] = _mm512_add_epi64(column[j + 1], _mm512_srli_epi64(column[j], kRadixBits));
+#pragma GCC unroll 16
+    for (int k = 1; k < R - j; ++k) column[j + k] = low(column[j + k], n[k], q[j]);
+#pragma GCC unroll 16
+    for (int k = 0; k < R - j - 1; ++k) column[j + k + 1] = high(column[j + k + 1], n[k], q[j]);
+  }
+}
+
+/// R rows of a·b and the R rows of q·N that clear the low columns: column[0 … words + R) of `sum`.
+template <int R>
+void product_rows(__m512i* sum, const __m512i* a, const __m512i* b, const __m512i* n, __m512i inverse, size_t words) {
+  __m512i q[R];
+  __m512i c[R + 1];
+  {
+    __m512i column[R + 1];
+#pragma GCC unroll 16
+    for (int j = 0; j < R; ++j) column[j] = sum[j];
+    column[R] = _mm512_setzero_si512();
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) {
+#pragma GCC unroll 16
+      for (int k = 0; k < R - i; ++k) column[i + k] = low(column[i + k], a[k], b[i]);
+#pragma GCC unroll 16
+      for (int k = 0; k < R - i - 1; ++k) column[i + k + 1] = high(column[i + k + 1], a[k], b[i]);
+    }
+    quotients<R>(column, q, n, inverse);
+    // The rest of the first R digits: everything that lands in columns R … 2R − 1.
+    c[0] = _mm512_add_epi64(sum[R], column[R]);
+  }
+#pragma GCC unroll 16
+  for (int j = 1; j < R; ++j) c[j] = sum[R + j];
+#pragma GCC unroll 16
+  for (int k = 0; k < R; ++k) {
+    const __m512i ak = a[k];
+    const __m512i nk = n[k];
+#pragma GCC unroll 16
+    for (int i = R - k; i < R; ++i) c[i + k - R] = low(low(c[i + k - R], ak, b[i]), nk, q[i]);
+#pragma GCC unroll 16
+    for (int i = R - k - 1; i < R; ++i) c[i + k + 1 - R] = high(high(c[i + k + 1 - R], ak, b[i]), nk, q[i]);
+  }
+  for (size_t k = R; k < words; ++k) {
+    const __m512i ak = a[k];
+    const __m512i nk = n[k];
+    c[R] = sum[k + R];
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) c[i] = low(c[i], ak, b[i]);
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) c[i] = low(c[i], nk, q[i]);
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) c[i + 1] = high(c[i + 1], ak, b[i]);
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) c[i + 1] = high(c[i + 1], nk, q[i]);
+    sum[k] = c[0];
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) c[i] = c[i + 1];
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i) sum[words + i] = c[i];
+}
+
+/// R rows of the Montgomery reduction of a finished product.
+template <int R>
+void reduction_rows(__m512i* sum, const __m512i* n, __m512i inverse, size_t words) {
+  __m512i q[R];
+  __m512i c[R + 1];
+  {
+    __m512i column[R + 1];
+#pragma GCC unroll 16
+    for (int j = 0; j < R; ++j) column[j] = sum[j];
+    column[R] = _mm512_setzero_si512();
+    quotients<R>(column, q, n, inverse);
+    c[0] = _mm512_add_epi64(sum[R], column[R]);
+  }
+#pragma GCC unroll 16
+  for (int j = 1; j < R; ++j) c[j] = sum[R + j];
+#pragma GCC unroll 16
+  for (int k = 0; k < R; ++k) {
+    const __m512i nk = n[k];
+#pragma GCC unroll 16
+    for (int i = R - k; i < R; ++i) c[i + k - R] = low(c[i + k - R], nk, q[i]);
+#pragma GCC unroll 16
+    for (int i = R - k - 1; i < R; ++i) c[i + k + 1 - R] = high(c[i + k + 1 - R], nk, q[i]);
+  }
+  for (size_t k = R; k < words; ++k) {
+    const __m512i nk = n[k];
+    c[R] = sum[k + R];
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) c[i] = low(c[i], nk, q[i]);
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) c[i + 1] = high(c[i + 1], nk, q[i]);
+    sum[k] = c[0];
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) c[i] = c[i + 1];
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i) sum[words + i] = c[i];
+}
+
+/// R rows of the products a_i·a_k with i < k, each once. sum and a point at the first row's column 2i and digit i;
+/// `words` digits remain from there.
+template <int R>
+void cross_rows(__m512i* sum, const __m512i* a, size_t words) {
+  __m512i c[R + 1];
+  __m512i r[R];
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i) r[i] = a[i];
+  {
+    __m512i t[2 * R];
+#pragma GCC unroll 32
+    for (int j = 0; j < 2 * R; ++j) t[j] = sum[j];
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) {
+#pragma GCC unroll 16
+      for (int k = i + 1; k < R; ++k) {
+        t[i + k] = low(t[i + k], r[i], r[k]);
+        t[i + k + 1] = high(t[i + k + 1], r[i], r[k]);
+      }
+    }
+#pragma GCC unroll 16
+    for (int j = 0; j < R; ++j) sum[j] = t[j];
+#pragma GCC unroll 16
+    for (int j = 0; j < R; ++j) c[j] = t[R + j];
+  }
+  for (size_t k = R; k < words; ++k) {
+    const __m512i ak = a[k];
+    c[R] = sum[k + R];
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) c[i] = low(c[i], ak, r[i]);
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) c[i + 1] = high(c[i + 1], ak, r[i]);
+    sum[k] = c[0];
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) c[i] = c[i + 1];
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i) sum[words + i] = c[i];
+}
+
+/// Calls rows<R> for the largest R ≤ kRows that fits into `count` rows; gives R.
+#define POPCORN_DISPATCH_ROWS(count, CALL) \
+  switch (count) {                         \
+    case 1: CALL(1); break;                \
+    case 2: CALL(2); break;                \
+    case 3: CALL(3); break;                \
+    case 4: CALL(4); break;                \
+    case 5: CALL(5); break;                \
+    case 6: CALL(6); break;                \
+    case 7: CALL(7); break;                \
+    case 8: CALL(8); break;                \
+    case 9: CALL(9); break;                \
+    case 10: CALL(10); break;              \
+    case 11: CALL(11); break;              \
+    default: CALL(12); break;              \
+  }
+
+/// Rows of the next pass: even shares, so that no short pass is left for the end.
+POPCORN_INLINE size_t rows_of_pass(size_t left) {
+  const size_t passes = (left + kRows - 1) / kRows;
+  return (left + passes - 1) / passes;
+}
+
+/// Carries through the columns; digits below 2^52 but for the last, whose carry is zero for values below 2^(52·words).
+POPCORN_INLINE void propagate(__m512i* r, const __m512i* columns, size_t words) {
+  const __m512i mask = _mm512_set1_epi64(static_cast<long long>(kDigitMask));
+  __m512i carry = _mm512_setzero_si512();
+  for (size_t k = 0; k < words; ++k) {
+    const __m512i column = _mm512_add_epi64(columns[k], carry);
+    r[k] = _mm512_and_si512(column, mask);
+    carry = _mm512_srli_epi64(column, kRadixBits);
+  }
+}
+
+void ifma_multiply(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b) {
+  __m512i sum[2 * kMaxWords + 1];
+  const size_t words = m.words;
+  for (size_t k = 0; k <= 2 * words; ++k) sum[k] = _mm512_setzero_si512();
+  const auto* av = reinterpret_cast<const __m512i*>(a);
+  const auto* bv = reinterpret_cast<const __m512i*>(b);
+  const auto* nv = reinterpret_cast<const __m512i*>(m.value);
+  const __m512i inverse = _mm512_set1_epi64(static_cast<long long>(m.inverse));
+  for (size_t row = 0; row < words;) {
+    const size_t rows = rows_of_pass(words - row);
+#define POPCORN_CALL(R) product_rows<R>(sum + row, av, bv + row, nv, inverse, words)
+    POPCORN_DISPATCH_ROWS(rows, POPCORN_CALL)
+#undef POPCORN_CALL
+    row += rows;
+  }
+  propagate(reinterpret_cast<__m512i*>(r), sum + words, words);
+}
+
+void ifma_square(const ModulusView& m, uint64_t* r, const uint64_t* a) {
+  __m512i sum[2 * kMaxWords + 1];
+  const size_t words = m.words;
+  for (size_t k = 0; k <= 2 * words; ++k) sum[k] = _mm512_setzero_si512();
+  const auto* av = reinterpret_cast<const __m512i*>(a);
+  const auto* nv = reinterpret_cast<const __m512i*>(m.value);
+  const __m512i inverse = _mm512_set1_epi64(static_cast<long long>(m.inverse));
+  for (size_t row = 0; row < words;) {
+    const size_t rows = rows_of_pass(words - row);
+#define POPCORN_CALL(R) cross_rows<R>(sum + 2 * row, av + row, words - row)
+    POPCORN_DISPATCH_ROWS(rows, POPCORN_CALL)
+#undef POPCORN_CALL
+    row += rows;
+  }
+  for (size_t k = 0; k < words; ++k) {
+    sum[2 * k] = low(_mm512_add_epi64(sum[2 * k], sum[2 * k]), av[k], av[k]);
+    sum[2 * k + 1] = high(_mm512_add_epi64(sum[2 * k + 1], sum[2 * k + 1]), av[k], av[k]);
+  }
+  for (size_t row = 0; row < words;) {
+    const size_t rows = rows_of_pass(words - row);
+#define POPCORN_CALL(R) reduction_rows<R>(sum + row, nv, inverse, words)
+    POPCORN_DISPATCH_ROWS(rows, POPCORN_CALL)
+#undef POPCORN_CALL
+    row += rows;
+  }
+  propagate(reinterpret_cast<__m512i*>(r), sum + words, words);
+}
+
+/// r −= subtrahend in the lanes where r ≥ subtrahend; digits stay below 2^52.
+POPCORN_INLINE void conditional_subtract(__m512i* r, const __m512i* subtrahend, size_t words) {
+  const __m512i mask = _mm512_set1_epi64(static_cast<long long>(kDigitMask));
+  __m512i difference[kMaxWords];
+  __m512i borrow = _mm512_setzero_si512();  // 0 or −1
+  for (size_t k = 0; k < words; ++k) {
+    const __m512i digit = _mm512_add_epi64(_mm512_sub_epi64(r[k], subtrahend[k]), borrow);
+    difference[k] = _mm512_and_si512(digit, mask);
+    borrow = _mm512_srai_epi64(digit, 63);
+  }
+  const __mmask8 take = _mm512_testn_epi64_mask(borrow, borrow);
+  for (size_t k = 0; k < words; ++k) r[k] = _mm512_mask_mov_epi64(r[k], take, difference[k]);
+}
+
+void ifma_add(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b) {
+  const auto* av = reinterpret_cast<const __m512i*>(a);
+  const auto* bv = reinterpret_cast<const __m512i*>(b);
+  __m512i sum[kMaxWords];
+  for (size_t k = 0; k < m.words; ++k) sum[k] = _mm512_add_epi64(av[k], bv[k]);
+  auto* rv = reinterpret_cast<__m512i*>(r);
+  propagate(rv, sum, m.words);
+  conditional_subtract(rv, reinterpret_cast<const __m512i*>(m.twice), m.words);
+}
+
+/// 52 bits of a little-endian number of `limbs` 64-bit limbs, from bit `position` on.
+POPCORN_INLINE uint64_t digit_at(const uint64_t* limbs64, size_t limbs, size_t position) {
+  const size_t limb = position / 64;
+  const unsigned shift = position % 64;
+  uint64_t digit = limb < limbs ? limbs64[limb] >> shift : 0;
+  if (shift > 12 && limb + 1 < limbs) digit |= limbs64[limb + 1] << (64 - shift);
+  return digit & kDigitMask;
+}
+
+void ifma_load(const ModulusView& m, uint64_t* group, const uint64_t* values) {
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    const uint64_t* value = values + lane * m.limbs;
+    for (size_t k = 0; k < m.words; ++k) group[k * kLanes + lane] = digit_at(value, m.limbs, kRadixBits * k);
+  }
+}
+
+void ifma_store(const ModulusView& m, uint64_t* values, const uint64_t* group) {
+  __m512i reduced[kMaxWords];
+  const auto* source = reinterpret_cast<const __m512i*>(group);
+  for (size_t k = 0; k < m.words; ++k) reduced[k] = source[k];
+  conditional_subtract(reduced, reinterpret_cast<const __m512i*>(m.value), m.words);
+  const auto* digits = reinterpret_cast<const uint64_t*>(reduced);
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    uint64_t* value = values + lane * m.limbs;
+    for (size_t i = 0; i < m.limbs; ++i) {
+      // Bits 64·i … 64·i + 63 lie in two or three digits.
+      const size_t first = 64 * i / kRadixBits;
+      const unsigned shift = 64 * i % kRadixBits;
+      uint64_t limb = digits[first * kLanes + lane] >> shift;
+      if (first + 1 < m.words) limb |= digits[(first + 1) * kLanes + lane] << (kRadixBits - shift);
+      if (shift > 40 && first + 2 < m.words) limb |= digits[(first + 2) * kLanes + lane] << (2 * kRadixBits - shift);
+      value[i] = limb;
+    }
+  }
+}
+
+void ifma_gather(const ModulusView& m, uint64_t* r, const uint64_t* const* operands) {
+  const __m512i addresses = _mm512_loadu_si512(operands);
+  const __mmask8 present = _mm512_test_epi64_mask(addresses, addresses);
+  const auto* one = reinterpret_cast<const __m512i*>(m.one);
+  auto* rv = reinterpret_cast<__m512i*>(r);
+  for (size_t k = 0; k < m.words; ++k) {
+    const __m512i digit = _mm512_add_epi64(addresses, _mm512_set1_epi64(static_cast<long long>(64 * k)));
+    rv[k] = _mm512_mask_i64gather_epi64(one[k], present, digit, nullptr, 1);
+  }
+}
+
+void ifma_blend(const ModulusView& m, uint64_t* r, const uint64_t* a, unsigned lanes_mask) {
+  auto* rv = reinterpret_cast<__m512i*>(r);
+  const auto* av = reinterpret_cast<const __m512i*>(a);
+  for (size_t k = 0; k < m.words; ++k) rv[k] = _mm512_mask_mov_epi64(rv[k], static_cast<__mmask8>(lanes_mask), av[k]);
+}
+
+void ifma_put(const ModulusView& m, uint64_t* operand, const uint64_t* group, unsigned lane) {
+  for (size_t k = 0; k < m.words; ++k) operand[k * kLanes] = group[k * kLanes + lane];
+}
+
+void ifma_select(const ModulusView& m, uint64_t* r, const uint64_t* table, size_t entries, const uint64_t* index) {
+  const __m512i wanted = _mm512_loadu_si512(index);
+  auto* rv = reinterpret_cast<__m512i*>(r);
+  const auto* tv = reinterpret_cast<const __m512i*>(table);
+  for (size_t k = 0; k < m.words; ++k) rv[k] = tv[k];
+  for (size_t entry = 1; entry < entries; ++entry) {
+    const __mmask8 hit = _mm512_cmpeq_epi64_mask(wanted, _mm512_set1_epi64(static_cast<long long>(entry)));
+    const __m512i* source = tv + entry * m.words;
+    for (size_t k = 0; k < m.words; ++k) rv[k] = _mm512_mask_mov_epi64(rv[k], hit, source[k]);
+  }
+}
+
+// Shared tables lie digit by digit, the entries of one digit side by side: 16 entries are two registers, from which one
+// permutation picks for all lanes at once, whatever the indices are. At least 16 entries are stored.
+constexpr unsigned kMinEntryBits = 4;
+
+size_t ifma_shared_table_words(const ModulusView& m, unsigned entry_bits) {
+  return m.words << (entry_bits < kMinEntryBits ? kMinEntryBits : entry_bits);
+}
+
+void ifma_shared_put(const ModulusView& m, uint64_t* table, unsigned entry_bits, size_t entry, const uint64_t* group,
+                     unsigned lane) {
+  const unsigned stored = entry_bits < kMinEntryBits ? kMinEntryBits : entry_bits;
+  for (size_t k = 0; k < m.words; ++k) table[(k << stored) + entry] = group[k * kLanes + lane];
+}
+
+void ifma_shared_select(const ModulusView& m, uint64_t* r, const uint64_t* table, unsigned entry_bits,
+                        const uint64_t* index, size_t groups) {
+  constexpr size_t kTogether = 4;  // groups that share the loads of a table row
+  const unsigned stored = entry_bits < kMinEntryBits ? kMinEntryBits : entry_bits;
+  const size_t rows = size_t{1} << (stored - kMinEntryBits);
+  auto* rv = reinterpret_cast<__m512i*>(r);
+  for (size_t first = 0; first < groups; first += kTogether) {
+    const size_t count = groups - first < kTogether ? groups - first : kTogether;
+    __m512i wanted[kTogether];
+    for (size_t g = 0; g < kTogether; ++g) {
+      wanted[g] = _mm512_loadu_si512(index + (first + (g < count ? g : 0)) * kLanes);
+    }
+    for (size_t k = 0; k < m.words; ++k) {
+      const auto* row = reinterpret_cast<const __m512i*>(table + (k << stored));
+      __m512i found[kTogether];
+      for (size_t g = 0; g < kTogether; ++g) found[g] = _mm512_permutex2var_epi64(row[0], wanted[g], row[1]);
+      for (size_t x = 1; x < rows; ++x) {
+        const __m512i left = row[2 * x];
+        const __m512i right = row[2 * x + 1];
+        const __m512i number = _mm512_set1_epi64(static_cast<long long>(x));
+        for (size_t g = 0; g < kTogether; ++g) {
+          const __mmask8 hit = _mm512_cmpeq_epi64_mask(_mm512_srli_epi64(wanted[g], kMinEntryBits), number);
+          found[g] = _mm512_mask_mov_epi64(found[g], hit, _mm512_permutex2var_epi64(left, wanted[g], right));
+        }
+      }
+      for (size_t g = 0; g < count; ++g) rv[(first + g) * m.words + k] = found[g];
+    }
+  }
+}
+
+bool ifma_supported() {
+  return cpu_has_avx512ifma();
+}
+
+/// Two bits above the modulus: R > 4N.
+size_t ifma_words(size_t bits) {
+  return (bits + 2 + kRadixBits - 1) / kRadixBits;
+}
+
+}  // namespace
+
+const Kernel kAvx512Ifma = {
+    .name = "avx512ifma",
+    .description = "AVX-512 IFMA, 8 operands at a time, radix 2^52",
+    .lanes = kLanes,
+    .radix_bits = kRadixBits,
+    .supported = ifma_supported,
+    .words = ifma_words,
+    .multiply = ifma_multiply,
+    .square = ifma_square,
+    .multiply_secret = ifma_multiply,
+    .square_secret = ifma_square,
+    .add = ifma_add,
+    .load = ifma_load,
+    .store = ifma_store,
+    .gather = ifma_gather,
+    .blend = ifma_blend,
+    .put = ifma_put,
+    .select = ifma_select,
+    .shared_table_words = ifma_shared_table_words,
+    .shared_put = ifma_shared_put,
+    .shared_select = ifma_shared_select,
+};
+
+}  // namespace popcorn::paillier::kernels

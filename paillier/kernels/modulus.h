@@ -1,0 +1,87 @@
+// An odd modulus prepared for a kernel, and aligned buffers of groups.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "paillier/kernels/kernel.h"
+
+namespace popcorn::paillier::kernels {
+
+/// 64-byte aligned words, wiped on destruction when `secret`.
+class GroupBuffer {
+ public:
+  GroupBuffer() = default;
+  explicit GroupBuffer(std::size_t words, bool secret = false);
+  GroupBuffer(GroupBuffer&& other) noexcept;
+  GroupBuffer& operator=(GroupBuffer&& other) noexcept;
+  GroupBuffer(const GroupBuffer&) = delete;
+  GroupBuffer& operator=(const GroupBuffer&) = delete;
+  ~GroupBuffer();
+
+  std::uint64_t* data() noexcept { return words_; }
+  const std::uint64_t* data() const noexcept { return words_; }
+  std::size_t size() const noexcept { return size_; }
+
+ private:
+  void release() noexcept;
+  std::uint64_t* words_ = nullptr;
+  std::size_t size_ = 0;
+  bool secret_ = false;
+};
+
+/// Immutable; shared by everything that computes modulo N.
+class Modulus {
+ public:
+  /// @param limbs N, little-endian, odd, top limb not zero, at most kMaxModulusBits. `secret` wipes it on destruction.
+  static std::shared_ptr<const Modulus> create(const Kernel& kernel, std::span<const std::uint64_t> limbs,
+                                               bool secret = false);
+
+  const Kernel& kernel() const noexcept { return *kernel_; }
+  const ModulusView& view() const noexcept { return view_; }
+  std::size_t bits() const noexcept { return bits_; }
+  std::size_t limbs() const noexcept { return view_.limbs; }
+  std::size_t group_words() const noexcept { return view_.words * kernel_->lanes; }
+  std::size_t lanes() const noexcept { return kernel_->lanes; }
+
+  /// R mod N (the residue of 1), R² mod N (turns plain values into residues), plain 1 (turns them back): one group each.
+  const std::uint64_t* one() const noexcept { return view_.one; }
+  const std::uint64_t* to_residue() const noexcept { return constants_.data() + 3 * group_words(); }
+  const std::uint64_t* from_residue() const noexcept { return constants_.data() + 4 * group_words(); }
+
+  // Shorthands for the kernel's functions on groups.
+  void multiply(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* b) const {
+    kernel_->multiply(view_, r, a, b);
+  }
+  void square(std::uint64_t* r, const std::uint64_t* a) const { kernel_->square(view_, r, a); }
+  void multiply_secret(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* b) const {
+    kernel_->multiply_secret(view_, r, a, b);
+  }
+  void square_secret(std::uint64_t* r, const std::uint64_t* a) const { kernel_->square_secret(view_, r, a); }
+  void add(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* b) const { kernel_->add(view_, r, a, b); }
+  void load(std::uint64_t* group, const std::uint64_t* values) const { kernel_->load(view_, group, values); }
+  void store(std::uint64_t* values, const std::uint64_t* group) const { kernel_->store(view_, values, group); }
+
+  /// First digit of the operand at `place` of a batch (groups one after the other).
+  std::uint64_t* operand(std::uint64_t* batch, std::size_t place) const {
+    return batch + place / lanes() * group_words() + place % lanes();
+  }
+  const std::uint64_t* operand(const std::uint64_t* batch, std::size_t place) const {
+    return batch + place / lanes() * group_words() + place % lanes();
+  }
+
+  /// One value (limbs() limbs, below N) in every lane of a group, as it is.
+  void load_everywhere(std::uint64_t* group, std::span<const std::uint64_t> value) const;
+
+ private:
+  Modulus() = default;
+  const Kernel* kernel_ = nullptr;
+  ModulusView view_{};
+  std::size_t bits_ = 0;
+  GroupBuffer constants_;
+  GroupBuffer limbs64_;
+};
+
+}  // namespace popcorn::paillier::kernels
