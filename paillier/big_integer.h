@@ -1,8 +1,8 @@
-// A GMP integer with automatic storage, wiped when it held a secret. For the sources of this folder only.
+// A GMP integer with automatic storage, for public values (secret ones live in SecretMpz). Internal to this
+// folder.
 #pragma once
 
 #include <gmp.h>
-#include <openssl/crypto.h>
 
 #include <cstdint>
 #include <span>
@@ -13,51 +13,44 @@
 
 namespace popcorn::paillier {
 
+/// Little-endian limbs of a non-negative value below 2^(64·count).
+inline std::vector<std::uint64_t> limbs_of(mpz_srcptr value, std::size_t count) {
+  std::vector<std::uint64_t> result(count);
+  mpz_export(result.data(), nullptr, -1, 8, 0, 0, value);
+  return result;
+}
+
 class BigInteger {
  public:
-  explicit BigInteger(bool secret = false) : secret_(secret) { mpz_init(value_); }
-  explicit BigInteger(ByteView big_endian, bool secret = false) : secret_(secret) {
+  BigInteger() { mpz_init(value_); }
+  explicit BigInteger(ByteView big_endian) {
     mpz_init(value_);
     set_bytes(big_endian);
   }
-  BigInteger(BigInteger&& other) noexcept : secret_(other.secret_) {
+  BigInteger(BigInteger&& other) noexcept {
     mpz_init(value_);
     mpz_swap(value_, other.value_);
   }
   BigInteger& operator=(BigInteger&& other) noexcept {
     mpz_swap(value_, other.value_);
-    secret_ = secret_ || other.secret_;
-    other.secret_ = secret_;
     return *this;
   }
   BigInteger(const BigInteger&) = delete;
   BigInteger& operator=(const BigInteger&) = delete;
-  ~BigInteger() {
-    if (secret_ && value_->_mp_alloc > 0) {
-      OPENSSL_cleanse(value_->_mp_d, static_cast<std::size_t>(value_->_mp_alloc) * sizeof(mp_limb_t));
-    }
-    mpz_clear(value_);
-  }
+  ~BigInteger() { mpz_clear(value_); }
 
   mpz_ptr get() noexcept { return value_; }
   mpz_srcptr get() const noexcept { return value_; }
   std::size_t bits() const { return mpz_sgn(value_) == 0 ? 0 : mpz_sizeinbase(value_, 2); }
 
-  void set_bytes(ByteView big_endian) { mpz_import(value_, big_endian.size(), 1, 1, 1, 0, big_endian.data()); }
-  void set_limbs(std::span<const std::uint64_t> limbs) { mpz_import(value_, limbs.size(), -1, 8, 0, 0, limbs.data()); }
+  void set_bytes(ByteView big_endian) {
+    mpz_import(value_, big_endian.size(), 1, 1, 1, 0, big_endian.data());
+  }
+  void set_limbs(std::span<const std::uint64_t> limbs) {
+    mpz_import(value_, limbs.size(), -1, 8, 0, 0, limbs.data());
+  }
   /// Little-endian limbs of |value|, padded with zeros to `count`; the value must fit.
-  std::vector<std::uint64_t> limbs(std::size_t count) const {
-    std::vector<std::uint64_t> result(count);
-    if (bits() <= 64 * count) mpz_export(result.data(), nullptr, -1, 8, 0, 0, value_);
-    return result;
-  }
-  /// Big-endian bytes of |value|, padded with zeros to `count`; the value must fit.
-  Bytes bytes(std::size_t count) const {
-    Bytes result(count);
-    const std::size_t used = (bits() + 7) / 8;
-    if (used <= count && used > 0) mpz_export(result.data() + (count - used), nullptr, 1, 1, 1, 0, value_);
-    return result;
-  }
+  std::vector<std::uint64_t> limbs(std::size_t count) const { return limbs_of(value_, count); }
   /// Uniform in [0, bound), by rejection.
   void set_random_below(const BigInteger& bound, Rng& rng) {
     const std::size_t count = (bound.bits() + 7) / 8;
@@ -68,12 +61,10 @@ class BigInteger {
       if (!buffer.empty()) buffer[0] = static_cast<std::uint8_t>(buffer[0] & (0xff >> spare));
       set_bytes(buffer);
     } while (mpz_cmp(value_, bound.value_) >= 0);
-    OPENSSL_cleanse(buffer.data(), buffer.size());
   }
 
  private:
   mpz_t value_;
-  bool secret_;
 };
 
 }  // namespace popcorn::paillier

@@ -82,7 +82,8 @@ CiphertextBatch CiphertextBatch::concat(std::span<const CiphertextBatch* const> 
   const std::size_t lanes = modulus->lanes();
   operands.reserve(result.groups() * lanes);
   for (const CiphertextBatch* part : parts) {
-    for (std::size_t i = 0; i < part->size(); ++i) operands.push_back(modulus->operand(part->words_.get(), i));
+    for (std::size_t i = 0; i < part->size(); ++i)
+      operands.push_back(modulus->operand(part->words_.get(), i));
   }
   operands.resize(result.groups() * lanes, nullptr);
   for (std::size_t g = 0; g < result.groups(); ++g) {

@@ -13,9 +13,9 @@ namespace kernels {
 class Modulus;
 }
 
-/// `size()` residues modulo N² in Montgomery form, grouped by the kernel's lane count and interleaved within a group
-/// (one lane a group on the portable kernel). Only the wire functions of Evaluator and KeyOwner convert. Movable;
-/// copies are explicit (clone, gather) since a batch may hold gigabytes.
+/// `size()` residues modulo N² in Montgomery form, grouped by the kernel's lane count and interleaved within
+/// a group (one lane a group on the portable kernel). Only the wire functions of Evaluator and KeyOwner
+/// convert. Movable; copies are explicit (clone, gather) since a batch may hold gigabytes.
 class CiphertextBatch {
  public:
   CiphertextBatch() = default;

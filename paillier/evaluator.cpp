@@ -1,5 +1,7 @@
 #include "paillier/evaluator.h"
 
+#include <openssl/crypto.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -22,8 +24,8 @@ using kernels::Modulus;
 
 namespace {
 
-/// Window of the server's table: re-randomisation runs once per packed ciphertext, so a table of a few megabytes per
-/// client that fits the second-level cache beats a larger one.
+/// Window of the server's table: re-randomisation runs once per packed ciphertext, so a table of a few
+/// megabytes per client that fits the second-level cache beats a larger one.
 constexpr unsigned kGeneratorWindow = 6;
 
 /// Groups that one task takes: a few milliseconds of work.
@@ -52,9 +54,9 @@ BigInteger generator_power(const PublicContext::Parts& parts, Rng& rng) {
   return power;
 }
 
-/// Bits of the encryption exponent α: half the modulus, or the order of the subgroup plus a statistical margin.
+/// Bits of the encryption exponent α: half the modulus, or the bits of the order of the subgroup.
 std::size_t randomness_bits(const PublicKey& key) {
-  return key.bits() / 2;
+  return key.kind() == KeyKind::subgroup ? 2 * subgroup_order_bits(key.bits()) : key.bits() / 2;
 }
 
 void expect_same_size(const CiphertextBatch& x, const CiphertextBatch& y) {
@@ -104,7 +106,8 @@ std::size_t PublicContext::memory_bytes() const noexcept {
 Evaluator::Evaluator(std::shared_ptr<const PublicContext> context, Rng& rng)
     : context_(std::move(context)), rng_(rng) {}
 
-void Evaluator::count(std::uint64_t multiplications, std::uint64_t squarings, std::uint64_t inversions) const noexcept {
+void Evaluator::count(std::uint64_t multiplications, std::uint64_t squarings,
+                      std::uint64_t inversions) const noexcept {
   multiplications_.fetch_add(multiplications, std::memory_order_relaxed);
   squarings_.fetch_add(squarings, std::memory_order_relaxed);
   inversions_.fetch_add(inversions, std::memory_order_relaxed);
@@ -120,8 +123,8 @@ CiphertextBatch Evaluator::parse(ByteView wire, std::size_t count_expected) cons
   const std::size_t width = key().ciphertext_bytes();
   if (wire.size() != count_expected * width) {
     throw InputError("ciphertext.length", "expected " + std::to_string(count_expected) + " ciphertexts of " +
-                                              std::to_string(width) + " bytes, got " + std::to_string(wire.size()) +
-                                              " bytes");
+                                              std::to_string(width) + " bytes, got " +
+                                              std::to_string(wire.size()) + " bytes");
   }
   CiphertextBatch batch(parts.modulus, count_expected);
   if (count_expected == 0) return batch;
@@ -187,8 +190,9 @@ CiphertextBatch Evaluator::parse(ByteView wire, std::size_t count_expected) cons
     }
   }
   if (offender.load() < count_expected) {
-    throw InputError("ciphertext.invalid", "ciphertext " + std::to_string(offender.load()) +
-                                               " is no unit modulo N^2: it must lie in (0, N^2) and be coprime to N");
+    throw InputError("ciphertext.invalid",
+                     "ciphertext " + std::to_string(offender.load()) +
+                         " is no unit modulo N^2: it must lie in (0, N^2) and be coprime to N");
   }
   return batch;
 }
@@ -208,7 +212,8 @@ void Evaluator::serialise(const CiphertextBatch& batch, Bytes& out) const {
       modulus.multiply(plain.data(), batch.group(g), modulus.from_residue());
       modulus.store(values.data(), plain.data());
       for (std::size_t lane = 0; lane < lanes && g * lanes + lane < batch.size(); ++lane) {
-        limbs_to_big_endian(out.data() + start + (g * lanes + lane) * width, values.data() + lane * limbs, limbs);
+        limbs_to_big_endian(out.data() + start + (g * lanes + lane) * width, values.data() + lane * limbs,
+                            limbs);
       }
     }
   });
@@ -296,7 +301,8 @@ void Evaluator::add_plain_inplace(CiphertextBatch& x, const WideVector& values) 
   count(x.size());
 }
 
-CiphertextBatch Evaluator::scalar_multiply(const CiphertextBatch& x, const WideVector& scalars, unsigned bits) const {
+CiphertextBatch Evaluator::scalar_multiply(const CiphertextBatch& x, const WideVector& scalars,
+                                           unsigned bits) const {
   if (x.size() != scalars.size()) throw Error("batch.size", "ciphertexts and scalars differ in number");
   if (x.empty()) return {};
   const Modulus& modulus = x.modulus();
@@ -308,7 +314,8 @@ CiphertextBatch Evaluator::scalar_multiply(const CiphertextBatch& x, const WideV
     for (std::size_t g = begin; g < end; ++g) {
       std::ranges::fill(exponents, 0);
       const std::size_t present = std::min(lanes, scalars.size() - g * lanes);
-      std::copy_n(scalars.words().data() + g * lanes * scalars.limbs(), present * scalars.limbs(), exponents.begin());
+      std::copy_n(scalars.words().data() + g * lanes * scalars.limbs(), present * scalars.limbs(),
+                  exponents.begin());
       power(modulus, result.group(g), x.group(g), {exponents.data(), scalars.limbs()}, bits, table);
     }
     OPENSSL_cleanse(exponents.data(), exponents.size() * sizeof(std::uint64_t));
@@ -368,10 +375,12 @@ CiphertextBatch Evaluator::select(const CiphertextBatch& a, const CiphertextBatc
   return result;
 }
 
-CiphertextBatch Evaluator::pack(const CiphertextBatch& x, unsigned slot_bits, std::size_t per_ciphertext) const {
+CiphertextBatch Evaluator::pack(const CiphertextBatch& x, unsigned slot_bits,
+                                std::size_t per_ciphertext) const {
   if (per_ciphertext == 0 || slot_bits * per_ciphertext > key().bits() - 2) {
-    throw Error("packing.overflow", std::to_string(per_ciphertext) + " slots of " + std::to_string(slot_bits) +
-                                        " bits exceed a plaintext of a " + std::to_string(key().bits()) + "-bit key");
+    throw Error("packing.overflow", std::to_string(per_ciphertext) + " slots of " +
+                                        std::to_string(slot_bits) + " bits exceed a plaintext of a " +
+                                        std::to_string(key().bits()) + "-bit key");
   }
   if (x.empty()) return {};
   const Modulus& modulus = x.modulus();

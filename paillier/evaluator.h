@@ -2,10 +2,10 @@
 //
 //   server:  parse ─► weighted_sum ─► pack ─► add_plain ─► rerandomise ─► serialise
 //
-// Ciphertexts live in Z*_{N²}; Enc(m; ρ) = (1 + mN)·ρ mod N², m ∈ (−N/2, N/2) [Paillier 1999]. Costs are given in
-// modular multiplications modulo N² per ciphertext and counted in counts(). Work is spread over the cores with
-// oneTBB. Results are *not* re-randomised unless the comment says so: whatever leaves the server must pass
-// rerandomise() first, since the key owner can recover the randomness of any ciphertext.
+// Ciphertexts live in Z*_{N²}; Enc(m; ρ) = (1 + mN)·ρ mod N², m ∈ (−N/2, N/2) [Paillier 1999]. Costs are
+// given in modular multiplications modulo N² per ciphertext and counted in counts(). Work is spread over the
+// cores with oneTBB. Results are *not* re-randomised unless the comment says so: whatever leaves the server
+// must pass rerandomise() first, since the key owner can recover the randomness of any ciphertext.
 #pragma once
 
 #include <atomic>
@@ -32,8 +32,8 @@ struct OperationCounts {
 /// re-randomisation generator. Heavy (about 12 MB at 2048 bits), immutable, thread-safe, shared by sessions.
 class PublicContext {
  public:
-  /// For an ordinary key draws an own generator h = −u² mod N (never one the client supplied: h = 1 would void
-  /// re-randomisation); for a subgroup key uses the key's.
+  /// For an ordinary key draws an own generator h = −u² mod N (never one the client supplied: h = 1 would
+  /// void re-randomisation); for a subgroup key uses the key's.
   static std::shared_ptr<const PublicContext> create(const PublicKey& key, Rng& rng = system_rng());
   ~PublicContext();
 
@@ -55,7 +55,8 @@ class Evaluator {
 
   const PublicKey& key() const noexcept { return context_->key(); }
 
-  /// `count` fixed-width big-endian ciphertexts; validates 0 < c < N² and gcd(c, N) = 1 (one batched gcd). 2 each.
+  /// `count` fixed-width big-endian ciphertexts; validates 0 < c < N² and gcd(c, N) = 1 (one batched gcd). 2
+  /// each.
   /// @throws InputError "ciphertext.invalid" with the index of the first offender
   CiphertextBatch parse(ByteView wire, std::size_t count) const;
   /// Appends fixed-width big-endian ciphertexts. 1 each.
@@ -74,26 +75,30 @@ class Evaluator {
   CiphertextBatch negate(const CiphertextBatch& x) const;
   /// x ← [x + m], 2 each. |m| < N/2.
   void add_plain_inplace(CiphertextBatch& x, const WideVector& values) const;
-  /// [k·x] for non-negative k below 2^bits; time depends on `bits` only, not on k (fixed windows, masked table look-up).
+  /// [k·x] for non-negative k below 2^bits; time depends on `bits` only, not on k (fixed windows, masked
+  /// table look-up).
   CiphertextBatch scalar_multiply(const CiphertextBatch& x, const WideVector& scalars, unsigned bits) const;
   /// [k·x] for one small public k (any sign); variable time in k.
   CiphertextBatch scalar_multiply_public(const CiphertextBatch& x, std::int64_t k) const;
-  /// y[i] = choose[i] != 0 ? b[i] : a[i], without a branch or an address that depends on `choose`. No multiplication.
+  /// y[i] = choose[i] != 0 ? b[i] : a[i], without a branch or an address that depends on `choose`. No
+  /// multiplication.
   CiphertextBatch select(const CiphertextBatch& a, const CiphertextBatch& b,
                          std::span<const std::uint8_t> choose) const;
   /// All outputs of a linear layer; the plan's cost.
   CiphertextBatch weighted_sum(const WeightedSumPlan& plan, const CiphertextBatch& x) const;
-  /// Ciphertext j holds Σ_{i < per_ciphertext} x[j·per_ciphertext + i]·2^(slot_bits·i); the last may be partly filled.
-  /// Values may be negative (they borrow from the next slot; add an offset to each slot with add_plain_inplace).
-  /// About slot_bits squarings and 1 multiplication a value.
+  /// Ciphertext j holds Σ_{i < per_ciphertext} x[j·per_ciphertext + i]·2^(slot_bits·i); the last may be
+  /// partly filled. Values may be negative (they borrow from the next slot; add an offset to each slot with
+  /// add_plain_inplace). About slot_bits squarings and 1 multiplication a value.
   CiphertextBatch pack(const CiphertextBatch& x, unsigned slot_bits, std::size_t per_ciphertext) const;
-  /// x ← x·ρ with fresh ρ over the context's own generator: afterwards x is a fresh encryption of its plaintext.
+  /// x ← x·ρ with fresh ρ over the context's own generator: afterwards x is a fresh encryption of its
+  /// plaintext.
   void rerandomise_inplace(CiphertextBatch& x) const;
 
   OperationCounts counts() const noexcept;
 
  private:
-  void count(std::uint64_t multiplications, std::uint64_t squarings = 0, std::uint64_t inversions = 0) const noexcept;
+  void count(std::uint64_t multiplications, std::uint64_t squarings = 0,
+             std::uint64_t inversions = 0) const noexcept;
 
   std::shared_ptr<const PublicContext> context_;
   Rng& rng_;
@@ -102,13 +107,14 @@ class Evaluator {
   mutable std::atomic<std::uint64_t> inversions_{0};
 };
 
-/// Slots of a plaintext, as Evaluator::pack() lays them: value i·2^(slot_bits·i). Values must be in [0, 2^slot_bits).
-/// The result has one value per ciphertext. @throws Error "packing.overflow" otherwise
+/// Slots of a plaintext, as Evaluator::pack() lays them: value i·2^(slot_bits·i). Values must be in [0,
+/// 2^slot_bits). The result has one value per ciphertext. @throws Error "packing.overflow" otherwise
 WideVector pack_slots(const WideVector& values, unsigned slot_bits, std::size_t per_ciphertext);
 /// The inverse; `count` values of `limbs` words, all non-negative.
-WideVector unpack_slots(const WideVector& packed, unsigned slot_bits, std::size_t per_ciphertext, std::size_t count,
-                        std::size_t limbs);
-/// How many slots of `slot_bits` a plaintext of a |N| = key_bits key holds: floor((key_bits − 2) / slot_bits).
+WideVector unpack_slots(const WideVector& packed, unsigned slot_bits, std::size_t per_ciphertext,
+                        std::size_t count, std::size_t limbs);
+/// How many slots of `slot_bits` a plaintext of a |N| = key_bits key holds: floor((key_bits − 2) /
+/// slot_bits).
 std::size_t slots_per_ciphertext(unsigned key_bits, unsigned slot_bits);
 
 }  // namespace popcorn::paillier

@@ -24,7 +24,8 @@ PowerCost power_cost(std::size_t bits) {
     const std::uint64_t digits = (bits + window - 1) / window;
     const std::uint64_t table = (std::uint64_t{1} << window) - 2;
     const PowerCost cost{window, (digits - 1) * window, table + digits - 1};
-    if (best.window == 0 || cost.squarings + cost.multiplications < best.squarings + best.multiplications) best = cost;
+    if (best.window == 0 || cost.squarings + cost.multiplications < best.squarings + best.multiplications)
+      best = cost;
   }
   return best;
 }
@@ -52,7 +53,8 @@ void power(const Modulus& modulus, std::uint64_t* r, const std::uint64_t* a, con
   alignas(64) std::array<std::uint64_t, kernels::kMaxGroupWords> factor;
   std::array<std::uint64_t, kernels::kMaxLanes> index{};
   const auto look_up = [&](std::size_t digit, std::uint64_t* target) {
-    for (std::size_t lane = 0; lane < lanes; ++lane) index[lane] = exponents.digit(lane, digit * window, window);
+    for (std::size_t lane = 0; lane < lanes; ++lane)
+      index[lane] = exponents.digit(lane, digit * window, window);
     modulus.kernel().select(modulus.view(), target, powers, entries, index.data());
   };
   std::size_t digit = (bits + window - 1) / window - 1;
@@ -88,8 +90,8 @@ FixedBaseTable::FixedBaseTable(std::shared_ptr<const Modulus> modulus, const std
     std::memcpy(current.data(), modulus_->one(), group * sizeof(std::uint64_t));
     for (std::size_t entry = 0; entry < (std::size_t{1} << window_); ++entry) {
       for (std::size_t lane = 0; lane < lanes && g * lanes + lane < windows_; ++lane) {
-        modulus_->kernel().shared_put(modulus_->view(), table_.data() + (g * lanes + lane) * window_words_, window_,
-                                      entry, current.data(), static_cast<unsigned>(lane));
+        modulus_->kernel().shared_put(modulus_->view(), table_.data() + (g * lanes + lane) * window_words_,
+                                      window_, entry, current.data(), static_cast<unsigned>(lane));
       }
       modulus_->multiply_secret(current.data(), current.data(), bases.data() + g * group);
     }
@@ -108,7 +110,8 @@ void FixedBaseTable::power(std::uint64_t* r, const std::uint64_t* exponents, std
     for (std::size_t i = 0; i < windows_; ++i) {
       const std::size_t position = i * window_;
       const auto bits = static_cast<unsigned>(std::min<std::size_t>(window_, exponent_bits_ - position));
-      for (std::size_t lane = 0; lane < count * lanes; ++lane) index[lane] = chunk.digit(lane, position, bits);
+      for (std::size_t lane = 0; lane < count * lanes; ++lane)
+        index[lane] = chunk.digit(lane, position, bits);
       std::uint64_t* const target = i == 0 ? r + first * group : factors.data();
       modulus_->kernel().shared_select(modulus_->view(), target, table_.data() + i * window_words_, window_,
                                        index.data(), count);
@@ -125,7 +128,8 @@ void random_exponents(std::span<std::uint64_t> words, std::size_t bits, Rng& rng
   rng.fill({reinterpret_cast<std::uint8_t*>(words.data()), words.size_bytes()});
   const std::size_t limbs = (bits + 63) / 64;
   if (bits % 64 == 0) return;
-  for (std::size_t i = limbs - 1; i < words.size(); i += limbs) words[i] &= (std::uint64_t{1} << (bits % 64)) - 1;
+  for (std::size_t i = limbs - 1; i < words.size(); i += limbs)
+    words[i] &= (std::uint64_t{1} << (bits % 64)) - 1;
 }
 
 }  // namespace popcorn::paillier

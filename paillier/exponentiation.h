@@ -27,10 +27,10 @@ struct PowerCost {
 };
 PowerCost power_cost(std::size_t bits);
 
-/// r[lane] = a[lane]^exponent[lane] for exponents below 2^bits, bits ≥ 1. Fixed windows, masked table look-up: time
-/// and addresses depend on `bits` only. `table` holds 2^window groups. r may be a.
-void power(const kernels::Modulus& modulus, std::uint64_t* r, const std::uint64_t* a, const LaneExponents& exponents,
-           std::size_t bits, kernels::GroupBuffer& table);
+/// r[lane] = a[lane]^exponent[lane] for exponents below 2^bits, bits ≥ 1. Fixed windows, masked table
+/// look-up: time and addresses depend on `bits` only. `table` holds 2^window groups. r may be a.
+void power(const kernels::Modulus& modulus, std::uint64_t* r, const std::uint64_t* a,
+           const LaneExponents& exponents, std::size_t bits, kernels::GroupBuffer& table);
 std::size_t power_table_words(const kernels::Modulus& modulus, std::size_t bits);
 
 /// Powers of one base with random exponents, from a table of base^(d·2^(window·i)): no squarings at all
@@ -38,8 +38,8 @@ std::size_t power_table_words(const kernels::Modulus& modulus, std::size_t bits)
 class FixedBaseTable {
  public:
   /// @param base residue in lane 0 of a group; `secret` wipes the table on destruction
-  FixedBaseTable(std::shared_ptr<const kernels::Modulus> modulus, const std::uint64_t* base, std::size_t exponent_bits,
-                 unsigned window, bool secret = false);
+  FixedBaseTable(std::shared_ptr<const kernels::Modulus> modulus, const std::uint64_t* base,
+                 std::size_t exponent_bits, unsigned window, bool secret = false);
 
   std::size_t exponent_bits() const noexcept { return exponent_bits_; }
   std::size_t exponent_limbs() const noexcept { return (exponent_bits_ + 63) / 64; }

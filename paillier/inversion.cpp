@@ -52,7 +52,8 @@ CiphertextBatch invert_batch(const CiphertextBatch& x, const BigInteger& n_squar
   const std::size_t group = modulus.group_words();
   const std::size_t limbs = modulus.limbs();
   const std::size_t lanes = modulus.lanes();
-  constexpr std::size_t kChunk = 64;  // groups a running product; long enough that its inversion does not count
+  constexpr std::size_t kChunk =
+      64;  // groups a running product; long enough that its inversion does not count
   const std::size_t chunks = (x.groups() + kChunk - 1) / kChunk;
   // inverse[g] first holds the product of the groups of its chunk up to and including g, lane by lane.
   CiphertextBatch inverse(x.shared_modulus(), x.size());
@@ -63,7 +64,8 @@ CiphertextBatch invert_batch(const CiphertextBatch& x, const BigInteger& n_squar
       const std::size_t first = chunk * kChunk;
       const std::size_t last = std::min(first + kChunk, x.groups());
       std::memcpy(inverse.group(first), x.group(first), group * sizeof(std::uint64_t));
-      for (std::size_t g = first + 1; g < last; ++g) modulus.multiply(inverse.group(g), inverse.group(g - 1), x.group(g));
+      for (std::size_t g = first + 1; g < last; ++g)
+        modulus.multiply(inverse.group(g), inverse.group(g - 1), x.group(g));
       modulus.multiply(plain.data(), inverse.group(last - 1), modulus.from_residue());
       modulus.store(totals.data() + chunk * lanes * limbs, plain.data());
     }

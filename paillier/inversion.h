@@ -6,8 +6,8 @@
 
 namespace popcorn::paillier {
 
-/// x[i]⁻¹ mod N² for a whole batch, by Montgomery's trick (running products, one inversion, running quotients)
-/// [Montgomery 1987, sec 10.3.1]: 3 multiplications a value and one inversion in all.
+/// x[i]⁻¹ mod N² for a whole batch, by Montgomery's trick (running products, one inversion, running
+/// quotients) [Montgomery 1987, sec 10.3.1]: 3 multiplications a value and one inversion in all.
 /// @throws InputError "ciphertext.not_invertible" when some value shares a factor with N
 CiphertextBatch invert_batch(const CiphertextBatch& x, const BigInteger& n_squared);
 

@@ -50,7 +50,7 @@ void SecretBytes::wipe() noexcept {
 
 bool key_size_allowed(unsigned bits, KeySizePolicy policy) noexcept {
   if (bits == 2048 || bits == 3072 || bits == 4096) return true;
-  return policy == KeySizePolicy::insecure_test && bits >= 256 && bits <= kMaxBits && bits % 16 == 0;
+  return policy == KeySizePolicy::insecure_test && bits >= 256 && bits <= kMaxBits && bits % 128 == 0;
 }
 
 PublicKey PublicKey::from_valid(KeyKind kind, Bytes modulus, Bytes generator) {

@@ -22,7 +22,7 @@ inline constexpr std::size_t kMaxKeyFileBytes = std::size_t{1} << 16;
 /// Which moduli are acceptable. Everything but tests uses `standard`.
 enum class KeySizePolicy {
   standard,       ///< exactly 2048, 3072 or 4096 bits
-  insecure_test,  ///< also any multiple of 16 from 256 to 4096 bits: breakable, for tests only
+  insecure_test,  ///< also any multiple of 128 from 256 to 4096 bits: breakable, for tests only
 };
 
 bool key_size_allowed(unsigned bits, KeySizePolicy policy) noexcept;

@@ -8,7 +8,8 @@ namespace popcorn::paillier {
 
 namespace {
 
-/// Adds the `bits` low bits of `source` to `target` from bit `position` on. Slots do not overlap, so no carry arises.
+/// Adds the `bits` low bits of `source` to `target` from bit `position` on. Slots do not overlap, so no carry
+/// arises.
 void put_bits(std::span<std::uint64_t> target, std::size_t position, std::span<const std::uint64_t> source,
               std::size_t bits) {
   for (std::size_t done = 0; done < bits; done += 64) {
@@ -42,15 +43,16 @@ WideVector pack_slots(const WideVector& values, unsigned slot_bits, std::size_t 
   WideVector packed(count, WideVector::limbs_for_bits(slot_bits * per_ciphertext));
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (values.is_negative(i) || values.bit_length(i) > slot_bits) {
-      throw Error("packing.overflow", "a value does not fit its slot of " + std::to_string(slot_bits) + " bits");
+      throw Error("packing.overflow",
+                  "a value does not fit its slot of " + std::to_string(slot_bits) + " bits");
     }
     put_bits(packed[i / per_ciphertext], slot_bits * (i % per_ciphertext), values[i], slot_bits);
   }
   return packed;
 }
 
-WideVector unpack_slots(const WideVector& packed, unsigned slot_bits, std::size_t per_ciphertext, std::size_t count,
-                        std::size_t limbs) {
+WideVector unpack_slots(const WideVector& packed, unsigned slot_bits, std::size_t per_ciphertext,
+                        std::size_t count, std::size_t limbs) {
   if (limbs * 64 <= slot_bits) {
     throw Error("packing.overflow", "slots of " + std::to_string(slot_bits) + " bits need wider values");
   }

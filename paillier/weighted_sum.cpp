@@ -28,11 +28,14 @@ struct Digit {
 };
 
 void check(const LinearMap& map) {
-  const auto fail = [](const std::string& what) { throw InputError("layer.invalid", "a linear layer " + what); };
+  const auto fail = [](const std::string& what) {
+    throw InputError("layer.invalid", "a linear layer " + what);
+  };
   if (map.channels == 0 || map.positions == 0) fail("has no outputs");
   if (map.row_start.size() != map.channels + 1 || map.row_start.front() != 0) fail("has a damaged row table");
   if (!std::ranges::is_sorted(map.row_start)) fail("has a damaged row table");
-  if (map.row_start.back() != map.tap.size() || map.tap.size() != map.weight.size()) fail("has a damaged weight table");
+  if (map.row_start.back() != map.tap.size() || map.tap.size() != map.weight.size())
+    fail("has a damaged weight table");
   if (map.input_index.size() != map.taps * map.positions) fail("has a damaged input table");
   for (const std::uint32_t tap : map.tap) {
     if (tap >= map.taps) fail("reads a tap that does not exist");
@@ -61,7 +64,8 @@ void append_level(std::vector<RowStep>& steps, std::vector<Digit> digits, bool& 
   }
 }
 
-/// Steps of one row with weights written in radix 2^radix_bits, signed digits in (−radix/2, radix/2] when `is_signed`.
+/// Steps of one row with weights written in radix 2^radix_bits, signed digits in (−radix/2, radix/2] when
+/// `is_signed`.
 std::vector<RowStep> row_steps(const std::vector<Weight>& weights, unsigned radix_bits, bool is_signed) {
   std::vector<std::vector<Digit>> levels;
   const std::int64_t radix = std::int64_t{1} << radix_bits;
@@ -74,7 +78,8 @@ std::vector<RowStep> row_steps(const std::vector<Weight>& weights, unsigned radi
       rest = (rest - digit) / radix;
       if (levels.size() <= level) levels.emplace_back();
       if (digit == 0) continue;
-      levels[level].push_back({weight.tap, negative != (digit < 0), static_cast<std::uint64_t>(std::abs(digit))});
+      levels[level].push_back(
+          {weight.tap, negative != (digit < 0), static_cast<std::uint64_t>(std::abs(digit))});
     }
   }
   std::vector<RowStep> steps;
@@ -126,19 +131,21 @@ std::vector<RowStep> cheapest_row(const std::vector<Weight>& weights, bool allow
   return best;
 }
 
-/// Square-and-multiply for every weight and one multiplication to add it up, as a direct reading of the scheme costs.
+/// Square-and-multiply for every weight and one multiplication to add it up, as a direct reading of the
+/// scheme costs.
 std::uint64_t naive_cost(const LinearMap& map, const std::vector<std::uint32_t>& present) {
   std::uint64_t cost = 0;
   for (std::size_t k = 0; k < map.weight.size(); ++k) {
     const auto magnitude = static_cast<std::uint64_t>(std::abs(std::int64_t{map.weight[k]}));
-    const auto power = static_cast<std::uint64_t>(std::bit_width(magnitude) - 1 + std::popcount(magnitude) - 1);
+    const auto power =
+        static_cast<std::uint64_t>(std::bit_width(magnitude) - 1 + std::popcount(magnitude) - 1);
     cost += (power + 1) * present[map.tap[k]];
   }
   return cost;
 }
 
-Program make_program(const LinearMap& map, NegativeWeights negative, const std::vector<std::uint32_t>& present,
-                     bool has_bias) {
+Program make_program(const LinearMap& map, NegativeWeights negative,
+                     const std::vector<std::uint32_t>& present, bool has_bias) {
   Program program;
   program.negative = negative;
   program.has_bias = has_bias;
@@ -207,7 +214,8 @@ WeightedSumPlan::WeightedSumPlan(LinearMap map) {
     }
   }
   bool has_bias = false;
-  for (std::size_t channel = 0; channel < map.channels; ++channel) has_bias = has_bias || !map.bias.is_zero(channel);
+  for (std::size_t channel = 0; channel < map.channels; ++channel)
+    has_bias = has_bias || !map.bias.is_zero(channel);
   Program best = make_program(map, NegativeWeights::invert_inputs, present, has_bias);
   Program other = make_program(map, NegativeWeights::invert_outputs, present, has_bias);
   if (other.cost.multiplications < best.cost.multiplications) best = std::move(other);

@@ -11,9 +11,10 @@
 namespace popcorn::paillier {
 
 /// A sparse linear map in the shape that dense layers and convolutions share:
-///   y[channel · positions + position] = Σ_k weight[k] · x[input_index[tap[k] · positions + position]] + bias[channel]
-/// with k over row_start[channel] … row_start[channel + 1]. Pruned weights are simply absent. A dense layer has one
-/// position and as many taps as inputs.
+///   y[channel · positions + position] = Σ_k weight[k] · x[input_index[tap[k] · positions + position]] +
+///   bias[channel]
+/// with k over row_start[channel] … row_start[channel + 1]. Pruned weights are simply absent. A dense layer
+/// has one position and as many taps as inputs.
 struct LinearMap {
   static constexpr std::uint32_t kPadding = 0xffffffff;  ///< input_index of a zero outside the image
 
@@ -37,8 +38,8 @@ struct PlanCost {
   std::uint64_t naive = 0;            ///< square-and-multiply for each weight, as the paper writes it
 };
 
-/// How to evaluate a LinearMap: which products in which order. Depends on the weights only; built once at model
-/// load, immutable, shared by all sessions.
+/// How to evaluate a LinearMap: which products in which order. Depends on the weights only; built once at
+/// model load, immutable, shared by all sessions.
 class WeightedSumPlan {
  public:
   /// @throws InputError "layer.invalid" when indices are out of range

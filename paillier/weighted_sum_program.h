@@ -8,9 +8,10 @@
 
 namespace popcorn::paillier {
 
-/// A row keeps two registers: `total` and `sum`. In the additive notation of the plaintexts, the bucket method walks the
-/// magnitudes from the largest down: sum collects the inputs whose magnitude is at least the current one, and is added
-/// to total once per unit of magnitude, so an input of weight w ends up in it w times.
+/// A row keeps two registers: `total` and `sum`. In the additive notation of the plaintexts, the bucket
+/// method walks the magnitudes from the largest down: sum collects the inputs whose magnitude is at least the
+/// current one, and is added to total once per unit of magnitude, so an input of weight w ends up in it w
+/// times.
 enum class RowOp : std::uint8_t {
   load_sum,      ///< sum = input
   add_sum,       ///< sum += input
@@ -27,15 +28,16 @@ struct RowStep {
   std::uint32_t tap;  ///< of load_sum, add_sum
 };
 
-/// Negative weights either take inverted inputs (3 multiplications an input) or collect in a row of their own whose
-/// result is inverted (4 multiplications an output).
+/// Negative weights either take inverted inputs (3 multiplications an input) or collect in a row of their own
+/// whose result is inverted (4 multiplications an output).
 enum class NegativeWeights : std::uint8_t { invert_inputs, invert_outputs };
 
 struct WeightedSumPlan::Program {
   LinearMap map;
   PlanCost cost;
   NegativeWeights negative = NegativeWeights::invert_inputs;
-  /// Rows of steps: one per channel, or with invert_outputs two per channel (positive, then negative weights).
+  /// Rows of steps: one per channel, or with invert_outputs two per channel (positive, then negative
+  /// weights).
   std::vector<std::uint32_t> row_start;
   std::vector<RowStep> steps;
   /// Inputs whose inverse is needed, and for each input its place among them (or kPadding).

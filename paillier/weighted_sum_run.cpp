@@ -27,9 +27,14 @@ class RowRunner {
  public:
   RowRunner(const Program& program, const CiphertextBatch& inputs, const CiphertextBatch& inverses,
             const CiphertextBatch& biases)
-      : program_(program), inputs_(inputs), inverses_(inverses), biases_(biases), modulus_(inputs.modulus()) {}
+      : program_(program),
+        inputs_(inputs),
+        inverses_(inverses),
+        biases_(biases),
+        modulus_(inputs.modulus()) {}
 
-  /// Lanes [first, first + count) of the order `rows` × positions into `result` (a group). Returns multiplications.
+  /// Lanes [first, first + count) of the order `rows` × positions into `result` (a group). Returns
+  /// multiplications.
   std::uint64_t run(const std::vector<std::uint32_t>& rows, std::size_t first, std::size_t count,
                     std::uint64_t* result) {
     const std::size_t positions = program_.map.positions;
@@ -195,8 +200,8 @@ class RowRunner {
   alignas(64) Group left_;
 };
 
-/// Rows in the order they run. When a row fills less than a group, lanes run different rows side by side: rows of like
-/// length together waste the fewest lanes.
+/// Rows in the order they run. When a row fills less than a group, lanes run different rows side by side:
+/// rows of like length together waste the fewest lanes.
 std::vector<std::uint32_t> row_order(const Program& program, std::size_t lanes) {
   std::vector<std::uint32_t> order(program.rows());
   std::iota(order.begin(), order.end(), 0U);

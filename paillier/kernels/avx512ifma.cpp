@@ -1,12 +1,13 @@
 // The AVX-512 IFMA kernel: 8 operands at a time in radix 2^52 [Gueron, Krasnov 2016; Drucker, Gueron 2019].
 //
-// A column holds the sum of low and high halves of 52×52-bit products; it stays below 4·158·2^52 < 2^62 for the largest
-// operand, so carries are propagated once, at the end. R rows of the schoolbook product and of the Montgomery reduction
-// are done in one pass: a window of R + 1 columns slides over the digits in registers, so each digit of a and N and
-// each column is loaded once per R rows, and 4·R multiply-adds hide the latency of one another.
+// A column holds the sum of low and high halves of 52×52-bit products; it stays below 4·158·2^52 < 2^62 for
+// the largest operand, so carries are propagated once, at the end. R rows of the schoolbook product and of
+// the Montgomery reduction are done in one pass: a window of R + 1 columns slides over the digits in
+// registers, so each digit of a and N and each column is loaded once per R rows, and 4·R multiply-adds hide
+// the latency of one another.
 //
-// This file is the only one compiled with AVX-512 flags; it must not include headers of the C++ library, whose inline
-// functions the linker could otherwise share with code that runs on every processor.
+// This file is the only one compiled with AVX-512 flags; it must not include headers of the C++ library,
+// whose inline functions the linker could otherwise share with code that runs on every processor.
 #include <immintrin.h>
 
 #include "paillier/kernels/cpu_features.h"
@@ -32,8 +33,8 @@ POPCORN_INLINE __m512i high(__m512i sum, __m512i a, __m512i b) {
   return _mm512_madd52hi_epu64(sum, a, b);
 }
 
-/// The quotient digits of R rows: q[j] makes column j divisible by 2^52, its carry goes to column j + 1. On return
-/// column[R] holds the carry out of the last row.
+/// The quotient digits of R rows: q[j] makes column j divisible by 2^52, its carry goes to column j + 1. On
+/// return column[R] holds the carry out of the last row.
 template <int R>
 POPCORN_INLINE void quotients(__m512i (&column)[R + 1], __m512i (&q)[R], const __m512i* n, __m512i inverse) {
 #pragma GCC unroll 16
@@ -50,7 +51,8 @@ POPCORN_INLINE void quotients(__m512i (&column)[R + 1], __m512i (&q)[R], const _
 
 /// R rows of a·b and the R rows of q·N that clear the low columns: column[0 … words + R) of `sum`.
 template <int R>
-void product_rows(__m512i* sum, const __m512i* a, const __m512i* b, const __m512i* n, __m512i inverse, size_t words) {
+void product_rows(__m512i* sum, const __m512i* a, const __m512i* b, const __m512i* n, __m512i inverse,
+                  size_t words) {
   __m512i q[R];
   __m512i c[R + 1];
   {
@@ -138,8 +140,8 @@ void reduction_rows(__m512i* sum, const __m512i* n, __m512i inverse, size_t word
   for (int i = 0; i < R; ++i) sum[words + i] = c[i];
 }
 
-/// R rows of the products a_i·a_k with i < k, each once. sum and a point at the first row's column 2i and digit i;
-/// `words` digits remain from there.
+/// R rows of the products a_i·a_k with i < k, each once. sum and a point at the first row's column 2i and
+/// digit i; `words` digits remain from there.
 template <int R>
 void cross_rows(__m512i* sum, const __m512i* a, size_t words) {
   __m512i c[R + 1];
@@ -181,18 +183,42 @@ void cross_rows(__m512i* sum, const __m512i* a, size_t words) {
 /// Calls rows<R> for the largest R ≤ kRows that fits into `count` rows; gives R.
 #define POPCORN_DISPATCH_ROWS(count, CALL) \
   switch (count) {                         \
-    case 1: CALL(1); break;                \
-    case 2: CALL(2); break;                \
-    case 3: CALL(3); break;                \
-    case 4: CALL(4); break;                \
-    case 5: CALL(5); break;                \
-    case 6: CALL(6); break;                \
-    case 7: CALL(7); break;                \
-    case 8: CALL(8); break;                \
-    case 9: CALL(9); break;                \
-    case 10: CALL(10); break;              \
-    case 11: CALL(11); break;              \
-    default: CALL(12); break;              \
+    case 1:                                \
+      CALL(1);                             \
+      break;                               \
+    case 2:                                \
+      CALL(2);                             \
+      break;                               \
+    case 3:                                \
+      CALL(3);                             \
+      break;                               \
+    case 4:                                \
+      CALL(4);                             \
+      break;                               \
+    case 5:                                \
+      CALL(5);                             \
+      break;                               \
+    case 6:                                \
+      CALL(6);                             \
+      break;                               \
+    case 7:                                \
+      CALL(7);                             \
+      break;                               \
+    case 8:                                \
+      CALL(8);                             \
+      break;                               \
+    case 9:                                \
+      CALL(9);                             \
+      break;                               \
+    case 10:                               \
+      CALL(10);                            \
+      break;                               \
+    case 11:                               \
+      CALL(11);                            \
+      break;                               \
+    default:                               \
+      CALL(12);                            \
+      break;                               \
   }
 
 /// Rows of the next pass: even shares, so that no short pass is left for the end.
@@ -201,7 +227,8 @@ POPCORN_INLINE size_t rows_of_pass(size_t left) {
   return (left + passes - 1) / passes;
 }
 
-/// Carries through the columns; digits below 2^52 but for the last, whose carry is zero for values below 2^(52·words).
+/// Carries through the columns; digits below 2^52 but for the last, whose carry is zero for values below
+/// 2^(52·words).
 POPCORN_INLINE void propagate(__m512i* r, const __m512i* columns, size_t words) {
   const __m512i mask = _mm512_set1_epi64(static_cast<long long>(kDigitMask));
   __m512i carry = _mm512_setzero_si512();
@@ -312,7 +339,8 @@ void ifma_store(const ModulusView& m, uint64_t* values, const uint64_t* group) {
       const unsigned shift = 64 * i % kRadixBits;
       uint64_t limb = digits[first * kLanes + lane] >> shift;
       if (first + 1 < m.words) limb |= digits[(first + 1) * kLanes + lane] << (kRadixBits - shift);
-      if (shift > 40 && first + 2 < m.words) limb |= digits[(first + 2) * kLanes + lane] << (2 * kRadixBits - shift);
+      if (shift > 40 && first + 2 < m.words)
+        limb |= digits[(first + 2) * kLanes + lane] << (2 * kRadixBits - shift);
       value[i] = limb;
     }
   }
@@ -332,14 +360,16 @@ void ifma_gather(const ModulusView& m, uint64_t* r, const uint64_t* const* opera
 void ifma_blend(const ModulusView& m, uint64_t* r, const uint64_t* a, unsigned lanes_mask) {
   auto* rv = reinterpret_cast<__m512i*>(r);
   const auto* av = reinterpret_cast<const __m512i*>(a);
-  for (size_t k = 0; k < m.words; ++k) rv[k] = _mm512_mask_mov_epi64(rv[k], static_cast<__mmask8>(lanes_mask), av[k]);
+  for (size_t k = 0; k < m.words; ++k)
+    rv[k] = _mm512_mask_mov_epi64(rv[k], static_cast<__mmask8>(lanes_mask), av[k]);
 }
 
 void ifma_put(const ModulusView& m, uint64_t* operand, const uint64_t* group, unsigned lane) {
   for (size_t k = 0; k < m.words; ++k) operand[k * kLanes] = group[k * kLanes + lane];
 }
 
-void ifma_select(const ModulusView& m, uint64_t* r, const uint64_t* table, size_t entries, const uint64_t* index) {
+void ifma_select(const ModulusView& m, uint64_t* r, const uint64_t* table, size_t entries,
+                 const uint64_t* index) {
   const __m512i wanted = _mm512_loadu_si512(index);
   auto* rv = reinterpret_cast<__m512i*>(r);
   const auto* tv = reinterpret_cast<const __m512i*>(table);
@@ -351,16 +381,17 @@ void ifma_select(const ModulusView& m, uint64_t* r, const uint64_t* table, size_
   }
 }
 
-// Shared tables lie digit by digit, the entries of one digit side by side: 16 entries are two registers, from which one
-// permutation picks for all lanes at once, whatever the indices are. At least 16 entries are stored.
+// Shared tables lie digit by digit, the entries of one digit side by side: 16 entries are two registers, from
+// which one permutation picks for all lanes at once, whatever the indices are. At least 16 entries are
+// stored.
 constexpr unsigned kMinEntryBits = 4;
 
 size_t ifma_shared_table_words(const ModulusView& m, unsigned entry_bits) {
   return m.words << (entry_bits < kMinEntryBits ? kMinEntryBits : entry_bits);
 }
 
-void ifma_shared_put(const ModulusView& m, uint64_t* table, unsigned entry_bits, size_t entry, const uint64_t* group,
-                     unsigned lane) {
+void ifma_shared_put(const ModulusView& m, uint64_t* table, unsigned entry_bits, size_t entry,
+                     const uint64_t* group, unsigned lane) {
   const unsigned stored = entry_bits < kMinEntryBits ? kMinEntryBits : entry_bits;
   for (size_t k = 0; k < m.words; ++k) table[(k << stored) + entry] = group[k * kLanes + lane];
 }

@@ -89,17 +89,20 @@ const Kernel& choose() {
     if (wanted != "auto" && wanted != kernel->name) continue;
     if (!kernel->supported()) {
       if (wanted == "auto") continue;
-      throw RefusedError("kernel.unsupported", "POPCORN_KERNEL=" + wanted + ": this processor cannot run that kernel");
+      throw RefusedError("kernel.unsupported",
+                         "POPCORN_KERNEL=" + wanted + ": this processor cannot run that kernel");
     }
     if (kernel != &kPortable && !self_test(*kernel)) {
-      throw CheckError("kernel.self_test", std::string("the kernel ") + kernel->name +
-                                               " failed its self-test; set POPCORN_KERNEL=portable to go on without it");
+      throw CheckError("kernel.self_test",
+                       std::string("the kernel ") + kernel->name +
+                           " failed its self-test; set POPCORN_KERNEL=portable to go on without it");
     }
     return *kernel;
   }
   std::string known = "auto";
   for (const Kernel* kernel : kKernels) known += std::string(", ") + kernel->name;
-  throw UsageError("kernel.unknown", "POPCORN_KERNEL=" + wanted + " names no kernel of this build; known are " + known);
+  throw UsageError("kernel.unknown",
+                   "POPCORN_KERNEL=" + wanted + " names no kernel of this build; known are " + known);
 }
 
 }  // namespace

@@ -11,8 +11,9 @@ namespace popcorn::paillier::kernels {
 /// All kernels compiled into this program, preferred first; not all may run here (Kernel::supported).
 std::span<const Kernel* const> all();
 
-/// The kernel in use: chosen once, at the first call, by POPCORN_KERNEL ("auto", "portable" or "avx512ifma") or else the
-/// first supported one. A non-portable kernel must pass a known-answer self-test against GMP before it is used.
+/// The kernel in use: chosen once, at the first call, by POPCORN_KERNEL ("auto", "portable" or "avx512ifma")
+/// or else the first supported one. A non-portable kernel must pass a known-answer self-test against GMP
+/// before it is used.
 /// @throws UsageError "kernel.unknown", RefusedError "kernel.unsupported", CheckError "kernel.self_test"
 const Kernel& active();
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "paillier/big_integer.h"
+#include "paillier/secret_mpz.h"
 
 namespace popcorn::paillier::kernels {
 
@@ -32,7 +33,9 @@ GroupBuffer::GroupBuffer(std::size_t words, bool secret) : size_(words), secret_
 }
 
 GroupBuffer::GroupBuffer(GroupBuffer&& other) noexcept
-    : words_(std::exchange(other.words_, nullptr)), size_(std::exchange(other.size_, 0)), secret_(other.secret_) {}
+    : words_(std::exchange(other.words_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      secret_(other.secret_) {}
 
 GroupBuffer& GroupBuffer::operator=(GroupBuffer&& other) noexcept {
   if (this != &other) {
@@ -77,17 +80,17 @@ std::shared_ptr<const Modulus> Modulus::create(const Kernel& kernel, std::span<c
   view.twice = constants + group;
   view.one = constants + 2 * group;
 
-  BigInteger n(secret);
-  n.set_limbs(limbs);
-  BigInteger r(secret);
-  mpz_setbit(r.get(), static_cast<mp_bitcnt_t>(kernel.radix_bits * view.words));
-  mpz_mod(r.get(), r.get(), n.get());
-  BigInteger r_squared(secret);
-  mpz_mul(r_squared.get(), r.get(), r.get());
-  mpz_mod(r_squared.get(), r_squared.get(), n.get());
+  SecretMpz n;
+  mpz_import(n, limbs.size(), -1, 8, 0, 0, limbs.data());
+  SecretMpz r;
+  mpz_setbit(r, static_cast<mp_bitcnt_t>(kernel.radix_bits * view.words));
+  mpz_mod(r, r, n);
+  SecretMpz r_squared;
+  mpz_mul(r_squared, r, r);
+  mpz_mod(r_squared, r_squared, n);
   modulus->load_everywhere(constants, limbs);
-  modulus->load_everywhere(constants + 2 * group, r.limbs(limbs.size()));
-  modulus->load_everywhere(constants + 3 * group, r_squared.limbs(limbs.size()));
+  modulus->load_everywhere(constants + 2 * group, limbs_of(r, limbs.size()));
+  modulus->load_everywhere(constants + 3 * group, limbs_of(r_squared, limbs.size()));
   const std::vector<std::uint64_t> one = [&] {
     std::vector<std::uint64_t> value(limbs.size());
     value[0] = 1;
@@ -98,7 +101,8 @@ std::shared_ptr<const Modulus> Modulus::create(const Kernel& kernel, std::span<c
   std::uint64_t carry = 0;
   for (std::size_t k = 0; k < view.words; ++k) {
     const std::uint64_t digit = view.value[k * kernel.lanes];
-    const std::uint64_t mask = kernel.radix_bits < 64 ? (std::uint64_t{1} << kernel.radix_bits) - 1 : ~std::uint64_t{0};
+    const std::uint64_t mask =
+        kernel.radix_bits < 64 ? (std::uint64_t{1} << kernel.radix_bits) - 1 : ~std::uint64_t{0};
     const std::uint64_t doubled = ((digit << 1) | carry) & mask;
     carry = digit >> (kernel.radix_bits - 1);
     for (unsigned lane = 0; lane < kernel.lanes; ++lane) constants[group + k * kernel.lanes + lane] = doubled;

@@ -35,7 +35,8 @@ class GroupBuffer {
 /// Immutable; shared by everything that computes modulo N.
 class Modulus {
  public:
-  /// @param limbs N, little-endian, odd, top limb not zero, at most kMaxModulusBits. `secret` wipes it on destruction.
+  /// @param limbs N, little-endian, odd, top limb not zero, at most kMaxModulusBits. `secret` wipes it on
+  /// destruction.
   static std::shared_ptr<const Modulus> create(const Kernel& kernel, std::span<const std::uint64_t> limbs,
                                                bool secret = false);
 
@@ -46,7 +47,8 @@ class Modulus {
   std::size_t group_words() const noexcept { return view_.words * kernel_->lanes; }
   std::size_t lanes() const noexcept { return kernel_->lanes; }
 
-  /// R mod N (the residue of 1), R² mod N (turns plain values into residues), plain 1 (turns them back): one group each.
+  /// R mod N (the residue of 1), R² mod N (turns plain values into residues), plain 1 (turns them back): one
+  /// group each.
   const std::uint64_t* one() const noexcept { return view_.one; }
   const std::uint64_t* to_residue() const noexcept { return constants_.data() + 3 * group_words(); }
   const std::uint64_t* from_residue() const noexcept { return constants_.data() + 4 * group_words(); }
@@ -60,9 +62,13 @@ class Modulus {
     kernel_->multiply_secret(view_, r, a, b);
   }
   void square_secret(std::uint64_t* r, const std::uint64_t* a) const { kernel_->square_secret(view_, r, a); }
-  void add(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* b) const { kernel_->add(view_, r, a, b); }
+  void add(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* b) const {
+    kernel_->add(view_, r, a, b);
+  }
   void load(std::uint64_t* group, const std::uint64_t* values) const { kernel_->load(view_, group, values); }
-  void store(std::uint64_t* values, const std::uint64_t* group) const { kernel_->store(view_, values, group); }
+  void store(std::uint64_t* values, const std::uint64_t* group) const {
+    kernel_->store(view_, values, group);
+  }
 
   /// First digit of the operand at `place` of a batch (groups one after the other).
   std::uint64_t* operand(std::uint64_t* batch, std::size_t place) const {

@@ -1,0 +1,514 @@
+#include "paillier/key_owner.h"
+
+#include <gmp.h>
+#include <openssl/crypto.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "paillier/big_integer.h"
+#include "paillier/exponentiation.h"
+#include "paillier/kernels/kernel_registry.h"
+#include "paillier/kernels/modulus.h"
+#include "paillier/parallel.h"
+#include "paillier/secret_mpz.h"
+#include "paillier/wire_integers.h"
+
+namespace popcorn::paillier {
+
+using kernels::GroupBuffer;
+using kernels::kMaxGroupWords;
+using kernels::kMaxLanes;
+using kernels::Modulus;
+
+namespace {
+
+/// Window of the owner's two tables (128 entries of p² or q² each): measured, see docs/performance.md.
+constexpr unsigned kOwnerWindow = 7;
+constexpr std::size_t kGrain = 4;
+constexpr std::size_t kMaxPrimeLimbs = 32;  // 4096-bit keys
+constexpr std::size_t kMaxLimbs = 2 * kMaxPrimeLimbs;
+constexpr std::size_t kScratch = 1024;  // limbs; more than any mpn_sec_*_itch at these sizes
+
+using Group = std::array<std::uint64_t, kMaxGroupWords>;
+using Limbs = std::vector<std::uint64_t>;
+
+/// Working memory of one task, wiped at its end.
+struct Scratch {
+  std::array<mp_limb_t, 4 * kMaxLimbs> product;
+  std::array<mp_limb_t, kScratch> area;
+  std::array<mp_limb_t, kMaxLimbs + 2> quotient;
+  ~Scratch() { OPENSSL_cleanse(this, sizeof *this); }
+};
+
+mp_size_t as_size(std::size_t limbs) {
+  return static_cast<mp_size_t>(limbs);
+}
+
+/// What is precomputed modulo the square of one of the primes.
+struct Half {
+  std::shared_ptr<const Modulus> modulus;           ///< p²
+  std::unique_ptr<const FixedBaseTable> generator;  ///< powers of h_N mod p²
+  GroupBuffer plain_to_factor;                      ///< N·R² mod p²: m ↦ residue of m·N
+  GroupBuffer high_to_residue;  ///< 2^|N|·R² mod p²: upper half of a ciphertext ↦ residue
+  Limbs exponent;               ///< p − 1, or twice the secret order
+  std::size_t exponent_bits = 0;
+  Limbs prime;             ///< p
+  Limbs inverse_of_prime;  ///< p⁻¹ mod 2^(64·limbs of N)
+  Limbs scale;             ///< L_p((1 + N)^exponent mod p²)⁻¹ mod p
+};
+
+GroupBuffer broadcast(const Modulus& modulus, mpz_srcptr value) {
+  GroupBuffer group(modulus.group_words(), true);
+  Limbs limbs = limbs_of(value, modulus.limbs());
+  modulus.load_everywhere(group.data(), limbs);
+  OPENSSL_cleanse(limbs.data(), limbs.size() * sizeof(std::uint64_t));
+  return group;
+}
+
+/// value ← value·2^(radix·words) mod N: its Montgomery form.
+void times_r(mpz_ptr value, mpz_srcptr n, const Modulus& modulus) {
+  mpz_mul_2exp(value, value, modulus.kernel().radix_bits * modulus.view().words);
+  mpz_mod(value, value, n);
+}
+
+Half make_half(mpz_srcptr prime, mpz_srcptr order, mpz_srcptr n, mpz_srcptr h_n, std::size_t limbs,
+               std::size_t randomness_bits) {
+  Half half;
+  SecretMpz square;
+  mpz_mul(square, prime, prime);
+  half.modulus = Modulus::create(kernels::active(), limbs_of(square, limbs), true);
+  const Modulus& modulus = *half.modulus;
+
+  SecretMpz value;
+  mpz_mod(value, n, square);
+  times_r(value, square, modulus);
+  times_r(value, square, modulus);
+  half.plain_to_factor = broadcast(modulus, value);
+  mpz_set_ui(value, 0);
+  mpz_setbit(value, 64 * limbs);
+  mpz_mod(value, value, square);
+  times_r(value, square, modulus);
+  times_r(value, square, modulus);
+  half.high_to_residue = broadcast(modulus, value);
+
+  mpz_mod(value, h_n, square);
+  times_r(value, square, modulus);
+  const GroupBuffer base = broadcast(modulus, value);
+  half.generator =
+      std::make_unique<FixedBaseTable>(half.modulus, base.data(), randomness_bits, kOwnerWindow, true);
+
+  SecretMpz exponent;
+  if (mpz_sgn(order) != 0) {
+    mpz_mul_2exp(exponent, order, 1);
+  } else {
+    mpz_sub_ui(exponent, prime, 1);
+  }
+  half.exponent_bits = exponent.bit_length();
+  half.exponent = limbs_of(exponent, (half.exponent_bits + 63) / 64);
+  half.prime = limbs_of(prime, limbs / 2);
+  SecretMpz two_power;
+  mpz_setbit(two_power, 64 * limbs);
+  mpz_invert(value, prime, two_power);
+  half.inverse_of_prime = limbs_of(value, limbs);
+  // L_p((1 + N)^e mod p²) with (1 + N)^e = 1 + e·N mod p², so L_p = e·(N / p) mod p.
+  mpz_divexact(value, n, prime);
+  mpz_mul(value, value, exponent);
+  mpz_mod(value, value, prime);
+  mpz_invert(value, value, prime);
+  half.scale = limbs_of(value, limbs / 2);
+  return half;
+}
+
+void wipe(Limbs& limbs) {
+  OPENSSL_cleanse(limbs.data(), limbs.size() * sizeof(std::uint64_t));
+}
+
+/// r (prime limbs) = a·b mod prime for values of prime limbs (b) and `a_limbs` (a ≥ b limbs).
+void multiply_mod(mp_limb_t* r, const mp_limb_t* a, std::size_t a_limbs, const Limbs& b, const Limbs& prime,
+                  Scratch& scratch) {
+  const std::size_t size = a_limbs + b.size();
+  mpn_sec_mul(scratch.product.data(), a, as_size(a_limbs), b.data(), as_size(b.size()), scratch.area.data());
+  mpn_sec_div_r(scratch.product.data(), as_size(size), prime.data(), as_size(prime.size()),
+                scratch.area.data());
+  std::copy_n(scratch.product.begin(), prime.size(), r);
+}
+
+}  // namespace
+
+struct KeyOwner::Parts {
+  explicit Parts(PrivateKey private_key) : key(std::move(private_key)) {}
+  ~Parts() {
+    for (Half* half : {&p, &q}) {
+      for (Limbs* words : {&half->exponent, &half->prime, &half->inverse_of_prime, &half->scale})
+        wipe(*words);
+    }
+    wipe(q_squared);
+    wipe(q_inverse);
+  }
+  Parts(const Parts&) = delete;
+  Parts& operator=(const Parts&) = delete;
+
+  PrivateKey key;
+  Rng* rng = nullptr;
+  std::size_t limbs = 0;  ///< of N
+  Limbs n;
+  Limbs half_n;  ///< (N − 1)/2
+  Limbs n_squared;
+  Half p;
+  Half q;
+  Limbs q_squared;
+  GroupBuffer minus_q_squared_inverse;  ///< −q⁻²·R mod p²: plain c_q ↦ plain −c_q·q⁻²
+  GroupBuffer q_squared_inverse;        ///< q⁻² mod p²: residue of c_p ↦ plain c_p·q⁻²
+  Limbs q_inverse;                      ///< q⁻¹ mod p
+
+  void encrypt_groups(const WideVector& values, std::size_t begin, std::size_t end, std::uint8_t* out) const;
+  bool decrypt_group(const std::uint8_t* wire, std::size_t present, std::size_t first, WideVector& values,
+                     bool& too_large, Scratch& scratch) const;
+  bool load_plaintexts(const WideVector& values, std::size_t g, std::uint64_t* target) const;
+  void logarithm(const Half& half, const std::uint64_t* low, const std::uint64_t* high,
+                 std::uint64_t* results, std::uint8_t* valid, Scratch& scratch) const;
+  void combine(const mp_limb_t* m_p, const mp_limb_t* m_q, mp_limb_t* m, Scratch& scratch) const;
+};
+
+KeyOwner::KeyOwner(PrivateKey key, Rng& rng) : parts_(std::make_unique<Parts>(std::move(key))) {
+  Parts& parts = *parts_;
+  parts.rng = &rng;
+  const PublicKey& public_key = parts.key.public_key();
+  parts.limbs = public_key.bits() / 64;
+  const SecretMpz p(parts.key.p());
+  const SecretMpz q(parts.key.q());
+  BigInteger n(public_key.modulus());
+  BigInteger n_squared;
+  mpz_mul(n_squared.get(), n.get(), n.get());
+  parts.n = n.limbs(parts.limbs);
+  parts.n_squared = n_squared.limbs(2 * parts.limbs);
+  BigInteger half;
+  mpz_fdiv_q_2exp(half.get(), n.get(), 1);
+  parts.half_n = half.limbs(parts.limbs);
+
+  // h_N = h^N mod N² with h = −x² mod N [DJN10, sec 4.2], or the subgroup key's own h.
+  BigInteger h;
+  if (public_key.kind() == KeyKind::subgroup) {
+    h.set_bytes(public_key.generator());
+  } else {
+    BigInteger x;
+    BigInteger gcd;
+    do {
+      x.set_random_below(n, rng);
+      mpz_gcd(gcd.get(), x.get(), n.get());
+    } while (mpz_cmp_ui(gcd.get(), 1) != 0 || mpz_cmp_ui(x.get(), 1) <= 0);
+    mpz_mul(h.get(), x.get(), x.get());
+    mpz_neg(h.get(), h.get());
+    mpz_mod(h.get(), h.get(), n.get());
+  }
+  mpz_powm(h.get(), h.get(), n.get(), n_squared.get());
+  const std::size_t randomness_bits = public_key.kind() == KeyKind::subgroup
+                                          ? 2 * subgroup_order_bits(public_key.bits())
+                                          : public_key.bits() / 2;
+  const SecretMpz p_order(parts.key.p_order());
+  const SecretMpz q_order(parts.key.q_order());
+  parts.p = make_half(p, p_order, n.get(), h.get(), parts.limbs, randomness_bits);
+  parts.q = make_half(q, q_order, n.get(), h.get(), parts.limbs, randomness_bits);
+
+  SecretMpz p_squared;
+  SecretMpz q_squared;
+  mpz_mul(p_squared, p, p);
+  mpz_mul(q_squared, q, q);
+  parts.q_squared = limbs_of(q_squared, parts.limbs);
+  SecretMpz inverse;
+  mpz_invert(inverse, q_squared, p_squared);
+  parts.q_squared_inverse = broadcast(*parts.p.modulus, inverse);
+  mpz_neg(inverse, inverse);
+  mpz_mod(inverse, inverse, p_squared);
+  times_r(inverse, p_squared, *parts.p.modulus);
+  parts.minus_q_squared_inverse = broadcast(*parts.p.modulus, inverse);
+  mpz_invert(inverse, q, p);
+  parts.q_inverse = limbs_of(inverse, parts.limbs / 2);
+}
+
+KeyOwner::~KeyOwner() = default;
+
+const PublicKey& KeyOwner::public_key() const noexcept {
+  return parts_->key.public_key();
+}
+
+const PrivateKey& KeyOwner::private_key() const noexcept {
+  return parts_->key;
+}
+
+/// m mod N of the plaintexts of group g, by mask; false when one is out of range.
+bool KeyOwner::Parts::load_plaintexts(const WideVector& values, std::size_t g, std::uint64_t* target) const {
+  const std::size_t lanes = p.modulus->lanes();
+  std::uint64_t foreign = 0;
+  for (std::size_t lane = 0; lane < lanes; ++lane) {
+    std::uint64_t* const value = target + lane * limbs;
+    const std::size_t i = g * lanes + lane;
+    if (i >= values.size()) {
+      std::fill_n(value, limbs, 0);
+      continue;
+    }
+    const auto words = values[i];
+    const std::uint64_t sign = 0 - (words.back() >> 63);
+    for (std::size_t k = 0; k < limbs; ++k) value[k] = k < words.size() ? words[k] : sign;
+    for (std::size_t k = limbs; k < words.size(); ++k) foreign |= words[k] ^ sign;
+    foreign |= (value[limbs - 1] ^ sign) >> 62;
+    mpn_cnd_add_n(sign & 1, value, value, n.data(), as_size(limbs));
+  }
+  return foreign == 0;
+}
+
+void KeyOwner::Parts::encrypt_groups(const WideVector& values, std::size_t begin, std::size_t end,
+                                     std::uint8_t* out) const {
+  const std::size_t lanes = p.modulus->lanes();
+  const std::size_t group = p.modulus->group_words();
+  const std::size_t width = key.public_key().ciphertext_bytes();
+  const std::size_t groups = end - begin;
+  Limbs exponents(groups * lanes * p.generator->exponent_limbs());
+  random_exponents(exponents, p.generator->exponent_bits(), *rng);
+  GroupBuffer c_p(groups * group, true);
+  GroupBuffer c_q(groups * group, true);
+  p.generator->power(c_p.data(), exponents.data(), groups);
+  q.generator->power(c_q.data(), exponents.data(), groups);
+  wipe(exponents);
+
+  Limbs plaintexts(lanes * limbs);
+  Limbs low(lanes * limbs);   // c_q, then the result's low part
+  Limbs high(lanes * limbs);  // (c_p − c_q)·q⁻² mod p²
+  GroupBuffer factor(group, true);
+  Scratch scratch;
+  for (std::size_t g = 0; g < groups; ++g) {
+    load_plaintexts(values, begin + g, plaintexts.data());
+    for (const auto& [half, residues] :
+         {std::pair(&p, c_p.data() + g * group), std::pair(&q, c_q.data() + g * group)}) {
+      const Modulus& modulus = *half->modulus;
+      modulus.load(factor.data(), plaintexts.data());
+      modulus.multiply_secret(factor.data(), factor.data(), half->plain_to_factor.data());
+      modulus.add(factor.data(), factor.data(), modulus.one());
+      modulus.multiply_secret(residues, residues, factor.data());
+    }
+    // Garner: c = c_q + q²·((c_p − c_q)·q⁻² mod p²).
+    std::uint64_t* const residue_q = c_q.data() + g * group;
+    q.modulus->multiply_secret(residue_q, residue_q, q.modulus->from_residue());
+    q.modulus->store(low.data(), residue_q);
+    p.modulus->load(factor.data(), low.data());
+    p.modulus->multiply_secret(factor.data(), factor.data(), minus_q_squared_inverse.data());
+    std::uint64_t* const residue_p = c_p.data() + g * group;
+    p.modulus->multiply_secret(residue_p, residue_p, q_squared_inverse.data());
+    p.modulus->add(factor.data(), factor.data(), residue_p);
+    p.modulus->store(high.data(), factor.data());
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      const std::size_t i = (begin + g) * lanes + lane;
+      if (i >= values.size()) break;
+      mp_limb_t* const c = scratch.product.data();
+      mpn_sec_mul(c, high.data() + lane * limbs, as_size(limbs), q_squared.data(), as_size(limbs),
+                  scratch.area.data());
+      const mp_limb_t carry = mpn_add_n(c, c, low.data() + lane * limbs, as_size(limbs));
+      mpn_sec_add_1(c + limbs, c + limbs, as_size(limbs), carry, scratch.area.data());
+      limbs_to_big_endian(out + i * width, c, 2 * limbs);
+    }
+  }
+  wipe(plaintexts);
+  wipe(low);
+  wipe(high);
+}
+
+void KeyOwner::encrypt(const WideVector& values, Bytes& out) const {
+  const Parts& parts = *parts_;
+  const std::size_t lanes = parts.p.modulus->lanes();
+  const std::size_t groups = (values.size() + lanes - 1) / lanes;
+  Limbs probe(lanes * parts.limbs);
+  bool in_range = true;
+  for (std::size_t g = 0; g < groups; ++g)
+    in_range = parts.load_plaintexts(values, g, probe.data()) && in_range;
+  wipe(probe);
+  if (!in_range) throw Error("plaintext.too_large", "a plaintext exceeds the plaintext space of the key");
+  const std::size_t start = out.size();
+  out.resize(start + values.size() * public_key().ciphertext_bytes());
+  parallel_ranges(groups, kGrain, [&](std::size_t begin, std::size_t end) {
+    parts.encrypt_groups(values, begin, end, out.data() + start);
+  });
+  encryptions_ += values.size();
+}
+
+/// Per lane: L_p(c^e mod p²)·scale mod p, i.e. the plaintext modulo p [Paillier99, sec 7]; valid[lane] &= 1
+/// when c^e ≡ 1 mod p, as for every ciphertext of this key.
+void KeyOwner::Parts::logarithm(const Half& half, const std::uint64_t* low, const std::uint64_t* high,
+                                std::uint64_t* results, std::uint8_t* valid, Scratch& scratch) const {
+  const Modulus& modulus = *half.modulus;
+  const std::size_t lanes = modulus.lanes();
+  const std::size_t group = modulus.group_words();
+  const std::size_t prime_limbs = limbs / 2;
+  GroupBuffer residue(2 * group, true);
+  std::uint64_t* const upper = residue.data() + group;
+  modulus.load(residue.data(), low);
+  modulus.load(upper, high);
+  modulus.multiply_secret(residue.data(), residue.data(), modulus.to_residue());
+  modulus.multiply_secret(upper, upper, half.high_to_residue.data());
+  modulus.add(residue.data(), residue.data(), upper);
+  GroupBuffer table(power_table_words(modulus, half.exponent_bits), true);
+  Limbs exponents;
+  for (std::size_t lane = 0; lane < lanes; ++lane) {
+    exponents.insert(exponents.end(), half.exponent.begin(), half.exponent.end());
+  }
+  power(modulus, residue.data(), residue.data(), {exponents.data(), half.exponent.size()}, half.exponent_bits,
+        table);
+  wipe(exponents);
+  modulus.multiply_secret(residue.data(), residue.data(), modulus.from_residue());
+  Limbs powers(lanes * limbs);
+  modulus.store(powers.data(), residue.data());
+  for (std::size_t lane = 0; lane < lanes; ++lane) {
+    mp_limb_t* const y = powers.data() + lane * limbs;
+    // (y − 1)/p is exact: multiply by p⁻¹ modulo 2^(64·limbs). A remainder would show as a quotient ≥ p.
+    mpn_sec_sub_1(y, y, as_size(limbs), 1, scratch.area.data());
+    mpn_sec_mul(scratch.product.data(), y, as_size(limbs), half.inverse_of_prime.data(), as_size(limbs),
+                scratch.area.data());
+    std::copy_n(scratch.product.begin(), limbs, scratch.quotient.begin());
+    mp_limb_t excess = 0;
+    for (std::size_t k = prime_limbs; k < limbs; ++k) excess |= scratch.quotient[k];
+    valid[lane] = static_cast<std::uint8_t>(valid[lane] & static_cast<std::uint8_t>(excess == 0));
+    multiply_mod(results + lane * prime_limbs, scratch.quotient.data(), prime_limbs, half.scale, half.prime,
+                 scratch);
+  }
+  wipe(powers);
+}
+
+/// m = m_q + q·((m_p − m_q)·q⁻¹ mod p), then to (−N/2, N/2).
+void KeyOwner::Parts::combine(const mp_limb_t* m_p, const mp_limb_t* m_q, mp_limb_t* m,
+                              Scratch& scratch) const {
+  const std::size_t prime_limbs = limbs / 2;
+  // m_p − m_q + 2p is positive since m_q < q < 2p (p and q have the same length).
+  std::array<mp_limb_t, kMaxPrimeLimbs + 1> difference{};
+  const mp_limb_t carry = mpn_add_n(difference.data(), m_p, p.prime.data(), as_size(prime_limbs));
+  const mp_limb_t carry_again =
+      mpn_add_n(difference.data(), difference.data(), p.prime.data(), as_size(prime_limbs));
+  const mp_limb_t borrow = mpn_sub_n(difference.data(), difference.data(), m_q, as_size(prime_limbs));
+  difference[prime_limbs] = carry + carry_again - borrow;
+  std::array<mp_limb_t, kMaxPrimeLimbs> t{};
+  multiply_mod(t.data(), difference.data(), prime_limbs + 1, q_inverse, p.prime, scratch);
+  mpn_sec_mul(m, t.data(), as_size(prime_limbs), q.prime.data(), as_size(prime_limbs), scratch.area.data());
+  const mp_limb_t low_carry = mpn_add_n(m, m, m_q, as_size(prime_limbs));
+  mpn_sec_add_1(m + prime_limbs, m + prime_limbs, as_size(prime_limbs), low_carry, scratch.area.data());
+  // m > (N − 1)/2 means a negative plaintext.
+  const mp_limb_t negative = mpn_sub_n(scratch.product.data(), half_n.data(), m, as_size(limbs));
+  mpn_cnd_sub_n(negative, m, m, n.data(), as_size(limbs));
+  OPENSSL_cleanse(difference.data(), sizeof difference);
+  OPENSSL_cleanse(t.data(), sizeof t);
+}
+
+bool KeyOwner::Parts::decrypt_group(const std::uint8_t* wire, std::size_t present, std::size_t first,
+                                    WideVector& values, bool& too_large, Scratch& scratch) const {
+  const std::size_t lanes = p.modulus->lanes();
+  const std::size_t width = key.public_key().ciphertext_bytes();
+  const std::size_t prime_limbs = limbs / 2;
+  Limbs low(lanes * limbs);
+  Limbs high(lanes * limbs);
+  std::array<std::uint8_t, kMaxLanes> valid{};
+  std::array<mp_limb_t, 2 * kMaxLimbs> c{};
+  for (std::size_t lane = 0; lane < lanes; ++lane) {
+    valid[lane] = 1;
+    if (lane < present) {
+      limbs_from_big_endian(c.data(), 2 * limbs, wire + lane * width);
+      const bool in_range = mpn_cmp(c.data(), n_squared.data(), as_size(2 * limbs)) < 0;
+      if (!in_range) return false;
+    } else {
+      c.fill(0);
+      c[0] = 1;
+    }
+    std::copy_n(c.begin(), limbs, low.data() + lane * limbs);
+    std::copy_n(c.begin() + static_cast<std::ptrdiff_t>(limbs), limbs, high.data() + lane * limbs);
+  }
+  Limbs m_p(lanes * prime_limbs);
+  Limbs m_q(lanes * prime_limbs);
+  logarithm(p, low.data(), high.data(), m_p.data(), valid.data(), scratch);
+  logarithm(q, low.data(), high.data(), m_q.data(), valid.data(), scratch);
+  std::uint64_t foreign = 0;
+  bool all_valid = true;
+  Limbs m(limbs);
+  for (std::size_t lane = 0; lane < present; ++lane) {
+    all_valid = all_valid && valid[lane] != 0;
+    combine(m_p.data() + lane * prime_limbs, m_q.data() + lane * prime_limbs, m.data(), scratch);
+    const auto target = values[first + lane];
+    const std::uint64_t sign = 0 - (m.back() >> 63);
+    for (std::size_t k = 0; k < target.size(); ++k) target[k] = k < limbs ? m[k] : sign;
+    const std::uint64_t target_sign = 0 - (target.back() >> 63);
+    foreign |= sign ^ target_sign;
+    for (std::size_t k = target.size(); k < limbs; ++k) foreign |= m[k] ^ sign;
+  }
+  too_large = too_large || foreign != 0;
+  for (Limbs* limbs_used : {&m_p, &m_q, &m}) wipe(*limbs_used);
+  return all_valid;
+}
+
+WideVector KeyOwner::decrypt(ByteView ciphertexts, std::size_t count, std::size_t limbs) const {
+  const Parts& parts = *parts_;
+  const std::size_t width = public_key().ciphertext_bytes();
+  if (ciphertexts.size() != count * width) {
+    throw InputError("ciphertext.length", "expected " + std::to_string(count) + " ciphertexts of " +
+                                              std::to_string(width) + " bytes, got " +
+                                              std::to_string(ciphertexts.size()) + " bytes");
+  }
+  WideVector values(count, limbs);
+  const std::size_t lanes = parts.p.modulus->lanes();
+  std::atomic<bool> invalid{false};
+  std::atomic<bool> too_large{false};
+  parallel_ranges((count + lanes - 1) / lanes, 1, [&](std::size_t begin, std::size_t end) {
+    const auto scratch = std::make_unique<Scratch>();
+    for (std::size_t g = begin; g < end; ++g) {
+      const std::size_t first = g * lanes;
+      bool overflow = false;
+      if (!parts.decrypt_group(ciphertexts.data() + first * width, std::min(lanes, count - first), first,
+                               values, overflow, *scratch)) {
+        invalid = true;
+      }
+      if (overflow) too_large = true;
+    }
+  });
+  if (invalid) {
+    throw InputError("ciphertext.invalid",
+                     "a ciphertext was not made for this key, or was damaged on the way");
+  }
+  if (too_large) {
+    throw InputError("plaintext.too_large",
+                     "a decrypted value exceeds the " + std::to_string(64 * limbs) + " bits expected");
+  }
+  decryptions_ += count;
+  return values;
+}
+
+void encrypt_textbook(const PublicKey& key, const WideVector& values, Bytes& out, Rng& rng) {
+  const BigInteger n(key.modulus());
+  BigInteger n_squared;
+  mpz_mul(n_squared.get(), n.get(), n.get());
+  const std::size_t width = key.ciphertext_bytes();
+  BigInteger r;
+  BigInteger m;
+  BigInteger bound;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    do {
+      r.set_random_below(n, rng);
+      mpz_gcd(m.get(), r.get(), n.get());
+    } while (mpz_cmp_ui(m.get(), 1) != 0);
+    m.set_limbs(values[i]);
+    if (values.is_negative(i)) {
+      mpz_set_ui(bound.get(), 0);
+      mpz_setbit(bound.get(), 64 * values.limbs());
+      mpz_sub(m.get(), m.get(), bound.get());
+    }
+    mpz_powm(r.get(), r.get(), n.get(), n_squared.get());
+    mpz_mul(m.get(), m.get(), n.get());
+    mpz_add_ui(m.get(), m.get(), 1);
+    mpz_mul(r.get(), r.get(), m.get());
+    mpz_mod(r.get(), r.get(), n_squared.get());
+    const std::size_t start = out.size();
+    out.resize(start + width);
+    const Limbs limbs = r.limbs(width / 8);
+    limbs_to_big_endian(out.data() + start, limbs.data(), limbs.size());
+  }
+}
+
+}  // namespace popcorn::paillier

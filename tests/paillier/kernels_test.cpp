@@ -1,0 +1,301 @@
+// Every kernel against GMP, at every operand size, with random and adversarial operands.
+#include <gmp.h>
+
+#include <catch2/catch.hpp>
+#include <vector>
+
+#include "paillier/big_integer.h"
+#include "paillier/exponentiation.h"
+#include "paillier/kernels/kernel_registry.h"
+#include "paillier/kernels/modulus.h"
+#include "tests/support/seeded_rng.h"
+
+using namespace popcorn;
+using namespace popcorn::paillier;
+using kernels::GroupBuffer;
+using kernels::Modulus;
+
+namespace {
+
+using Limbs = std::vector<std::uint64_t>;
+
+Limbs random_modulus(std::size_t bits, test::SeededRng& rng) {
+  Limbs n((bits + 63) / 64);
+  for (auto& limb : n) limb = rng.next_u64();
+  n.front() |= 1;
+  const unsigned top = static_cast<unsigned>((bits - 1) % 64);
+  n.back() &= (std::uint64_t{2} << top) - 1;
+  n.back() |= std::uint64_t{1} << top;
+  return n;
+}
+
+/// 0, 1, N − 1, N − 2, all ones below N, alternating limbs, then random values.
+std::vector<BigInteger> operands(const BigInteger& n, std::size_t count, test::SeededRng& rng) {
+  std::vector<BigInteger> values(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    mpz_ptr value = values[i].get();
+    switch (i % 9) {
+      case 0:
+        mpz_set_ui(value, 0);
+        break;
+      case 1:
+        mpz_set_ui(value, 1);
+        break;
+      case 2:
+        mpz_sub_ui(value, n.get(), 1);
+        break;
+      case 3:
+        mpz_sub_ui(value, n.get(), 2);
+        break;
+      case 4:
+        mpz_setbit(value, n.bits() - 1);
+        mpz_sub_ui(value, value, 1);
+        break;
+      case 5:
+        for (std::size_t bit = 0; bit < n.bits(); ++bit) {
+          if (bit % 128 < 64) mpz_setbit(value, bit);
+        }
+        mpz_mod(value, value, n.get());
+        break;
+      default:
+        values[i].set_random_below(n, rng);
+    }
+  }
+  return values;
+}
+
+/// Plain values into residues of a batch of groups, and back.
+GroupBuffer load(const Modulus& modulus, const std::vector<BigInteger>& values) {
+  const std::size_t lanes = modulus.lanes();
+  const std::size_t groups = (values.size() + lanes - 1) / lanes;
+  GroupBuffer batch(groups * modulus.group_words());
+  for (std::size_t g = 0; g < groups; ++g) {
+    Limbs plain;
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      const std::size_t i = g * lanes + lane;
+      const Limbs limbs = i < values.size() ? values[i].limbs(modulus.limbs()) : Limbs(modulus.limbs());
+      plain.insert(plain.end(), limbs.begin(), limbs.end());
+    }
+    std::uint64_t* const group = batch.data() + g * modulus.group_words();
+    modulus.load(group, plain.data());
+    modulus.multiply(group, group, modulus.to_residue());
+  }
+  return batch;
+}
+
+std::vector<Limbs> store(const Modulus& modulus, const GroupBuffer& batch, std::size_t count) {
+  const std::size_t lanes = modulus.lanes();
+  std::vector<Limbs> values;
+  Limbs plain(lanes * modulus.limbs());
+  GroupBuffer group(modulus.group_words());
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i % lanes == 0) {
+      modulus.multiply(group.data(), batch.data() + i / lanes * modulus.group_words(),
+                       modulus.from_residue());
+      modulus.store(plain.data(), group.data());
+    }
+    const auto first = plain.begin() + static_cast<std::ptrdiff_t>(i % lanes * modulus.limbs());
+    values.emplace_back(first, first + static_cast<std::ptrdiff_t>(modulus.limbs()));
+  }
+  return values;
+}
+
+std::vector<const kernels::Kernel*> runnable() {
+  std::vector<const kernels::Kernel*> result;
+  for (const kernels::Kernel* kernel : kernels::all()) {
+    if (kernel->supported()) result.push_back(kernel);
+  }
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("kernels pass their self-test", "[kernels]") {
+  REQUIRE_FALSE(runnable().empty());
+  for (const auto* kernel : runnable()) REQUIRE(kernels::self_test(*kernel));
+}
+
+TEST_CASE("multiplication, squaring and addition agree with GMP", "[kernels]") {
+  test::SeededRng rng(11);
+  const std::size_t bits =
+      GENERATE(256, 384, 512, 1000, 1024, 1536, 2047, 2048, 2049, 3072, 4096, 5000, 6144, 8192);
+  const Limbs limbs = random_modulus(bits, rng);
+  BigInteger n;
+  n.set_limbs(limbs);
+  for (const auto* kernel : runnable()) {
+    INFO(kernel->name << " at " << bits << " bits");
+    const auto modulus = Modulus::create(*kernel, limbs);
+    REQUIRE(modulus->bits() == bits);
+    for (const std::size_t count : {1, 2, 7, 8, 9, 17, 81}) {
+      const auto a = operands(n, count, rng);
+      auto b = operands(n, count, rng);
+      std::rotate(b.begin(), b.begin() + static_cast<std::ptrdiff_t>(rng.below(count)), b.end());
+      const GroupBuffer x = load(*modulus, a);
+      const GroupBuffer y = load(*modulus, b);
+      GroupBuffer product(x.size());
+      GroupBuffer product_secret(x.size());
+      GroupBuffer square(x.size());
+      GroupBuffer square_secret(x.size());
+      GroupBuffer sum(x.size());
+      for (std::size_t at = 0; at < x.size(); at += modulus->group_words()) {
+        modulus->multiply(product.data() + at, x.data() + at, y.data() + at);
+        modulus->multiply_secret(product_secret.data() + at, x.data() + at, y.data() + at);
+        modulus->square(square.data() + at, x.data() + at);
+        modulus->square_secret(square_secret.data() + at, x.data() + at);
+        modulus->add(sum.data() + at, x.data() + at, y.data() + at);
+      }
+      const auto products = store(*modulus, product, count);
+      const auto squares = store(*modulus, square, count);
+      const auto sums = store(*modulus, sum, count);
+      REQUIRE(store(*modulus, product_secret, count) == products);
+      REQUIRE(store(*modulus, square_secret, count) == squares);
+      BigInteger expected;
+      for (std::size_t i = 0; i < count; ++i) {
+        mpz_mul(expected.get(), a[i].get(), b[i].get());
+        mpz_mod(expected.get(), expected.get(), n.get());
+        REQUIRE(products[i] == expected.limbs(limbs.size()));
+        mpz_mul(expected.get(), a[i].get(), a[i].get());
+        mpz_mod(expected.get(), expected.get(), n.get());
+        REQUIRE(squares[i] == expected.limbs(limbs.size()));
+        mpz_add(expected.get(), a[i].get(), b[i].get());
+        mpz_mod(expected.get(), expected.get(), n.get());
+        REQUIRE(sums[i] == expected.limbs(limbs.size()));
+      }
+    }
+  }
+}
+
+TEST_CASE("extreme moduli: all ones, and a single high and low bit", "[kernels]") {
+  test::SeededRng rng(12);
+  for (const std::size_t words : {16, 32, 64, 96}) {
+    for (const bool ones : {true, false}) {
+      Limbs limbs(words, ones ? ~std::uint64_t{0} : 0);
+      limbs.front() |= 1;
+      limbs.back() |= std::uint64_t{1} << 63;
+      BigInteger n;
+      n.set_limbs(limbs);
+      for (const auto* kernel : runnable()) {
+        INFO(kernel->name << ", " << words << " limbs");
+        const auto modulus = Modulus::create(*kernel, limbs);
+        const auto a = operands(n, 18, rng);
+        const GroupBuffer x = load(*modulus, a);
+        GroupBuffer chain(x.size());
+        // A long chain of operations on results that were never normalised.
+        for (std::size_t at = 0; at < x.size(); at += modulus->group_words()) {
+          modulus->square(chain.data() + at, x.data() + at);
+          for (int i = 0; i < 20; ++i) {
+            modulus->add(chain.data() + at, chain.data() + at, x.data() + at);
+            modulus->multiply(chain.data() + at, chain.data() + at, x.data() + at);
+            modulus->square(chain.data() + at, chain.data() + at);
+          }
+        }
+        const auto results = store(*modulus, chain, a.size());
+        BigInteger expected;
+        for (std::size_t i = 0; i < a.size(); ++i) {
+          mpz_powm_ui(expected.get(), a[i].get(), 2, n.get());
+          for (int k = 0; k < 20; ++k) {
+            mpz_add(expected.get(), expected.get(), a[i].get());
+            mpz_mul(expected.get(), expected.get(), a[i].get());
+            mpz_powm_ui(expected.get(), expected.get(), 2, n.get());
+          }
+          REQUIRE(results[i] == expected.limbs(words));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("gather, put, blend and select move the right lanes", "[kernels]") {
+  test::SeededRng rng(13);
+  const Limbs limbs = random_modulus(1024, rng);
+  BigInteger n;
+  n.set_limbs(limbs);
+  for (const auto* kernel : runnable()) {
+    INFO(kernel->name);
+    const auto modulus = Modulus::create(*kernel, limbs);
+    const std::size_t lanes = kernel->lanes;
+    const std::size_t group = modulus->group_words();
+    const std::size_t count = 5 * lanes;
+    const auto a = operands(n, count, rng);
+    GroupBuffer batch = load(*modulus, a);
+    for (int round = 0; round < 20; ++round) {
+      std::vector<std::size_t> places(lanes);
+      std::vector<const std::uint64_t*> pointers(lanes);
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        places[lane] = rng.below(count + 1);
+        pointers[lane] = places[lane] == count ? nullptr : modulus->operand(batch.data(), places[lane]);
+      }
+      GroupBuffer gathered(group);
+      kernel->gather(modulus->view(), gathered.data(), pointers.data());
+      const auto values = store(*modulus, gathered, lanes);
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        Limbs one(limbs.size());
+        one[0] = 1;
+        REQUIRE(values[lane] == (places[lane] == count ? one : a[places[lane]].limbs(limbs.size())));
+      }
+      // select: lane l from the group index[l]
+      std::vector<std::uint64_t> index(lanes);
+      for (auto& i : index) i = rng.below(5);
+      GroupBuffer selected(group);
+      kernel->select(modulus->view(), selected.data(), batch.data(), 5, index.data());
+      const auto chosen = store(*modulus, selected, lanes);
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        REQUIRE(chosen[lane] == a[index[lane] * lanes + lane].limbs(limbs.size()));
+      }
+      const auto mask = static_cast<unsigned>(rng.below(1U << lanes));
+      kernel->blend(modulus->view(), selected.data(), gathered.data(), mask);
+      const auto blended = store(*modulus, selected, lanes);
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        REQUIRE(blended[lane] == (((mask >> lane) & 1) != 0 ? values[lane] : chosen[lane]));
+      }
+    }
+  }
+}
+
+TEST_CASE("powers agree with GMP, fixed and variable base", "[kernels]") {
+  test::SeededRng rng(14);
+  const Limbs limbs = random_modulus(512, rng);
+  BigInteger n;
+  n.set_limbs(limbs);
+  for (const auto* kernel : runnable()) {
+    const auto modulus = Modulus::create(*kernel, limbs);
+    const std::size_t lanes = kernel->lanes;
+    for (const std::size_t bits : {1, 5, 40, 63, 64, 65, 128, 300}) {
+      INFO(kernel->name << ", exponents of " << bits << " bits");
+      const std::size_t exponent_limbs = (bits + 63) / 64;
+      Limbs exponents(3 * lanes * exponent_limbs);
+      random_exponents(exponents, bits, rng);
+      std::fill_n(exponents.begin(), exponent_limbs, 0);  // the exponent 0 among them
+      const auto a = operands(n, lanes, rng);
+      const GroupBuffer x = load(*modulus, a);
+      GroupBuffer table(power_table_words(*modulus, bits));
+      GroupBuffer result(modulus->group_words());
+      power(*modulus, result.data(), x.data(), {exponents.data(), exponent_limbs}, bits, table);
+      const auto powers = store(*modulus, result, lanes);
+      BigInteger exponent;
+      BigInteger expected;
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        exponent.set_limbs({exponents.data() + lane * exponent_limbs, exponent_limbs});
+        mpz_powm(expected.get(), a[lane].get(), exponent.get(), n.get());
+        REQUIRE(powers[lane] == expected.limbs(limbs.size()));
+      }
+      for (const unsigned window : {2U, 4U, 5U, 7U}) {
+        const auto base = operands(n, 9, rng).back().limbs(limbs.size());
+        BigInteger base_value;
+        base_value.set_limbs(base);
+        std::vector<BigInteger> single(1);
+        single[0].set_limbs(base);
+        const GroupBuffer base_group = load(*modulus, single);
+        const FixedBaseTable fixed(modulus, base_group.data(), bits, window);
+        GroupBuffer many(3 * modulus->group_words());
+        fixed.power(many.data(), exponents.data(), 3);
+        const auto fixed_powers = store(*modulus, many, 3 * lanes);
+        for (std::size_t i = 0; i < 3 * lanes; ++i) {
+          exponent.set_limbs({exponents.data() + i * exponent_limbs, exponent_limbs});
+          mpz_powm(expected.get(), base_value.get(), exponent.get(), n.get());
+          REQUIRE(fixed_powers[i] == expected.limbs(limbs.size()));
+        }
+      }
+    }
+  }
+}

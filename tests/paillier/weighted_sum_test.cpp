@@ -1,0 +1,118 @@
+// Weighted sums on ciphertexts against plain sums, and counted against predicted multiplications.
+#include "paillier/weighted_sum.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "base/error.h"
+#include "paillier/evaluator.h"
+#include "paillier/key_owner.h"
+#include "tests/support/seeded_rng.h"
+
+using namespace popcorn;
+using namespace popcorn::paillier;
+
+namespace {
+
+LinearMap random_map(test::SeededRng& rng, std::size_t positions, std::int64_t largest,
+                     unsigned density_percent, bool with_padding, bool with_bias) {
+  LinearMap map;
+  map.inputs = 1 + rng.below(30);
+  map.channels = 1 + rng.below(12);
+  map.positions = positions;
+  map.taps = 1 + rng.below(40);
+  map.row_start.push_back(0);
+  map.bias = WideVector(map.channels, 1);
+  for (std::size_t channel = 0; channel < map.channels; ++channel) {
+    for (std::uint32_t tap = 0; tap < map.taps; ++tap) {
+      if (rng.below(100) >= density_percent) continue;
+      std::int64_t weight = 0;
+      while (weight == 0) weight = rng.between(-largest, largest);
+      map.tap.push_back(tap);
+      map.weight.push_back(static_cast<std::int32_t>(weight));
+    }
+    map.row_start.push_back(static_cast<std::uint32_t>(map.tap.size()));
+    if (with_bias && rng.below(3) != 0) map.bias.set_int64(channel, rng.between(-100000, 100000));
+  }
+  for (std::size_t i = 0; i < map.taps * map.positions; ++i) {
+    const bool padding = with_padding && rng.below(6) == 0;
+    map.input_index.push_back(padding ? LinearMap::kPadding
+                                      : static_cast<std::uint32_t>(rng.below(map.inputs)));
+  }
+  return map;
+}
+
+std::vector<std::int64_t> evaluate(const LinearMap& map, const std::vector<std::int64_t>& x) {
+  std::vector<std::int64_t> y(map.outputs());
+  for (std::size_t channel = 0; channel < map.channels; ++channel) {
+    for (std::size_t position = 0; position < map.positions; ++position) {
+      std::int64_t sum = map.bias.to_int64(channel);
+      for (std::size_t k = map.row_start[channel]; k < map.row_start[channel + 1]; ++k) {
+        const std::uint32_t input = map.input_index[map.tap[k] * map.positions + position];
+        if (input != LinearMap::kPadding) sum += map.weight[k] * x[input];
+      }
+      y[channel * map.positions + position] = sum;
+    }
+  }
+  return y;
+}
+
+}  // namespace
+
+TEST_CASE("weighted sums equal plain sums and cost what the plan says", "[weighted_sum]") {
+  test::SeededRng rng(21);
+  const KeyOwner owner(PrivateKey::generate(256, KeyKind::ordinary, KeySizePolicy::insecure_test, rng), rng);
+  const auto context = PublicContext::create(owner.public_key(), rng);
+  for (int round = 0; round < 60; ++round) {
+    const std::size_t positions = std::vector<std::size_t>{1, 1, 2, 5, 8, 9, 25}[rng.below(7)];
+    const std::int64_t largest = std::vector<std::int64_t>{1, 3, 7, 15, 127, 1000}[rng.below(6)];
+    const LinearMap map = random_map(rng, positions, largest, static_cast<unsigned>(5 + rng.below(95)),
+                                     rng.below(2) == 0, rng.below(2) == 0);
+    std::vector<std::int64_t> x(map.inputs);
+    for (auto& value : x) value = rng.between(-300, 300);
+    const std::vector<std::int64_t> expected = evaluate(map, x);
+    Bytes wire;
+    owner.encrypt(WideVector::from_int64(x), wire);
+    const Evaluator evaluator(context, rng);
+    const CiphertextBatch inputs = evaluator.parse(wire, map.inputs);
+    const WeightedSumPlan plan(map);
+    INFO("round " << round << ", " << map.channels << " channels, " << positions
+                  << " positions, weights up to " << largest);
+    const std::uint64_t before = evaluator.counts().multiplications;
+    const CiphertextBatch outputs = evaluator.weighted_sum(plan, inputs);
+    REQUIRE(evaluator.counts().multiplications - before == plan.cost().multiplications);
+    REQUIRE(evaluator.counts().inversions == plan.cost().inversions);
+    Bytes answer;
+    evaluator.serialise(outputs, answer);
+    REQUIRE(owner.decrypt(answer, outputs.size(), 1) == WideVector::from_int64(expected));
+  }
+}
+
+TEST_CASE("sparse few-bit layers cost little more than one multiplication a weight", "[weighted_sum]") {
+  test::SeededRng rng(22);
+  LinearMap map = random_map(rng, 64, 7, 100, false, true);
+  const WeightedSumPlan plan(map);
+  const double weights = static_cast<double>(map.weight.size() * map.positions);
+  const double others = static_cast<double>(map.channels * (8 * map.positions + 1) + 3 * map.inputs);
+  REQUIRE(static_cast<double>(plan.cost().multiplications) <= weights + others);
+  REQUIRE(plan.cost().naive > plan.cost().multiplications);
+}
+
+TEST_CASE("damaged layers are refused", "[weighted_sum]") {
+  test::SeededRng rng(23);
+  const LinearMap good = random_map(rng, 4, 7, 80, true, true);
+  const auto damaged = [&](auto&& change) {
+    LinearMap map = good;
+    change(map);
+    return map;
+  };
+  REQUIRE_NOTHROW(WeightedSumPlan(good));
+  REQUIRE_THROWS_AS(WeightedSumPlan(damaged([](LinearMap& map) { map.channels = 0; })), InputError);
+  REQUIRE_THROWS_AS(WeightedSumPlan(damaged([](LinearMap& map) { map.row_start.back() += 1; })), InputError);
+  REQUIRE_THROWS_AS(WeightedSumPlan(damaged([](LinearMap& map) { map.tap.at(0) = 1000; })), InputError);
+  REQUIRE_THROWS_AS(WeightedSumPlan(damaged([](LinearMap& map) { map.weight.at(0) = 0; })), InputError);
+  REQUIRE_THROWS_AS(WeightedSumPlan(damaged([](LinearMap& map) { map.input_index.pop_back(); })), InputError);
+  REQUIRE_THROWS_AS(WeightedSumPlan(damaged([](LinearMap& map) { map.input_index.at(0) = 500; })),
+                    InputError);
+  REQUIRE_THROWS_AS(WeightedSumPlan(damaged([](LinearMap& map) { map.bias = WideVector(); })), InputError);
+}
