@@ -14,7 +14,7 @@ constexpr int kModulusPrimalityRounds = 25;  // a prime N is always recognised, 
 
 std::string allowed_sizes(KeySizePolicy policy) {
   return policy == KeySizePolicy::standard ? "2048, 3072 or 4096 bits"
-                                           : "a multiple of 16 from 256 to 4096 bits (test keys)";
+                                           : "a multiple of 128 from 256 to 4096 bits (test keys)";
 }
 
 [[noreturn]] void refuse_modulus(const std::string& reason) {
