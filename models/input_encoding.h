@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "models/integer_network.h"
 
@@ -14,9 +16,13 @@ struct Image {
   std::vector<std::uint8_t> samples;
 };
 
+/// Colour name, range, resize rule and offsets make sense together. @throws InputError "model.encoding",
+/// "model.shape"
+void check_encoding(const InputEncoding& encoding);
+
 /// Colour conversion (ITU-R BT.601 luma for grey), resize (area-averaging down, bilinear up) and crop,
 /// inversion, offset. An image that already has the right size and channels is only inverted (when asked) and
-/// offset.
+/// offset. Whether a picture is dark on light is judged from its outermost pixels, before the resize.
 /// @throws InputError "input.*" when the image cannot be encoded for this network
 WideVector encode_image(const InputEncoding& encoding, const Image& image);
 

@@ -1,10 +1,15 @@
-#include "models/input_encoding_json.h"
+#include <limits>
 
+#include "base/error.h"
 #include "models/input_encoding.h"
+#include "models/json_reader.h"
 
 namespace popcorn::models {
 
 namespace {
+
+constexpr const char* kCode = "model.encoding";
+constexpr const char* kWhat = "the input encoding";
 
 const char* to_text(InputEncoding::Resize resize) {
   return resize == InputEncoding::Resize::stretch ? "stretch" : "shorter_side_then_center_crop";
@@ -21,10 +26,22 @@ const char* to_text(InputEncoding::Invert invert) {
   }
 }
 
+/// The value whose text the field holds.
+template <typename Choice>
+Choice choice(const JsonFields& fields, std::string_view key, std::initializer_list<Choice> choices) {
+  const std::string text = fields.text(key);
+  std::string known;
+  for (const Choice value : choices) {
+    if (text == to_text(value)) return value;
+    known += (known.empty() ? "" : ", ") + std::string(to_text(value));
+  }
+  fields.fail(key, "one of " + known);
+}
+
 }  // namespace
 
-Json encoding_json(const InputEncoding& encoding) {
-  Json json;
+std::string encoding_to_json(const InputEncoding& encoding) {
+  nlohmann::ordered_json json;  // keys keep their order, so the same encoding gives the same bytes
   json["shape"] = {encoding.shape.channels, encoding.shape.height, encoding.shape.width};
   json["color"] = encoding.color;
   json["resize"] = to_text(encoding.resize);
@@ -33,11 +50,31 @@ Json encoding_json(const InputEncoding& encoding) {
   json["offset"] = encoding.offset;
   json["low"] = encoding.low;
   json["high"] = encoding.high;
-  return json;
+  return json.dump();
 }
 
-std::string encoding_to_json(const InputEncoding& encoding) {
-  return encoding_json(encoding).dump();
+InputEncoding encoding_from_json(std::string_view json) {
+  using Resize = InputEncoding::Resize;
+  using Invert = InputEncoding::Invert;
+  constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  const Json parsed = parse_json(json, kWhat, kCode);
+  const JsonFields fields(
+      parsed, kWhat, kCode,
+      {"shape", "color", "resize", "resize_shorter_side", "invert", "offset", "low", "high"});
+  InputEncoding encoding;
+  const std::vector<std::int64_t> shape = fields.integers("shape", 3, 3, 1, Limits::kTensorSize);
+  encoding.shape = {shape[0], shape[1], shape[2]};
+  encoding.color = fields.text("color");
+  encoding.resize = choice(fields, "resize", {Resize::stretch, Resize::shorter_side_then_center_crop});
+  encoding.resize_shorter_side = fields.integer("resize_shorter_side", 0, Limits::kExtent);
+  encoding.invert = choice(fields, "invert", {Invert::never, Invert::always, Invert::dark_on_light});
+  encoding.offset = fields.integers("offset", 1, static_cast<std::size_t>(Limits::kChannels),
+                                    -Limits::kOffset, Limits::kOffset);
+  encoding.low = fields.integer("low", kLeast, kMost);
+  encoding.high = fields.integer("high", kLeast, kMost);
+  check_encoding(encoding);
+  return encoding;
 }
 
 }  // namespace popcorn::models

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/sha256.h"
 #include "models/bounds.h"
+#include "models/input_encoding.h"
 #include "models/popcorn_file.h"
 #include "models/shape_inference.h"
 
@@ -81,26 +82,38 @@ void check_topology(const std::vector<Node>& nodes) {
 void match_encoding(InputEncoding& encoding, Node& input) {
   if (input.shape.channels == 0) input.shape = encoding.shape;
   if (encoding.shape.channels == 0) encoding.shape = input.shape;
-  check_shape("input encoding", encoding.shape);
+  if (encoding.offset.empty()) encoding.offset = {0};
+  check_encoding(encoding);
   if (encoding.shape != input.shape) {
     throw InputError("model.encoding", "the input encoding has shape " + encoding.shape.to_string() +
                                            ", the input node " + input.shape.to_string());
   }
-  if (encoding.color != "gray" && encoding.color != "rgb" && encoding.color != "bgr") {
-    throw InputError("model.encoding", "the input encoding's color must be gray, rgb or bgr");
+}
+
+/// One line of bounded length: what is shown to people must not steer their terminal.
+void check_text(const std::string& what, const std::string& text) {
+  bool control = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool c1 = i > 0 && static_cast<unsigned char>(text[i - 1]) == 0xc2 && byte >= 0x80 && byte < 0xa0;
+    control = control || byte < 0x20 || byte == 0x7f || c1;
   }
-  if (encoding.low > encoding.high) throw InputError("model.encoding", "the input encoding's range is empty");
-  const bool crops = encoding.resize == InputEncoding::Resize::shorter_side_then_center_crop;
-  const std::int64_t least = crops ? std::max(encoding.shape.height, encoding.shape.width) : 0;
-  if (encoding.resize_shorter_side < least || encoding.resize_shorter_side > Limits::kExtent) {
-    throw InputError("model.encoding", "the input encoding's resize_shorter_side must be between " +
-                                           std::to_string(least) + " and " + std::to_string(Limits::kExtent));
+  if (control || text.size() > Limits::kTextBytes) {
+    throw InputError("model.text", what + " must be one line of at most " +
+                                       std::to_string(Limits::kTextBytes) +
+                                       " bytes without control characters");
   }
-  if (encoding.offset.empty()) encoding.offset = {0};
-  if (encoding.offset.size() != 1 &&
-      static_cast<std::int64_t>(encoding.offset.size()) != encoding.shape.channels) {
-    throw InputError("model.encoding",
-                     "the input encoding needs one offset for all channels or one for each");
+}
+
+void check_texts(const IntegerNetwork& network) {
+  check_text("the description", network.description);
+  for (const std::string& label : network.labels) check_text("a label", label);
+  if (network.facts.size() > Limits::kFacts) {
+    throw InputError("model.text", "a network has at most " + std::to_string(Limits::kFacts) + " facts");
+  }
+  for (const auto& [key, value] : network.facts) {
+    check_text("a fact's name", key);
+    check_text("the fact '" + key + "'", value);
   }
 }
 
@@ -143,6 +156,7 @@ unsigned Node::weight_bits() const {
 
 void IntegerNetwork::finish() {
   check_network_name(name);
+  check_texts(*this);
   check_topology(nodes);
   check_node_names(nodes);
   match_encoding(encoding, nodes.front());

@@ -138,7 +138,10 @@ struct Limits {
                                           << 16;  ///< height, width, and each part of a window
   static constexpr std::int64_t kWeights = std::int64_t{1} << 29;  ///< of all nodes together
   static constexpr std::size_t kOperands = 64;
+  static constexpr std::int64_t kOffset = std::int64_t{1} << 32;  ///< of the input encoding, in magnitude
   static constexpr std::size_t kNameBytes = 256;
+  static constexpr std::size_t kTextBytes = 4096;  ///< description, a label, a fact
+  static constexpr std::size_t kFacts = 1024;
   static constexpr unsigned kValueBits = 4000;
   static constexpr std::size_t kBoundWords = std::size_t{1} << 26;  ///< 64-bit words of all bounds together
 };

@@ -1,15 +1,19 @@
 #include <algorithm>
 #include <bit>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "models/input_encoding_json.h"
+#include "models/input_encoding.h"
 #include "models/popcorn_file.h"
 #include "models/popcorn_format.h"
 
 namespace popcorn::models {
 
 namespace {
+
+/// Keys keep their order, so the same network gives the same bytes.
+using Json = nlohmann::ordered_json;
 
 /// One tensor of the container: its entry in the header and its bytes.
 struct Tensor {
@@ -119,7 +123,7 @@ Json metadata_json(const IntegerNetwork& network) {
   json["version"] = std::to_string(kFormatVersion);
   json["name"] = network.name;
   json["description"] = network.description;
-  json["encoding"] = encoding_json(network.encoding).dump();
+  json["encoding"] = encoding_to_json(network.encoding);
   json["labels"] = Json(network.labels).dump();
   json["softmax"] = network.softmax ? "true" : "false";
   json["graph"] = graph.dump();

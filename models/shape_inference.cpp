@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "models/json_reader.h"
 #include "models/popcorn_format.h"
 #include "models/sliding_window.h"
 
@@ -228,7 +229,7 @@ void check_scale(Node& node) {
 }  // namespace
 
 std::string describe(const Node& node) {
-  return "node '" + node.name + "' (" + std::string(to_string(node.kind)) + ")";
+  return "node '" + printable(node.name) + "' (" + std::string(to_string(node.kind)) + ")";
 }
 
 void check_shape(const std::string& what, const Shape& shape) {

@@ -87,9 +87,10 @@ std::vector<Damage> damages() {
       {"model.shape_mismatch", "conv", [](auto& n) { n.nodes[1].groups = 0; }},
       {"model.shape_mismatch", "conv", [](auto& n) { n.nodes[1].window.kernel_width = 7; }},
       {"model.shape_mismatch", "fc",
-       [](auto& n) {
-         n.nodes[5].inputs = {3}, n.nodes[4].inputs = {3}, n.nodes[6].inputs = {5},
-         std::swap(n.nodes[4], n.nodes[5]), n.nodes[5].inputs = {4}, n.nodes[6].inputs = {5};
+       [](auto& n) {  // no flatten before it
+         n.nodes.erase(n.nodes.begin() + 4);
+         n.nodes[4].inputs = {3};
+         n.nodes[5].inputs = {4};
        }},
       {"model.shape_mismatch", "relu",
        [](auto& n) {
