@@ -1,0 +1,36 @@
+#include "protocols/sign_test.h"
+
+#include <array>
+#include <string>
+
+#include "base/error.h"
+#include "protocols/blinded_sign_test.h"
+
+namespace popcorn::protocols {
+
+namespace {
+
+std::span<const SignTest* const> all_sign_tests() {
+  static const std::array<const SignTest*, 1> tests{&blinded_sign_test()};
+  return tests;
+}
+
+}  // namespace
+
+std::vector<std::string_view> sign_test_names() {
+  std::vector<std::string_view> names;
+  for (const SignTest* test : all_sign_tests()) names.push_back(test->name());
+  return names;
+}
+
+const SignTest& sign_test_named(std::string_view name) {
+  std::string known;
+  for (const SignTest* test : all_sign_tests()) {
+    if (test->name() == name) return *test;
+    known += (known.empty() ? "" : ", ") + std::string(test->name());
+  }
+  throw RefusedError("sign_test.unknown",
+                     "there is no sign test \"" + std::string(name) + "\"; known are: " + known);
+}
+
+}  // namespace popcorn::protocols

@@ -1,0 +1,105 @@
+// The sign test of a step: server and client end with one bit each and β ⊕ f = [x ≥ 0] for every neuron.
+//
+// An interface with interchangeable implementations. A test of one step takes `exchanges` of one question
+// (server → client) and one answer (client → server); its bytes travel as one section of the step's messages:
+//
+//   server                                      client
+//   question(0) ──── shares, section ─────────►  question(0)
+//   answer(0)   ◄────────────────── section ───  answer(0)
+//   …
+//   question(e) ──────────── section ─────────►  question(e)     after the last question: bits() are known
+//   answer(e)   ◄── section, selection ────────  answer(e)       after the last answer: flips() are known
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/random.h"
+#include "base/wide_vector.h"
+#include "paillier/evaluator.h"
+#include "paillier/key_owner.h"
+
+namespace popcorn::protocols {
+
+/// The public facts of one test.
+struct SignTestShape {
+  std::uint64_t count = 0;  ///< neurons
+  unsigned bits = 0;        ///< ℓ: |x| < 2^ℓ
+  unsigned key_bits = 0;    ///< |N|
+};
+
+/// What the server knows about the neurons of the step: [x] and the masks r of the share (empty when the step has
+/// no share).
+struct ServerNeurons {
+  const paillier::CiphertextBatch& x;
+  const WideVector& masks;
+};
+
+/// The server's half; one for a session, used for one step after the other. Not thread-safe.
+class ServerSignTest {
+ public:
+  virtual ~ServerSignTest() = default;
+  /// Starts a step and forgets the former one.
+  virtual void begin(const SignTestShape& shape) = 0;
+  /// Appends the section of question `exchange`, exactly question_bytes() long.
+  virtual void question(unsigned exchange, const ServerNeurons& neurons, Bytes& out) = 0;
+  /// Takes the section of answer `exchange`, exactly answer_bytes() long.
+  /// @throws InputError "sign_test.*", and is then as it was
+  virtual void answer(unsigned exchange, ByteView section) = 0;
+  /// f, one byte a neuron, 0 or 1; after the last answer.
+  virtual std::span<const std::uint8_t> flips() const = 0;
+};
+
+/// The client's half; one for a session, used for one step after the other. Not thread-safe.
+class ClientSignTest {
+ public:
+  virtual ~ClientSignTest() = default;
+  /// Starts a step and forgets the former one.
+  virtual void begin(const SignTestShape& shape) = 0;
+  /// Takes the section of question `exchange`, exactly question_bytes() long. @param shares c; empty without share
+  /// @throws InputError "sign_test.*", "ciphertext.invalid", "message.plaintext", and is then as it was
+  virtual void question(unsigned exchange, const WideVector& shares, ByteView section) = 0;
+  /// Appends the section of answer `exchange`, exactly answer_bytes() long.
+  virtual void answer(unsigned exchange, Bytes& out) = 0;
+  /// β, one byte a neuron, 0 or 1; after the last question.
+  virtual std::span<const std::uint8_t> bits() const = 0;
+};
+
+/// Exact work of one test at the server, for the cost model.
+struct SignTestCost {
+  std::uint64_t multiplications = 0;   ///< modulo N², squarings included
+  std::uint64_t ciphertexts_down = 0;  ///< in the questions
+  std::uint64_t ciphertexts_up = 0;    ///< in the answers
+};
+
+/// One kind of sign test: what both parties must agree on. Immutable, thread-safe.
+class SignTest {
+ public:
+  virtual ~SignTest() = default;
+  virtual std::string_view name() const noexcept = 0;
+  /// Exchanges of one step, at least 1; a function of the width only.
+  virtual unsigned exchanges(unsigned bits) const = 0;
+  /// True when a step needs shares for the test itself, also where its selection does not (the sign step).
+  virtual bool needs_shares() const noexcept = 0;
+  /// True when the server must permute the neurons of the step.
+  virtual bool permutes() const noexcept = 0;
+  /// Bits of the widest plaintext the test puts into a ciphertext; 0 when it uses none.
+  virtual unsigned plaintext_bits(unsigned bits) const = 0;
+  virtual std::size_t question_bytes(const SignTestShape& shape, unsigned exchange) const = 0;
+  virtual std::size_t answer_bytes(const SignTestShape& shape, unsigned exchange) const = 0;
+  virtual SignTestCost cost(const SignTestShape& shape) const = 0;
+  /// The references must outlive the result.
+  virtual std::unique_ptr<ServerSignTest> server(const paillier::Evaluator& evaluator, Rng& rng) const = 0;
+  virtual std::unique_ptr<ClientSignTest> client(const paillier::KeyOwner& owner, Rng& rng) const = 0;
+};
+
+/// Names of all sign tests of this program, preferred first.
+std::vector<std::string_view> sign_test_names();
+/// @throws RefusedError "sign_test.unknown" that lists the known names
+const SignTest& sign_test_named(std::string_view name);
+
+}  // namespace popcorn::protocols

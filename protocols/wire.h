@@ -1,0 +1,136 @@
+// Messages of one inference, binary and versioned; golden files under tests/data/wire pin the format.
+//
+//   offset size field                         all integers little-endian
+//        0    2 magic "PC"
+//        2    1 header size (16)
+//        3    1 major version
+//        4    1 minor version
+//        5    1 message kind
+//        6    2 flags (0)
+//        8    8 total length in bytes, this header included
+//       16    4 step                          index in the step list; the number of steps for the logits
+//       20    4 exchange                      within the step; 0 unless its sign test needs several
+//       24   32 key fingerprint
+//       56    4 bytes of one ciphertext       2·|N| bits
+//       60    4 reserved (0)
+//       64    8 elements                      input values, neurons of the step, or logits
+//       72    8 ciphertexts
+//       80    8 bytes of the sign-test section
+//       88      sections
+//
+// Sections: input: ciphertexts, sign test (set-up of a sign test that has one). Question: ciphertexts (packed
+// shares), sign test. Answer: sign test, ciphertexts (selection). Logits: ciphertexts. A ciphertext is a
+// fixed-width big-endian integer. Every length follows from the first 88 bytes, so a transport may stream.
+//
+// Parsing allocates nothing: the results are views of the message.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/sha256.h"
+
+namespace popcorn::protocols {
+
+inline constexpr std::uint8_t kWireMajor = 1;
+inline constexpr std::uint8_t kWireMinor = 0;
+inline constexpr std::size_t kMessagePrefixBytes = 88;
+
+enum class MessageKind : std::uint8_t { input = 1, question = 2, answer = 3, logits = 4 };
+std::string_view to_string(MessageKind kind);
+
+/// Whose inference, and where in it.
+struct MessageAddress {
+  Sha256 key{};  ///< fingerprint
+  std::uint32_t step = 0;
+  std::uint32_t exchange = 0;
+};
+
+/// The lengths that a message declares; both parties know them beforehand.
+struct MessageShape {
+  MessageKind kind = MessageKind::input;
+  std::uint64_t elements = 0;
+  std::uint64_t ciphertexts = 0;
+  std::uint64_t ciphertext_bytes = 0;
+  std::uint64_t sign_test_bytes = 0;
+
+  /// Of the whole message.
+  std::uint64_t bytes() const noexcept {
+    return kMessagePrefixBytes + ciphertexts * ciphertext_bytes + sign_test_bytes;
+  }
+  friend bool operator==(const MessageShape&, const MessageShape&) = default;
+};
+
+/// A ciphertext section: fixed-width big-endian ciphertexts, not validated yet.
+struct CiphertextView {
+  std::uint64_t count = 0;
+  ByteView bytes;
+};
+
+/// Round 0, client to server: one ciphertext an input value.
+struct InputMessage {
+  MessageAddress address;
+  std::uint64_t values = 0;
+  CiphertextView ciphertexts;
+  ByteView sign_test;
+};
+
+/// Server to client: packed shares and the sign test's part.
+struct QuestionMessage {
+  MessageAddress address;
+  std::uint64_t neurons = 0;
+  CiphertextView shares;
+  ByteView sign_test;
+};
+
+/// Client to server: the sign test's part, and the selection in the last exchange of a step.
+struct AnswerMessage {
+  MessageAddress address;
+  std::uint64_t neurons = 0;
+  ByteView sign_test;
+  CiphertextView selection;
+};
+
+/// Server to client, last: the packed output tensor.
+struct LogitsMessage {
+  MessageAddress address;
+  std::uint64_t outputs = 0;
+  CiphertextView packed;
+};
+
+/// Any message after its prefix is checked against the limits and its own length.
+struct AnyMessage {
+  MessageShape shape;
+  MessageAddress address;
+  ByteView ciphertexts;
+  ByteView sign_test;
+};
+
+/// @throws InputError "message.truncated", "message.magic", "message.version", "message.kind", "message.flags",
+/// "message.length", "message.limit", "message.trailing_bytes"
+AnyMessage parse_message(ByteView message);
+
+/// Likewise, and @throws InputError "message.kind" unless the message is of that kind.
+InputMessage parse_input(ByteView message);
+QuestionMessage parse_question(ByteView message);
+AnswerMessage parse_answer(ByteView message);
+LogitsMessage parse_logits(ByteView message);
+
+/// Assembles one message: the prefix first, then the caller appends the sections in their order.
+class MessageWriter {
+ public:
+  /// @throws Error "message.limit" when the shape is beyond what a parser accepts
+  MessageWriter(const MessageShape& shape, const MessageAddress& address);
+  /// Where sections are appended.
+  Bytes& out() noexcept { return out_; }
+  /// @throws Error "message.length" unless the sections have exactly the lengths the shape declares
+  Bytes finish();
+
+ private:
+  std::uint64_t bytes_;
+  Bytes out_;
+};
+
+}  // namespace popcorn::protocols
