@@ -125,7 +125,8 @@ class Blinded final : public SignTest {
   SignTestCost cost(const SignTestShape& shape) const override {
     const SlotLayout layout = blinded_layout(shape);
     SignTestCost cost;
-    cost.multiplications = negate_cost(shape.count) + scalar_multiply_cost(shape.count, kBlindingBits) +
+    cost.multiplications = paillier::negate_cost(shape.count) +
+                           paillier::scalar_multiply_cost(shape.count, kBlindingBits) +
                            seal_cost(shape.count, layout, shape.key_bits);
     cost.ciphertexts_down = layout.ciphertexts(shape.count);
     return cost;

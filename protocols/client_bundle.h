@@ -24,7 +24,8 @@ struct ClientBundle {
   std::vector<std::string> sign_tests;  ///< accepted by the server, preferred first: "blinded"
 };
 
-ClientBundle make_client_bundle(const models::IntegerNetwork& network);
+/// @param chunk most comparisons of one step, see plan_steps(). @throws InputError "model.*"
+ClientBundle make_client_bundle(const models::IntegerNetwork& network, std::uint64_t chunk = kDefaultChunk);
 std::string bundle_to_json(const ClientBundle& bundle);
 /// Bounded and validated: every byte may be hostile. @throws InputError "bundle.*" that names the field
 ClientBundle bundle_from_json(std::string_view json);

@@ -18,7 +18,7 @@ struct Limits {
   static constexpr std::uint64_t kMessageBytes = std::uint64_t{1} << 36;     ///< one message
   static constexpr std::uint64_t kOutputs = std::uint64_t{1} << 24;          ///< logits of one inference
   static constexpr std::size_t kBundleBytes = std::size_t{1} << 24;          ///< JSON of a client bundle
-  static constexpr std::size_t kNameBytes = 256;                             ///< names, labels and identifiers
+  static constexpr std::size_t kNameBytes = 512;                             ///< names, labels and identifiers
   static constexpr std::size_t kSignTests = 16;                              ///< entries of ClientBundle::sign_tests
 };
 

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "models/sliding_window.h"
-#include "protocols/costs.h"
+#include "paillier/operation_costs.h"
 
 namespace popcorn::protocols {
 
@@ -150,9 +150,9 @@ LinearLayer::Cost LinearLayer::cost() const {
   Cost cost;
   for (std::size_t i = 0; i < operand_sizes_.size(); ++i) {
     if (multipliers_[i] != 1) {
-      cost.multiplications += scalar_multiply_public_cost(operand_sizes_[i], multipliers_[i]);
+      cost.multiplications += paillier::scalar_multiply_public_cost(operand_sizes_[i], multipliers_[i]);
     }
-    if (kind_ == models::NodeKind::add && i > 0) cost.multiplications += operand_sizes_[i];
+    if (kind_ == models::NodeKind::add && i > 0) cost.multiplications += paillier::add_cost(operand_sizes_[i]);
   }
   cost.naive_multiplications = cost.multiplications;
   return cost;

@@ -28,8 +28,10 @@ namespace popcorn::protocols {
 /// A network made ready to serve: weighted-sum plans, steps, bundle. Immutable, shared by all sessions.
 class ServedModel {
  public:
-  /// Seconds for a large network. @throws InputError "model.*"
-  static std::shared_ptr<const ServedModel> create(models::IntegerNetwork network);
+  /// Seconds for a large network. @param network finished. @param chunk most comparisons of one step
+  /// @throws InputError "model.*"
+  static std::shared_ptr<const ServedModel> create(models::IntegerNetwork network,
+                                                   std::uint64_t chunk = kDefaultChunk);
   ~ServedModel();
 
   const models::IntegerNetwork& network() const noexcept;

@@ -54,19 +54,6 @@ Header parse_header(ByteReader& reader) {
   return {static_cast<MessageKind>(kind), reader.u64()};
 }
 
-AnyMessage parse_of_kind(ByteView message, MessageKind kind) {
-  const AnyMessage parsed = parse_message(message);
-  if (parsed.shape.kind != kind) {
-    throw InputError("message.kind", "expected a message of kind \"" + std::string(to_string(kind)) +
-                                         "\", got \"" + std::string(to_string(parsed.shape.kind)) + "\"");
-  }
-  return parsed;
-}
-
-CiphertextView ciphertexts_of(const AnyMessage& message) {
-  return {message.shape.ciphertexts, message.ciphertexts};
-}
-
 }  // namespace
 
 std::string_view to_string(MessageKind kind) {
@@ -83,10 +70,10 @@ std::string_view to_string(MessageKind kind) {
   return "unknown";
 }
 
-AnyMessage parse_message(ByteView message) {
+Message parse_message(ByteView message) {
   ByteReader reader(message, "message");
   const Header header = parse_header(reader);
-  AnyMessage parsed;
+  Message parsed;
   parsed.shape.kind = header.kind;
   parsed.address.step = reader.u32();
   parsed.address.exchange = reader.u32();
@@ -116,29 +103,6 @@ AnyMessage parse_message(ByteView message) {
   }
   reader.expect_end();
   return parsed;
-}
-
-InputMessage parse_input(ByteView message) {
-  const AnyMessage parsed = parse_of_kind(message, MessageKind::input);
-  return {parsed.address, parsed.shape.elements, ciphertexts_of(parsed), parsed.sign_test};
-}
-
-QuestionMessage parse_question(ByteView message) {
-  const AnyMessage parsed = parse_of_kind(message, MessageKind::question);
-  return {parsed.address, parsed.shape.elements, ciphertexts_of(parsed), parsed.sign_test};
-}
-
-AnswerMessage parse_answer(ByteView message) {
-  const AnyMessage parsed = parse_of_kind(message, MessageKind::answer);
-  return {parsed.address, parsed.shape.elements, parsed.sign_test, ciphertexts_of(parsed)};
-}
-
-LogitsMessage parse_logits(ByteView message) {
-  const AnyMessage parsed = parse_of_kind(message, MessageKind::logits);
-  if (!parsed.sign_test.empty()) {
-    throw InputError("message.length", "a message of kind \"logits\" has no sign-test section");
-  }
-  return {parsed.address, parsed.shape.elements, ciphertexts_of(parsed)};
 }
 
 MessageWriter::MessageWriter(const MessageShape& shape, const MessageAddress& address) : bytes_(shape.bytes()) {

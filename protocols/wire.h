@@ -18,11 +18,15 @@
 //       80    8 bytes of the sign-test section
 //       88      sections
 //
-// Sections: input: ciphertexts, sign test (set-up of a sign test that has one). Question: ciphertexts (packed
-// shares), sign test. Answer: sign test, ciphertexts (selection). Logits: ciphertexts. A ciphertext is a
-// fixed-width big-endian integer. Every length follows from the first 88 bytes, so a transport may stream.
+// Sections, in the order in which the receiver needs them:
+//   input      client → server, first   one ciphertext an input value; sign test (set-up, where it has one)
+//   question   server → client          packed shares; sign test
+//   answer     client → server          sign test; selection (in the last exchange of a step)
+//   logits     server → client, last    packed output values
+// A ciphertext is a fixed-width big-endian integer. Every length follows from the first 88 bytes, so that a
+// transport may stream.
 //
-// Parsing allocates nothing: the results are views of the message.
+// Parsing allocates nothing: the result is a view of the message.
 #pragma once
 
 #include <cstddef>
@@ -63,45 +67,8 @@ struct MessageShape {
   friend bool operator==(const MessageShape&, const MessageShape&) = default;
 };
 
-/// A ciphertext section: fixed-width big-endian ciphertexts, not validated yet.
-struct CiphertextView {
-  std::uint64_t count = 0;
-  ByteView bytes;
-};
-
-/// Round 0, client to server: one ciphertext an input value.
-struct InputMessage {
-  MessageAddress address;
-  std::uint64_t values = 0;
-  CiphertextView ciphertexts;
-  ByteView sign_test;
-};
-
-/// Server to client: packed shares and the sign test's part.
-struct QuestionMessage {
-  MessageAddress address;
-  std::uint64_t neurons = 0;
-  CiphertextView shares;
-  ByteView sign_test;
-};
-
-/// Client to server: the sign test's part, and the selection in the last exchange of a step.
-struct AnswerMessage {
-  MessageAddress address;
-  std::uint64_t neurons = 0;
-  ByteView sign_test;
-  CiphertextView selection;
-};
-
-/// Server to client, last: the packed output tensor.
-struct LogitsMessage {
-  MessageAddress address;
-  std::uint64_t outputs = 0;
-  CiphertextView packed;
-};
-
-/// Any message after its prefix is checked against the limits and its own length.
-struct AnyMessage {
+/// A message whose prefix agrees with the limits and with its own length; the sections are not validated yet.
+struct Message {
   MessageShape shape;
   MessageAddress address;
   ByteView ciphertexts;
@@ -110,13 +77,7 @@ struct AnyMessage {
 
 /// @throws InputError "message.truncated", "message.magic", "message.version", "message.kind", "message.flags",
 /// "message.length", "message.limit", "message.trailing_bytes"
-AnyMessage parse_message(ByteView message);
-
-/// Likewise, and @throws InputError "message.kind" unless the message is of that kind.
-InputMessage parse_input(ByteView message);
-QuestionMessage parse_question(ByteView message);
-AnswerMessage parse_answer(ByteView message);
-LogitsMessage parse_logits(ByteView message);
+Message parse_message(ByteView message);
 
 /// Assembles one message: the prefix first, then the caller appends the sections in their order.
 class MessageWriter {

@@ -1,0 +1,91 @@
+#include "base/error.h"
+#include "protocols/network_run.h"
+#include "protocols/session.h"
+#include "protocols/session_options.h"
+
+namespace popcorn::protocols {
+
+struct ServerSession::State {
+  State(std::shared_ptr<const ServedModel> served, std::shared_ptr<const paillier::PublicContext> context,
+        const SessionOptions& options, Rng& rng)
+      : model(std::move(served)),
+        key(std::move(context)),
+        evaluator(key, rng),
+        plan(model->bundle(), accepted_sign_test(model->bundle(), options), key->key().bits()),
+        run(model->parts(), plan, evaluator, rng) {
+    check_plaintext_space(model->network(), model->parts().steps, plan.key_bits(), plan.sign_test());
+  }
+
+  const Sha256& key_name() const { return key->key().fingerprint(); }
+
+  /// What a valid message changes. Whatever fails here is no fault of the message.
+  Bytes compute(std::uint64_t answered, paillier::CiphertextBatch ciphertexts) {
+    if (answered == 0) {
+      run.set_input(std::move(ciphertexts));
+    } else if (plan.place(answered).last) {
+      run.close_step(ciphertexts);
+    }
+    const bool step_goes_on = answered > 0 && !plan.place(answered).last;
+    const bool ask = step_goes_on || run.advance();
+    MessageAddress address = plan.server_address(answered);
+    address.key = key_name();
+    MessageWriter writer(plan.server_message(answered), address);
+    if (ask) {
+      run.question(address.exchange, writer.out());
+    } else {
+      run.append_output(writer.out());
+    }
+    return writer.finish();
+  }
+
+  std::shared_ptr<const ServedModel> model;
+  std::shared_ptr<const paillier::PublicContext> key;
+  paillier::Evaluator evaluator;
+  RoundPlan plan;
+  NetworkRun run;
+  std::uint64_t round = 0;
+  bool failed = false;
+};
+
+ServerSession::ServerSession(std::shared_ptr<const ServedModel> model,
+                             std::shared_ptr<const paillier::PublicContext> key, SessionOptions options, Rng& rng)
+    : state_(std::make_unique<State>(std::move(model), std::move(key), options, rng)) {}
+
+ServerSession::~ServerSession() = default;
+
+Bytes ServerSession::handle(ByteView message) {
+  State& state = *state_;
+  if (state.failed) throw Error("session.failed", "the session ended with an internal error in an earlier round");
+  if (finished()) throw InputError("round.finished", "the inference is over; no further message is expected");
+  const std::uint64_t round = state.round;
+  const Message got = state.plan.expect_client(round, state.key_name(), message);
+  paillier::CiphertextBatch ciphertexts =
+      state.evaluator.parse(got.ciphertexts, static_cast<std::size_t>(got.shape.ciphertexts));
+  if (round > 0) state.run.answer(state.plan.place(round).exchange, got.sign_test);
+  try {
+    Bytes reply = state.compute(round, std::move(ciphertexts));
+    ++state.round;
+    return reply;
+  } catch (...) {
+    state.failed = true;
+    throw;
+  }
+}
+
+std::uint64_t ServerSession::next_round() const noexcept { return state_->round; }
+std::uint64_t ServerSession::rounds() const noexcept { return state_->plan.rounds(); }
+bool ServerSession::finished() const noexcept { return state_->round == state_->plan.rounds(); }
+
+std::size_t ServerSession::max_message_bytes(std::uint64_t round) const {
+  if (round >= rounds()) {
+    throw InputError("round.finished", "the inference has " + std::to_string(rounds()) + " rounds, there is no round " +
+                                           std::to_string(round));
+  }
+  return static_cast<std::size_t>(state_->plan.client_message(round).bytes());
+}
+
+paillier::OperationCounts ServerSession::counts() const { return state_->evaluator.counts(); }
+std::size_t ServerSession::memory_bytes() const noexcept { return state_->run.memory_bytes(); }
+void ServerSession::observe(Observer observer) { state_->run.observe(std::move(observer)); }
+
+}  // namespace popcorn::protocols
