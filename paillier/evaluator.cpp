@@ -24,10 +24,6 @@ using kernels::Modulus;
 
 namespace {
 
-/// Window of the server's table: re-randomisation runs once per packed ciphertext, so a table of a few
-/// megabytes per client that fits the second-level cache beats a larger one.
-constexpr unsigned kGeneratorWindow = 6;
-
 /// Groups that one task takes: a few milliseconds of work.
 constexpr std::size_t kGrain = 8;
 
@@ -52,11 +48,6 @@ BigInteger generator_power(const PublicContext::Parts& parts, Rng& rng) {
   BigInteger power;
   mpz_powm(power.get(), h.get(), parts.n.get(), parts.n_squared.get());
   return power;
-}
-
-/// Bits of the encryption exponent α: half the modulus, or the bits of the order of the subgroup.
-std::size_t randomness_bits(const PublicKey& key) {
-  return key.kind() == KeyKind::subgroup ? 2 * subgroup_order_bits(key.bits()) : key.bits() / 2;
 }
 
 void expect_same_size(const CiphertextBatch& x, const CiphertextBatch& y) {
@@ -91,7 +82,7 @@ std::shared_ptr<const PublicContext> PublicContext::create(const PublicKey& key,
   modulus.load_everywhere(base.data(), generator_power(*parts, rng).limbs(limbs));
   modulus.multiply(base.data(), base.data(), modulus.to_residue());
   parts->generator =
-      std::make_unique<FixedBaseTable>(parts->modulus, base.data(), randomness_bits(key), kGeneratorWindow);
+      std::make_unique<FixedBaseTable>(parts->modulus, base.data(), randomness_bits(key.kind(), key.bits()), kGeneratorWindow);
   return std::shared_ptr<const PublicContext>(new PublicContext(std::move(parts)));
 }
 

@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "paillier/exponentiation.h"
+#include "paillier/public_context_parts.h"
 
 namespace popcorn::paillier {
 
@@ -34,6 +35,11 @@ std::uint64_t scalar_multiply_public_cost(std::size_t count, std::int64_t k) {
 std::uint64_t pack_cost(std::size_t count, unsigned slot_bits, std::size_t per_ciphertext) {
   const std::size_t packed = (count + per_ciphertext - 1) / per_ciphertext;
   return (count - packed) * (slot_bits + std::uint64_t{1});
+}
+
+std::uint64_t rerandomise_cost(std::size_t count, unsigned key_bits, KeyKind kind) {
+  const std::size_t windows = (randomness_bits(kind, key_bits) + kGeneratorWindow - 1) / kGeneratorWindow;
+  return windows * count;  // one product a window, the last with the ciphertext
 }
 
 }  // namespace popcorn::paillier

@@ -11,6 +11,15 @@
 
 namespace popcorn::paillier {
 
+/// Window of the server's table: re-randomisation runs once per packed ciphertext, so a table of a few
+/// megabytes per client that fits the second-level cache beats a larger one.
+inline constexpr unsigned kGeneratorWindow = 6;
+
+/// Bits of the encryption exponent α: half the modulus, or the bits of the order of the subgroup.
+inline std::size_t randomness_bits(KeyKind kind, unsigned key_bits) {
+  return kind == KeyKind::subgroup ? 2 * subgroup_order_bits(key_bits) : key_bits / 2;
+}
+
 struct PublicContext::Parts {
   explicit Parts(PublicKey public_key) : key(std::move(public_key)), n(key.modulus()) {}
 

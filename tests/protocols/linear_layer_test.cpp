@@ -10,7 +10,7 @@ namespace popcorn::protocols {
 namespace {
 
 /// y of a map on plain integers, straight from the definition in paillier/weighted_sum.h.
-std::vector<std::int64_t> apply(const paillier::LinearMap& map, const std::vector<std::int64_t>& x) {
+std::vector<std::int64_t> apply_map(const paillier::LinearMap& map, const std::vector<std::int64_t>& x) {
   std::vector<std::int64_t> y(map.outputs());
   for (std::size_t channel = 0; channel < map.channels; ++channel) {
     for (std::size_t position = 0; position < map.positions; ++position) {
@@ -46,7 +46,7 @@ TEST_CASE("the map of a random dense, conv2d or sum_pool2d node is that node") {
       CHECK(map.weight.size() == (node.kind == models::NodeKind::sum_pool2d
                                       ? static_cast<std::size_t>(node.window.kernel_height * node.window.kernel_width)
                                       : node.nonzeros()));
-      CHECK(WideVector::from_int64(apply(map, x)) == models::evaluate_node(network, i, {&input}));
+      CHECK(WideVector::from_int64(apply_map(map, x)) == models::evaluate_node(network, i, {&input}));
       ++checked;
     }
   }

@@ -34,7 +34,7 @@ const Party& party(unsigned key_bits, unsigned variant) {
 }
 
 unsigned fitting_key_bits(const models::IntegerNetwork& network) {
-  for (unsigned bits = 256;; bits += 64) {
+  for (unsigned bits = 256;; bits += 128) {
     try {
       protocols::step_list(network, bits);
       return bits;

@@ -26,7 +26,7 @@ struct Party {
 /// Made once for a size and variant.
 const Party& party(unsigned key_bits, unsigned variant = 0);
 
-/// The smallest key size, a multiple of 64 from 256 bits, that the network fits with the blinded sign test.
+/// The smallest key size, a multiple of 128 from 256 bits, that the network fits with the blinded sign test.
 unsigned fitting_key_bits(const models::IntegerNetwork& network);
 
 struct Transcript {

@@ -37,7 +37,7 @@ TEST_CASE("random networks with every node kind, random keys: all tensors equal 
   for (int round = 0; round < 24; ++round) {
     IntegerNetwork network = test::random_network(rng);
     const WideVector input = test::random_input(rng, network);
-    const unsigned key_bits = std::max(test::fitting_key_bits(network), 256U + 64U * (round % 5));
+    const unsigned key_bits = std::max(test::fitting_key_bits(network), 256U + 128U * (round % 3));
     for (const Node& node : network.nodes) kinds.insert(node.kind);
     CAPTURE(round, key_bits);
     // Small chunks too, so that layers and levels are cut into several steps.
@@ -112,7 +112,7 @@ TEST_CASE("rounds, names and sizes are announced as they happen") {
   test::SeededRng rng(33);
   const auto model = ServedModel::create(digit_network(rng, 14));
   const WideVector input = test::random_input(rng, model->network());
-  const Party& keys = party(320);
+  const Party& keys = party(384);
   ServerSession server(model, keys.context);
   ClientSession client(model->bundle(), keys.owner, input);
   REQUIRE(server.rounds() == model->bundle().steps.size() + 1);
@@ -144,10 +144,10 @@ TEST_CASE("tensors are freed once their readers are done") {
   test::SeededRng rng(34);
   const auto model = ServedModel::create(digit_network(rng, 14));
   const test::Transcript transcript =
-      test::run_inference(model, party(320), test::random_input(rng, model->network()), rng);
+      test::run_inference(model, party(384), test::random_input(rng, model->network()), rng);
   const std::size_t one = transcript.final_memory / 10;  // the ten outputs are what is left, in whole lane groups
   CHECK(transcript.final_memory > 0);
-  CHECK(transcript.final_memory <= 16 * party(320).ciphertext_bytes() * 2);
+  CHECK(transcript.final_memory <= 16 * party(384).ciphertext_bytes() * 2);
   CHECK(transcript.peak_memory > transcript.final_memory);
   CHECK(transcript.peak_memory < 3 * 4 * 12 * 12 * one);  // far from all tensors together
 }
@@ -156,7 +156,7 @@ TEST_CASE("every ciphertext that leaves the server is new, whatever came in") {
   test::SeededRng rng(35);
   const auto model = ServedModel::create(digit_network(rng, 10));
   const WideVector input = test::random_input(rng, model->network());
-  const Party& keys = party(320);
+  const Party& keys = party(384);
   ClientSession client(model->bundle(), keys.owner, input);
   const Bytes first = client.start();
   const auto ciphertexts_of = [&](const Bytes& message) {
@@ -208,7 +208,7 @@ TEST_CASE("a network without a non-linear layer takes one round; its logits are 
 TEST_CASE("options that the model does not offer are refused") {
   test::SeededRng rng(37);
   const auto model = ServedModel::create(digit_network(rng, 10));
-  const Party& keys = party(320);
+  const Party& keys = party(384);
   const WideVector input = test::random_input(rng, model->network());
   CHECK_THROWS_AS(ServerSession(model, keys.context, {"telepathic", "logits"}), RefusedError);
   CHECK_THROWS_AS(ServerSession(model, keys.context, {"blinded", "weights"}), RefusedError);

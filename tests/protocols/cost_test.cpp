@@ -1,0 +1,64 @@
+// What is predicted before an inference is what happens in it.
+#include <catch2/catch.hpp>
+
+#include "base/error.h"
+#include "protocols/session.h"
+#include "protocols/wire.h"
+#include "tests/protocols/parties.h"
+#include "tests/support/random_network.h"
+
+namespace popcorn::protocols {
+namespace {
+
+TEST_CASE("multiplications, ciphertexts, bytes and rounds are predicted exactly") {
+  test::SeededRng rng(81);
+  for (int round = 0; round < 12; ++round) {
+    const models::IntegerNetwork network = test::random_network(rng);
+    const unsigned key_bits = test::fitting_key_bits(network);
+    const auto model = ServedModel::create(network, round % 2 == 0 ? kDefaultChunk : 4);
+    const WideVector input = test::random_input(rng, network);
+    const InferenceCost cost = predict_cost(*model, key_bits);
+    const test::Transcript transcript = test::run_inference(model, test::party(key_bits), input, rng);
+    CAPTURE(round, key_bits);
+    CHECK(transcript.counts.multiplications == cost.multiplications);
+    CHECK(transcript.up.size() == cost.rounds);
+    std::uint64_t bytes_up = 0, bytes_down = 0, ciphertexts_up = 0, ciphertexts_down = 0;
+    for (const Bytes& message : transcript.up) {
+      bytes_up += message.size();
+      ciphertexts_up += parse_message(message).shape.ciphertexts;
+    }
+    const std::size_t width = test::party(key_bits).ciphertext_bytes();
+    for (const Bytes& message : transcript.down) {
+      const Message parsed = parse_message(message);
+      bytes_down += message.size();
+      ciphertexts_down += parsed.shape.ciphertexts + parsed.shape.sign_test_bytes / width;
+    }
+    CHECK(bytes_up == cost.bytes_up);
+    CHECK(bytes_down == cost.bytes_down);
+    CHECK(ciphertexts_up == cost.ciphertexts_up);
+    CHECK(ciphertexts_down == cost.ciphertexts_down);
+
+    InferenceCost sum;
+    for (const InferenceCost::Layer& layer : cost.layers) {
+      sum.multiplications += layer.multiplications;
+      sum.bytes_up += layer.bytes_up;
+      sum.bytes_down += layer.bytes_down;
+      CHECK(layer.naive_multiplications >= layer.multiplications / 4);
+    }
+    CHECK(sum.multiplications == cost.multiplications);
+    CHECK(sum.bytes_up == cost.bytes_up);
+    CHECK(sum.bytes_down == cost.bytes_down);
+    CHECK(cost.layers.size() == network.nodes.size());
+    CHECK(cost.layers[1].name == network.nodes[1].name);
+  }
+}
+
+TEST_CASE("a cost can only be asked for what can be served") {
+  test::SeededRng rng(82);
+  const auto model = ServedModel::create(test::random_network(rng));
+  CHECK_THROWS_AS(predict_cost(*model, 2048, "telepathic"), RefusedError);
+  CHECK_THROWS_AS(predict_cost(*model, 128), InputError);
+}
+
+}  // namespace
+}  // namespace popcorn::protocols
