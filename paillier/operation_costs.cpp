@@ -7,17 +7,29 @@
 
 namespace popcorn::paillier {
 
-std::uint64_t parse_cost(std::size_t count) { return 2 * count; }
+std::uint64_t parse_cost(std::size_t count) {
+  return 2 * count;
+}
 
-std::uint64_t serialise_cost(std::size_t count) { return count; }
+std::uint64_t serialise_cost(std::size_t count) {
+  return count;
+}
 
-std::uint64_t add_cost(std::size_t count) { return count; }
+std::uint64_t add_cost(std::size_t count) {
+  return count;
+}
 
-std::uint64_t negate_cost(std::size_t count) { return 3 * count; }
+std::uint64_t negate_cost(std::size_t count) {
+  return 3 * count;
+}
 
-std::uint64_t subtract_cost(std::size_t count) { return add_cost(count) + negate_cost(count); }
+std::uint64_t subtract_cost(std::size_t count) {
+  return add_cost(count) + negate_cost(count);
+}
 
-std::uint64_t add_plain_cost(std::size_t count) { return 2 * count; }
+std::uint64_t add_plain_cost(std::size_t count) {
+  return 2 * count;
+}
 
 std::uint64_t scalar_multiply_cost(std::size_t count, unsigned bits) {
   const PowerCost cost = power_cost(bits);

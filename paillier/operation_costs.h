@@ -1,5 +1,5 @@
-// Exact costs of the Evaluator's operations, in modular multiplications modulo N² (squarings included) of a whole
-// batch: what OperationCounts::multiplications grows by.
+// Exact costs of the Evaluator's operations, in modular multiplications modulo N² (squarings included) of a
+// whole batch: what OperationCounts::multiplications grows by.
 #pragma once
 
 #include <cstddef>

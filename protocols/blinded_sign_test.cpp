@@ -34,7 +34,9 @@ void set_difference(WideVector& x, std::size_t i, Blind a, Blind b) {
   std::ranges::fill(words.subspan(2), extension);
 }
 
-void set_blind(WideVector& x, std::size_t i, Blind value) { set_difference(x, i, value, 0); }
+void set_blind(WideVector& x, std::size_t i, Blind value) {
+  set_difference(x, i, value, 0);
+}
 
 class Server final : public ServerSignTest {
  public:

@@ -20,10 +20,10 @@ constexpr unsigned kBundleVersion = 1;
 
 /// Everything that both parties must agree on: the function and the parameters of the protocol.
 std::string configuration_name(const models::IntegerNetwork& network, std::uint64_t chunk) {
-  const std::string text = "popcorn protocol " + std::to_string(kWireMajor) + "." + std::to_string(kWireMinor) +
-                           " sigma " + std::to_string(kStatisticalSecurity) + " kappa " +
-                           std::to_string(kBlindingBits) + " chunk " + std::to_string(chunk) + " network " +
-                           network.config_id();
+  const std::string text = "popcorn protocol " + std::to_string(kWireMajor) + "." +
+                           std::to_string(kWireMinor) + " sigma " + std::to_string(kStatisticalSecurity) +
+                           " kappa " + std::to_string(kBlindingBits) + " chunk " + std::to_string(chunk) +
+                           " network " + network.config_id();
   return to_hex(sha256(as_bytes(text)));
 }
 
@@ -37,8 +37,8 @@ const Json& member(const Json& object, const char* key, const std::string& field
   return *found;
 }
 
-std::uint64_t unsigned_member(const Json& object, const char* key, const std::string& field, std::uint64_t low,
-                              std::uint64_t high) {
+std::uint64_t unsigned_member(const Json& object, const char* key, const std::string& field,
+                              std::uint64_t low, std::uint64_t high) {
   const Json& value = member(object, key, field);
   if (!value.is_number_unsigned() || value.get<std::uint64_t>() < low || value.get<std::uint64_t>() > high) {
     fail(field, "an integer from " + std::to_string(low) + " to " + std::to_string(high));
@@ -84,7 +84,8 @@ Step step_of(const Json& json) {
   step.kind = step_kind_of(member(json, "kind", "steps.kind"));
   step.name = text_of(member(json, "name", "steps.name"), "steps.name");
   step.count = unsigned_member(json, "count", "steps.count", 1, Limits::kStepCount);
-  step.bits = static_cast<unsigned>(unsigned_member(json, "bits", "steps.bits", 1, models::Limits::kValueBits));
+  step.bits =
+      static_cast<unsigned>(unsigned_member(json, "bits", "steps.bits", 1, models::Limits::kValueBits));
   return step;
 }
 
@@ -95,7 +96,8 @@ std::vector<double> scales_of(const Json& json, std::uint64_t outputs) {
     if (!std::isfinite(scale) || scale <= 0) fail("output_scale", "an array of positive numbers");
     scales.push_back(scale);
   }
-  if (scales.size() != 1 && scales.size() != outputs) fail("output_scale", "one number, or one for each output");
+  if (scales.size() != 1 && scales.size() != outputs)
+    fail("output_scale", "one number, or one for each output");
   return scales;
 }
 
@@ -118,14 +120,15 @@ ClientBundle bundle_of(const Json& json) {
   bundle.config_id = text_of(member(json, "config_id", "config_id"), "config_id");
   bundle.encoding = encoding_of(json);
   bundle.output_count = unsigned_member(json, "output_count", "output_count", 1, Limits::kOutputs);
-  bundle.output_bits =
-      static_cast<unsigned>(unsigned_member(json, "output_bits", "output_bits", 0, models::Limits::kValueBits));
+  bundle.output_bits = static_cast<unsigned>(
+      unsigned_member(json, "output_bits", "output_bits", 0, models::Limits::kValueBits));
   bundle.output_scale = scales_of(json, bundle.output_count);
   bundle.labels = texts_member(json, "labels", Limits::kOutputs);
   const Json& softmax = member(json, "softmax", "softmax");
   if (!softmax.is_boolean()) fail("softmax", "true or false");
   bundle.softmax = softmax.get<bool>();
-  for (const Json& step : array_member(json, "steps", "steps", Limits::kSteps)) bundle.steps.push_back(step_of(step));
+  for (const Json& step : array_member(json, "steps", "steps", Limits::kSteps))
+    bundle.steps.push_back(step_of(step));
   bundle.sign_tests = texts_member(json, "sign_tests", Limits::kSignTests);
   return bundle;
 }
@@ -171,8 +174,9 @@ std::string bundle_to_json(const ClientBundle& bundle) {
 
 ClientBundle bundle_from_json(std::string_view json) {
   if (json.size() > Limits::kBundleBytes) {
-    throw InputError("bundle.too_large", "client bundle: " + std::to_string(json.size()) + " bytes, at most " +
-                                             std::to_string(Limits::kBundleBytes) + " are accepted");
+    throw InputError("bundle.too_large", "client bundle: " + std::to_string(json.size()) +
+                                             " bytes, at most " + std::to_string(Limits::kBundleBytes) +
+                                             " are accepted");
   }
   const Json parsed = Json::parse(json.begin(), json.end(), nullptr, false);
   if (parsed.is_discarded()) throw InputError("bundle.syntax", "client bundle: this is not JSON");

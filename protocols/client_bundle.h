@@ -1,5 +1,5 @@
-// What the server publishes about a model: enough for a client to encode, run the steps and read the answer; no
-// weights.
+// What the server publishes about a model: enough for a client to encode, run the steps and read the answer;
+// no weights.
 #pragma once
 
 #include <string>
@@ -20,7 +20,7 @@ struct ClientBundle {
   bool softmax = true;
   std::uint64_t output_count = 0;
   unsigned output_bits = 0;
-  std::vector<Step> steps;  ///< kind, name, count, bits
+  std::vector<Step> steps;              ///< kind, name, count, bits
   std::vector<std::string> sign_tests;  ///< accepted by the server, preferred first: "blinded"
 };
 

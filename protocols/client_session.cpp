@@ -31,8 +31,8 @@ void check_input(const ClientBundle& bundle, const WideVector& input) {
 }  // namespace
 
 struct ClientSession::State {
-  State(const ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> key_owner, const WideVector& values,
-        const SessionOptions& options, Rng& rng)
+  State(const ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> key_owner,
+        const WideVector& values, const SessionOptions& options, Rng& rng)
       : owner(std::move(key_owner)),
         plan(bundle, accepted_sign_test(bundle, options), owner->public_key().bits()),
         sign_test(plan.sign_test().client(*owner, rng)),
@@ -69,7 +69,8 @@ struct ClientSession::State {
     const Step& step = plan.steps()[place.step];
     MessageWriter message_writer = writer(number);
     sign_test->answer(place.exchange, message_writer.out());
-    if (place.last && step.kind == StepKind::sign) answer_sign(*owner, sign_test->bits(), message_writer.out());
+    if (place.last && step.kind == StepKind::sign)
+      answer_sign(*owner, sign_test->bits(), message_writer.out());
     if (place.last && step.kind != StepKind::sign) {
       answer_relu(*owner, shares, sign_test->bits(), message_writer.out());
     }
@@ -109,8 +110,10 @@ const Bytes& ClientSession::start() {
 
 std::optional<ByteView> ClientSession::handle(ByteView message) {
   State& state = *state_;
-  if (state.failed) throw Error("session.failed", "the session ended with an internal error in an earlier round");
-  if (state.finished) throw InputError("round.finished", "the inference is over; no further message is expected");
+  if (state.failed)
+    throw Error("session.failed", "the session ended with an internal error in an earlier round");
+  if (state.finished)
+    throw InputError("round.finished", "the inference is over; no further message is expected");
   if (state.message.empty()) throw Error("round.not_started", "call start() before handle()");
   const Message got = state.plan.expect_server(state.round, state.key_name(), message);
   if (got.shape.kind == MessageKind::logits) {
@@ -131,16 +134,23 @@ std::optional<ByteView> ClientSession::handle(ByteView message) {
   return ByteView(state.message);
 }
 
-std::uint64_t ClientSession::round() const noexcept { return state_->round; }
-std::uint64_t ClientSession::rounds() const noexcept { return state_->plan.rounds(); }
-bool ClientSession::finished() const noexcept { return state_->finished; }
+std::uint64_t ClientSession::round() const noexcept {
+  return state_->round;
+}
+std::uint64_t ClientSession::rounds() const noexcept {
+  return state_->plan.rounds();
+}
+bool ClientSession::finished() const noexcept {
+  return state_->finished;
+}
 
 std::string ClientSession::step_name() const {
   return state_->round == 0 ? "input" : state_->plan.step_name(state_->plan.place(state_->round).step);
 }
 
 const WideVector& ClientSession::logits() const {
-  if (!state_->finished) throw Error("round.not_finished", "the inference is not over yet; there are no logits");
+  if (!state_->finished)
+    throw Error("round.not_finished", "the inference is not over yet; there are no logits");
   return state_->logits;
 }
 

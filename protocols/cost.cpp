@@ -39,7 +39,8 @@ void add_step(Layer& layer, const RoundPlan& plan, const Step& step) {
 }
 
 /// Index of the layer that a message belongs to.
-std::size_t layer_of(const ServedModel::Parts& model, const MessageShape& shape, const MessageAddress& address) {
+std::size_t layer_of(const ServedModel::Parts& model, const MessageShape& shape,
+                     const MessageAddress& address) {
   if (shape.kind == MessageKind::input) return 0;
   if (shape.kind == MessageKind::logits) return model.network.nodes.size() - 1;
   return model.steps[address.step].node;

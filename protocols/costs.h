@@ -11,8 +11,9 @@ namespace popcorn::protocols {
 /// Multiplications of seal_slots() for `count` values.
 inline std::uint64_t seal_cost(std::uint64_t count, const SlotLayout& layout, unsigned key_bits) {
   const std::size_t packed = layout.ciphertexts(count);
-  return paillier::pack_cost(count, layout.slot_bits, layout.per_ciphertext) + paillier::add_plain_cost(packed) +
-         paillier::rerandomise_cost(packed, key_bits) + paillier::serialise_cost(packed);
+  return paillier::pack_cost(count, layout.slot_bits, layout.per_ciphertext) +
+         paillier::add_plain_cost(packed) + paillier::rerandomise_cost(packed, key_bits) +
+         paillier::serialise_cost(packed);
 }
 
 }  // namespace popcorn::protocols

@@ -57,7 +57,8 @@ std::vector<std::uint32_t> draw_permutation(Rng& rng, std::size_t size) {
 
 std::vector<std::uint32_t> inverse_permutation(std::span<const std::uint32_t> permutation) {
   std::vector<std::uint32_t> inverse(permutation.size());
-  for (std::size_t i = 0; i < permutation.size(); ++i) inverse[permutation[i]] = static_cast<std::uint32_t>(i);
+  for (std::size_t i = 0; i < permutation.size(); ++i)
+    inverse[permutation[i]] = static_cast<std::uint32_t>(i);
   return inverse;
 }
 

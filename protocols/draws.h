@@ -11,8 +11,8 @@
 
 namespace popcorn::protocols {
 
-/// Takes large pieces from another generator and hands out small ones: a call of the system's generator costs as
-/// much as a hundred bytes of it. What it still holds is wiped at the end. Not thread-safe.
+/// Takes large pieces from another generator and hands out small ones: a call of the system's generator costs
+/// as much as a hundred bytes of it. What it still holds is wiped at the end. Not thread-safe.
 class BufferedRng final : public Rng {
  public:
   explicit BufferedRng(Rng& source) : source_(source) {}

@@ -25,8 +25,9 @@ std::uint32_t place_of(const models::Axis& rows, const models::Axis& columns, st
   return static_cast<std::uint32_t>((channel * rows.input + row) * columns.input + column);
 }
 
-/// The weights of a dense layer or a convolution as rows of taps; numbers the taps that have a weight in the order
-/// in which they first appear. Returns their original places: input channel · kernel size + kernel place.
+/// The weights of a dense layer or a convolution as rows of taps; numbers the taps that have a weight in the
+/// order in which they first appear. Returns their original places: input channel · kernel size + kernel
+/// place.
 std::vector<std::int64_t> fill_rows(LinearMap& map, const models::Node& node, std::int64_t input_channels) {
   const std::int64_t kernel = node.window.kernel_height * node.window.kernel_width;
   const std::int64_t inputs_per_group = input_channels / node.groups;
@@ -152,7 +153,8 @@ LinearLayer::Cost LinearLayer::cost() const {
     if (multipliers_[i] != 1) {
       cost.multiplications += paillier::scalar_multiply_public_cost(operand_sizes_[i], multipliers_[i]);
     }
-    if (kind_ == models::NodeKind::add && i > 0) cost.multiplications += paillier::add_cost(operand_sizes_[i]);
+    if (kind_ == models::NodeKind::add && i > 0)
+      cost.multiplications += paillier::add_cost(operand_sizes_[i]);
   }
   cost.naive_multiplications = cost.multiplications;
   return cost;

@@ -1,5 +1,6 @@
-// The linear nodes of a network on ciphertexts: dense, conv2d, sum_pool2d, add, concat (flatten and output change
-// nothing). Dense layers, convolutions and pools become paillier::LinearMap; an addition is a product of powers.
+// The linear nodes of a network on ciphertexts: dense, conv2d, sum_pool2d, add, concat (flatten and output
+// change nothing). Dense layers, convolutions and pools become paillier::LinearMap; an addition is a product
+// of powers.
 #pragma once
 
 #include <cstdint>

@@ -27,8 +27,8 @@ CiphertextBatch join(std::vector<CiphertextBatch> parts) {
 
 }  // namespace
 
-NetworkRun::NetworkRun(const ServedModel::Parts& model, const RoundPlan& plan, const paillier::Evaluator& evaluator,
-                       Rng& rng)
+NetworkRun::NetworkRun(const ServedModel::Parts& model, const RoundPlan& plan,
+                       const paillier::Evaluator& evaluator, Rng& rng)
     : model_(model),
       plan_(plan),
       evaluator_(evaluator),
@@ -51,7 +51,9 @@ bool NetworkRun::advance() {
   return false;
 }
 
-bool NetworkRun::step_is_due() const { return step_ < model_.steps.size() && step().node == node_; }
+bool NetworkRun::step_is_due() const {
+  return step_ < model_.steps.size() && step().node == node_;
+}
 
 const CiphertextBatch& NetworkRun::level_values() const {
   return step().level == 0 ? *operand_of(step().node) : values_;

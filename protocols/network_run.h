@@ -2,8 +2,8 @@
 //
 //   set_input ─► advance ─► [question ─► answer]… ─► close_step ─► advance ─► … ─► append_output
 //
-// All state is plain data in named members (ciphertexts, masks, permutation, places), so that a session store can
-// hold it between two rounds; the sign test keeps its own.
+// All state is plain data in named members (ciphertexts, masks, permutation, places), so that a session store
+// can hold it between two rounds; the sign test keeps its own.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,8 @@ namespace popcorn::protocols {
 class NetworkRun {
  public:
   /// The references must outlive the object.
-  NetworkRun(const ServedModel::Parts& model, const RoundPlan& plan, const paillier::Evaluator& evaluator, Rng& rng);
+  NetworkRun(const ServedModel::Parts& model, const RoundPlan& plan, const paillier::Evaluator& evaluator,
+             Rng& rng);
 
   void observe(ServerSession::Observer observer) { observer_ = std::move(observer); }
   void set_input(paillier::CiphertextBatch input);
@@ -42,9 +43,10 @@ class NetworkRun {
  private:
   /// A step that waits for the client.
   struct OpenStep {
-    paillier::CiphertextBatch x;             ///< what is compared with 0, permuted
-    WideVector masks;                        ///< r, in the same order
-    std::vector<std::uint32_t> permutation;  ///< x[i] belongs to comparison permutation[i]; empty: not permuted
+    paillier::CiphertextBatch x;  ///< what is compared with 0, permuted
+    WideVector masks;             ///< r, in the same order
+    std::vector<std::uint32_t>
+        permutation;  ///< x[i] belongs to comparison permutation[i]; empty: not permuted
   };
   using Tensor = std::shared_ptr<const paillier::CiphertextBatch>;
 

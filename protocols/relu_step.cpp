@@ -4,8 +4,8 @@
 
 namespace popcorn::protocols {
 
-void answer_relu(const paillier::KeyOwner& owner, const WideVector& shares, std::span<const std::uint8_t> beta,
-                 Bytes& out) {
+void answer_relu(const paillier::KeyOwner& owner, const WideVector& shares,
+                 std::span<const std::uint8_t> beta, Bytes& out) {
   WideVector minus_beta(beta.size(), 1);
   for (std::size_t i = 0; i < beta.size(); ++i) minus_beta.set_int64(i, -static_cast<std::int64_t>(beta[i]));
   WideVector selected = shares;
@@ -14,9 +14,9 @@ void answer_relu(const paillier::KeyOwner& owner, const WideVector& shares, std:
   owner.encrypt(selected, out);
 }
 
-paillier::CiphertextBatch select_relu(const paillier::Evaluator& evaluator, const paillier::CiphertextBatch& x,
-                                      const WideVector& masks, unsigned mask_bits,
-                                      std::span<const std::uint8_t> flips,
+paillier::CiphertextBatch select_relu(const paillier::Evaluator& evaluator,
+                                      const paillier::CiphertextBatch& x, const WideVector& masks,
+                                      unsigned mask_bits, std::span<const std::uint8_t> flips,
                                       const paillier::CiphertextBatch& selection) {
   const std::size_t count = x.size();
   const paillier::CiphertextBatch minus_beta = selection.slice(0, count);

@@ -15,14 +15,14 @@
 namespace popcorn::protocols {
 
 /// Client: appends [−β] of every neuron, then [β·c] of every neuron. Takes the same time whatever β.
-void answer_relu(const paillier::KeyOwner& owner, const WideVector& shares, std::span<const std::uint8_t> beta,
-                 Bytes& out);
+void answer_relu(const paillier::KeyOwner& owner, const WideVector& shares,
+                 std::span<const std::uint8_t> beta, Bytes& out);
 
 /// Server: [ReLU(x)] of every neuron. @param selection what answer_relu() sent, parsed
 /// @param masks r, below 2^mask_bits. Takes the same time whatever r and f. Not re-randomised.
-paillier::CiphertextBatch select_relu(const paillier::Evaluator& evaluator, const paillier::CiphertextBatch& x,
-                                      const WideVector& masks, unsigned mask_bits,
-                                      std::span<const std::uint8_t> flips,
+paillier::CiphertextBatch select_relu(const paillier::Evaluator& evaluator,
+                                      const paillier::CiphertextBatch& x, const WideVector& masks,
+                                      unsigned mask_bits, std::span<const std::uint8_t> flips,
                                       const paillier::CiphertextBatch& selection);
 
 }  // namespace popcorn::protocols

@@ -60,9 +60,8 @@ MessageShape RoundPlan::server_message(std::uint64_t round) const {
   }
   const Place& at = place(round + 1);
   const Step& step = steps_[at.step];
-  const std::uint64_t shares = at.exchange == 0 && has_shares(step)
-                                   ? share_layout(step.bits, key_bits_).ciphertexts(step.count)
-                                   : 0;
+  const std::uint64_t shares =
+      at.exchange == 0 && has_shares(step) ? share_layout(step.bits, key_bits_).ciphertexts(step.count) : 0;
   return {MessageKind::question, step.count, shares, ciphertext_bytes(),
           sign_test_->question_bytes(sign_test_shape(step), at.exchange)};
 }
@@ -102,20 +101,18 @@ Message RoundPlan::expect(const MessageShape& shape, MessageAddress address, con
   const auto due = place_of(shape.kind, address);
   const auto arrived = place_of(got.shape.kind, got.address);
   if (got.shape.kind != shape.kind || arrived != due) {
-    throw InputError(arrived < due ? "round.repeated" : "round.out_of_order",
-                     "expected " + describe(shape.kind, address) + ", got " +
-                         describe(got.shape.kind, got.address));
+    throw InputError(
+        arrived < due ? "round.repeated" : "round.out_of_order",
+        "expected " + describe(shape.kind, address) + ", got " + describe(got.shape.kind, got.address));
   }
   if (got.shape != shape) {
-    throw InputError("message.size",
-                     describe(shape.kind, address) + " must have " + std::to_string(shape.elements) +
-                         " elements in " + std::to_string(shape.ciphertexts) + " ciphertexts of " +
-                         std::to_string(shape.ciphertext_bytes) + " bytes and " +
-                         std::to_string(shape.sign_test_bytes) + " bytes of sign test; it declares " +
-                         std::to_string(got.shape.elements) + " in " +
-                         std::to_string(got.shape.ciphertexts) + " of " +
-                         std::to_string(got.shape.ciphertext_bytes) + " and " +
-                         std::to_string(got.shape.sign_test_bytes));
+    throw InputError(
+        "message.size",
+        describe(shape.kind, address) + " must have " + std::to_string(shape.elements) + " elements in " +
+            std::to_string(shape.ciphertexts) + " ciphertexts of " + std::to_string(shape.ciphertext_bytes) +
+            " bytes and " + std::to_string(shape.sign_test_bytes) + " bytes of sign test; it declares " +
+            std::to_string(got.shape.elements) + " in " + std::to_string(got.shape.ciphertexts) + " of " +
+            std::to_string(got.shape.ciphertext_bytes) + " and " + std::to_string(got.shape.sign_test_bytes));
   }
   return got;
 }

@@ -58,7 +58,8 @@ class RoundPlan {
 
  private:
   std::string describe(MessageKind kind, const MessageAddress& address) const;
-  Message expect(const MessageShape& shape, MessageAddress address, const Sha256& key, ByteView message) const;
+  Message expect(const MessageShape& shape, MessageAddress address, const Sha256& key,
+                 ByteView message) const;
   std::uint64_t ciphertext_bytes() const noexcept { return key_bits_ / 4; }
 
   std::vector<Step> steps_;

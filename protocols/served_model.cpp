@@ -33,7 +33,11 @@ std::shared_ptr<const ServedModel> ServedModel::create(models::IntegerNetwork ne
   return std::shared_ptr<const ServedModel>(new ServedModel(std::move(parts)));
 }
 
-const models::IntegerNetwork& ServedModel::network() const noexcept { return parts_->network; }
-const ClientBundle& ServedModel::bundle() const noexcept { return parts_->bundle; }
+const models::IntegerNetwork& ServedModel::network() const noexcept {
+  return parts_->network;
+}
+const ClientBundle& ServedModel::bundle() const noexcept {
+  return parts_->bundle;
+}
 
 }  // namespace popcorn::protocols

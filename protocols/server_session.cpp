@@ -48,14 +48,16 @@ struct ServerSession::State {
 };
 
 ServerSession::ServerSession(std::shared_ptr<const ServedModel> model,
-                             std::shared_ptr<const paillier::PublicContext> key, SessionOptions options, Rng& rng)
+                             std::shared_ptr<const paillier::PublicContext> key, SessionOptions options,
+                             Rng& rng)
     : state_(std::make_unique<State>(std::move(model), std::move(key), options, rng)) {}
 
 ServerSession::~ServerSession() = default;
 
 Bytes ServerSession::handle(ByteView message) {
   State& state = *state_;
-  if (state.failed) throw Error("session.failed", "the session ended with an internal error in an earlier round");
+  if (state.failed)
+    throw Error("session.failed", "the session ended with an internal error in an earlier round");
   if (finished()) throw InputError("round.finished", "the inference is over; no further message is expected");
   const std::uint64_t round = state.round;
   const Message got = state.plan.expect_client(round, state.key_name(), message);
@@ -72,20 +74,32 @@ Bytes ServerSession::handle(ByteView message) {
   }
 }
 
-std::uint64_t ServerSession::next_round() const noexcept { return state_->round; }
-std::uint64_t ServerSession::rounds() const noexcept { return state_->plan.rounds(); }
-bool ServerSession::finished() const noexcept { return state_->round == state_->plan.rounds(); }
+std::uint64_t ServerSession::next_round() const noexcept {
+  return state_->round;
+}
+std::uint64_t ServerSession::rounds() const noexcept {
+  return state_->plan.rounds();
+}
+bool ServerSession::finished() const noexcept {
+  return state_->round == state_->plan.rounds();
+}
 
 std::size_t ServerSession::max_message_bytes(std::uint64_t round) const {
   if (round >= rounds()) {
-    throw InputError("round.finished", "the inference has " + std::to_string(rounds()) + " rounds, there is no round " +
-                                           std::to_string(round));
+    throw InputError("round.finished", "the inference has " + std::to_string(rounds()) +
+                                           " rounds, there is no round " + std::to_string(round));
   }
   return static_cast<std::size_t>(state_->plan.client_message(round).bytes());
 }
 
-paillier::OperationCounts ServerSession::counts() const { return state_->evaluator.counts(); }
-std::size_t ServerSession::memory_bytes() const noexcept { return state_->run.memory_bytes(); }
-void ServerSession::observe(Observer observer) { state_->run.observe(std::move(observer)); }
+paillier::OperationCounts ServerSession::counts() const {
+  return state_->evaluator.counts();
+}
+std::size_t ServerSession::memory_bytes() const noexcept {
+  return state_->run.memory_bytes();
+}
+void ServerSession::observe(Observer observer) {
+  state_->run.observe(std::move(observer));
+}
 
 }  // namespace popcorn::protocols

@@ -5,8 +5,8 @@
 //   handle(question) ── round 1: answer ──►  handle(1) ─► next question …
 //                                            last handle ─► [logits]
 //
-// A message out of order, twice, or of the wrong size is an InputError "round.*" that names the expected step, and
-// leaves the session as it was.
+// A message out of order, twice, or of the wrong size is an InputError "round.*" that names the expected
+// step, and leaves the session as it was.
 #pragma once
 
 #include <cstdint>
@@ -61,7 +61,8 @@ struct InferenceCost {
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies of all rounds
   std::uint64_t rounds = 0;
 };
-InferenceCost predict_cost(const ServedModel& model, unsigned key_bits, const std::string& sign_test = "blinded");
+InferenceCost predict_cost(const ServedModel& model, unsigned key_bits,
+                           const std::string& sign_test = "blinded");
 
 struct SessionOptions {
   std::string sign_test = "blinded";
@@ -86,8 +87,8 @@ class ServerSession {
   /// Bytes of ciphertexts held at the moment.
   std::size_t memory_bytes() const noexcept;
 
-  /// Called with (node index, ciphertexts of that node) after each node; `popcorn verify` compares with the plaintext
-  /// evaluator. Only for a process that holds both parties.
+  /// Called with (node index, ciphertexts of that node) after each node; `popcorn verify` compares with the
+  /// plaintext evaluator. Only for a process that holds both parties.
   using Observer = std::function<void(std::size_t, const paillier::CiphertextBatch&)>;
   void observe(Observer observer);
 
@@ -100,14 +101,14 @@ class ServerSession {
 class ClientSession {
  public:
   /// @param input integers of bundle.encoding.shape. @throws InputError "input.*", "bundle.*"
-  ClientSession(const ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> owner, const WideVector& input,
-                SessionOptions options = {}, Rng& rng = system_rng());
+  ClientSession(const ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> owner,
+                const WideVector& input, SessionOptions options = {}, Rng& rng = system_rng());
   ~ClientSession();
 
   /// Message of round 0. May be called again before the first handle(): gives the same bytes.
   const Bytes& start();
-  /// Takes the server's answer to the last message; gives the next message, or nothing when the inference is over.
-  /// The bytes stay valid until the next call, so that a transport can repeat them.
+  /// Takes the server's answer to the last message; gives the next message, or nothing when the inference is
+  /// over. The bytes stay valid until the next call, so that a transport can repeat them.
   std::optional<ByteView> handle(ByteView message);
   std::uint64_t round() const noexcept;   ///< of the message given last
   std::uint64_t rounds() const noexcept;  ///< of the whole inference

@@ -10,8 +10,9 @@ const SignTest& accepted_sign_test(const ClientBundle& bundle, const SessionOpti
   if (std::ranges::find(bundle.sign_tests, options.sign_test) == bundle.sign_tests.end()) {
     std::string offered;
     for (const std::string& name : bundle.sign_tests) offered += (offered.empty() ? "" : ", ") + name;
-    throw RefusedError("sign_test.refused", "model \"" + bundle.model + "\" is not served with the sign test \"" +
-                                                options.sign_test + "\"; offered are: " + offered);
+    throw RefusedError("sign_test.refused", "model \"" + bundle.model +
+                                                "\" is not served with the sign test \"" + options.sign_test +
+                                                "\"; offered are: " + offered);
   }
   if (options.output != "logits") {
     throw RefusedError("output.unknown",

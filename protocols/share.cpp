@@ -7,10 +7,12 @@
 
 namespace popcorn::protocols {
 
-unsigned mask_bits(unsigned bits) { return bits + 1 + kStatisticalSecurity; }
+unsigned mask_bits(unsigned bits) {
+  return bits + 1 + kStatisticalSecurity;
+}
 
-WideVector seal_shares(const paillier::Evaluator& evaluator, const paillier::CiphertextBatch& x, unsigned bits,
-                       Rng& rng, Bytes& out) {
+WideVector seal_shares(const paillier::Evaluator& evaluator, const paillier::CiphertextBatch& x,
+                       unsigned bits, Rng& rng, Bytes& out) {
   WideVector masks = draw_integers(rng, x.size(), mask_bits(bits));
   WideVector addends = masks;
   add_power_of_two(addends, bits);
@@ -18,7 +20,8 @@ WideVector seal_shares(const paillier::Evaluator& evaluator, const paillier::Cip
   return masks;
 }
 
-WideVector open_shares(const paillier::KeyOwner& owner, ByteView ciphertexts, std::size_t count, unsigned bits) {
+WideVector open_shares(const paillier::KeyOwner& owner, ByteView ciphertexts, std::size_t count,
+                       unsigned bits) {
   return open_slots(owner, ciphertexts, share_layout(bits, owner.public_key().bits()), count);
 }
 

@@ -10,7 +10,8 @@ void answer_sign(const paillier::KeyOwner& owner, std::span<const std::uint8_t> 
   owner.encrypt(bits, out);
 }
 
-paillier::CiphertextBatch select_sign(const paillier::Evaluator& evaluator, std::span<const std::uint8_t> flips,
+paillier::CiphertextBatch select_sign(const paillier::Evaluator& evaluator,
+                                      std::span<const std::uint8_t> flips,
                                       const paillier::CiphertextBatch& beta) {
   WideVector minus_one(beta.size(), 1);
   for (std::size_t i = 0; i < beta.size(); ++i) minus_one.set_int64(i, -1);

@@ -14,7 +14,8 @@ namespace popcorn::protocols {
 void answer_sign(const paillier::KeyOwner& owner, std::span<const std::uint8_t> beta, Bytes& out);
 
 /// Server: [2β − 1] where f = 0, its negation where f = 1. Takes the same time whatever f. Not re-randomised.
-paillier::CiphertextBatch select_sign(const paillier::Evaluator& evaluator, std::span<const std::uint8_t> flips,
+paillier::CiphertextBatch select_sign(const paillier::Evaluator& evaluator,
+                                      std::span<const std::uint8_t> flips,
                                       const paillier::CiphertextBatch& beta);
 
 }  // namespace popcorn::protocols

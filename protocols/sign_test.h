@@ -32,8 +32,8 @@ struct SignTestShape {
   unsigned key_bits = 0;    ///< |N|
 };
 
-/// What the server knows about the neurons of the step: [x] and the masks r of the share (empty when the step has
-/// no share).
+/// What the server knows about the neurons of the step: [x] and the masks r of the share (empty when the step
+/// has no share).
 struct ServerNeurons {
   const paillier::CiphertextBatch& x;
   const WideVector& masks;
@@ -60,7 +60,8 @@ class ClientSignTest {
   virtual ~ClientSignTest() = default;
   /// Starts a step and forgets the former one.
   virtual void begin(const SignTestShape& shape) = 0;
-  /// Takes the section of question `exchange`, exactly question_bytes() long. @param shares c; empty without share
+  /// Takes the section of question `exchange`, exactly question_bytes() long. @param shares c; empty without
+  /// share
   /// @throws InputError "sign_test.*", "ciphertext.invalid", "message.plaintext", and is then as it was
   virtual void question(unsigned exchange, const WideVector& shares, ByteView section) = 0;
   /// Appends the section of answer `exchange`, exactly answer_bytes() long.

@@ -19,19 +19,22 @@ SlotLayout slot_layout(unsigned slot_bits, unsigned offset_bit, unsigned key_bit
   return {slot_bits, offset_bit, per_ciphertext};
 }
 
-unsigned share_slot_bits(unsigned bits) { return bits + kStatisticalSecurity + 2; }
+unsigned share_slot_bits(unsigned bits) {
+  return bits + kStatisticalSecurity + 2;
+}
 
 SlotLayout share_layout(unsigned bits, unsigned key_bits) {
   return slot_layout(share_slot_bits(bits), bits, key_bits);
 }
 
-SlotLayout logits_layout(unsigned bits, unsigned key_bits) { return slot_layout(bits + 1, bits, key_bits); }
+SlotLayout logits_layout(unsigned bits, unsigned key_bits) {
+  return slot_layout(bits + 1, bits, key_bits);
+}
 
-void seal_slots(const paillier::Evaluator& evaluator, const paillier::CiphertextBatch& x, const SlotLayout& layout,
-                const WideVector& addends, Bytes& out) {
+void seal_slots(const paillier::Evaluator& evaluator, const paillier::CiphertextBatch& x,
+                const SlotLayout& layout, const WideVector& addends, Bytes& out) {
   paillier::CiphertextBatch packed = evaluator.pack(x, layout.slot_bits, layout.per_ciphertext);
-  evaluator.add_plain_inplace(packed,
-                              paillier::pack_slots(addends, layout.slot_bits, layout.per_ciphertext));
+  evaluator.add_plain_inplace(packed, paillier::pack_slots(addends, layout.slot_bits, layout.per_ciphertext));
   evaluator.rerandomise_inplace(packed);
   evaluator.serialise(packed, out);
 }
@@ -44,8 +47,9 @@ WideVector open_slots(const paillier::KeyOwner& owner, ByteView ciphertexts, con
   for (std::size_t j = 0; j < packed_count; ++j) {
     const std::size_t slots = std::min(layout.per_ciphertext, count - j * layout.per_ciphertext);
     if (packed.is_negative(j) || packed.bit_length(j) > slots * layout.slot_bits) {
-      throw InputError("message.plaintext", "ciphertext " + std::to_string(j) +
-                                                " of the message does not hold the packed values of this step");
+      throw InputError(
+          "message.plaintext",
+          "ciphertext " + std::to_string(j) + " of the message does not hold the packed values of this step");
     }
   }
   WideVector values = paillier::unpack_slots(packed, layout.slot_bits, layout.per_ciphertext, count,

@@ -1,7 +1,7 @@
 // Packed plaintexts on the way from server to client: layouts, sealing (server) and opening (client).
 //
-// Slot i of a plaintext holds x_i + 2^offset_bit at weight 2^(slot_bits·i), which is never negative; a plaintext
-// stays below 2^(|N| − 2) < N/2.
+// Slot i of a plaintext holds x_i + 2^offset_bit at weight 2^(slot_bits·i), which is never negative; a
+// plaintext stays below 2^(|N| − 2) < N/2.
 #pragma once
 
 #include <cstddef>
@@ -33,10 +33,10 @@ SlotLayout share_layout(unsigned bits, unsigned key_bits);
 /// Output values |x| < 2^bits: slots of bits + 1.
 SlotLayout logits_layout(unsigned bits, unsigned key_bits);
 
-/// Server: packs x, adds `addends` to the slots (what is wanted beside x, with the layout's offset, so that every
-/// slot ends in [0, 2^slot_bits)), re-randomises and appends the ciphertexts to `out`.
-void seal_slots(const paillier::Evaluator& evaluator, const paillier::CiphertextBatch& x, const SlotLayout& layout,
-                const WideVector& addends, Bytes& out);
+/// Server: packs x, adds `addends` to the slots (what is wanted beside x, with the layout's offset, so that
+/// every slot ends in [0, 2^slot_bits)), re-randomises and appends the ciphertexts to `out`.
+void seal_slots(const paillier::Evaluator& evaluator, const paillier::CiphertextBatch& x,
+                const SlotLayout& layout, const WideVector& addends, Bytes& out);
 
 /// Client: decrypts and unpacks `count` values and takes the offset off again.
 /// @throws InputError "ciphertext.invalid", "message.plaintext" when a plaintext is not such a packing

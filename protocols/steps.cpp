@@ -89,13 +89,14 @@ std::vector<Step> plan_steps(const models::IntegerNetwork& network, std::uint64_
   }
   if (steps.size() > Limits::kSteps) {
     throw InputError("model.too_large", "the network needs " + std::to_string(steps.size()) +
-                                            " steps, an inference may have " + std::to_string(Limits::kSteps));
+                                            " steps, an inference may have " +
+                                            std::to_string(Limits::kSteps));
   }
   return steps;
 }
 
-void check_plaintext_space(const models::IntegerNetwork& network, const std::vector<Step>& steps, unsigned key_bits,
-                           const SignTest& sign_test) {
+void check_plaintext_space(const models::IntegerNetwork& network, const std::vector<Step>& steps,
+                           unsigned key_bits, const SignTest& sign_test) {
   const unsigned available = key_bits - 2;
   for (const models::Node& node : network.nodes) {
     if (node.bounds.bits + 1 > available) throw_too_wide(node.name, node.bounds.bits + 1, key_bits);

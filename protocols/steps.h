@@ -26,24 +26,24 @@ std::string_view to_string(StepKind kind);
 /// One step: `count` comparisons of integers below 2^bits in magnitude, all in one exchange.
 struct Step {
   StepKind kind;
-  std::string name;    ///< node name, with the level of a tournament and the part of a large layer: "pool1/2#3"
-  std::size_t node;    ///< server side: index into IntegerNetwork::nodes; 0 at the client
-  unsigned level = 0;  ///< of a tournament, from 0
+  std::string name;  ///< node name, with the level of a tournament and the part of a large layer: "pool1/2#3"
+  std::size_t node;  ///< server side: index into IntegerNetwork::nodes; 0 at the client
+  unsigned level = 0;       ///< of a tournament, from 0
   std::uint64_t first = 0;  ///< server side: place of the first comparison in its level; not 0 in later parts
   std::uint64_t count = 0;
-  unsigned bits = 0;   ///< ℓ: |x| < 2^ℓ, at least 1
+  unsigned bits = 0;  ///< ℓ: |x| < 2^ℓ, at least 1
 };
 
 class SignTest;
 
-/// Steps of a network in the order the protocol runs them, none with more than `chunk` comparisons: a larger layer
-/// becomes several steps. Does not depend on a key. @throws InputError "model.*"
+/// Steps of a network in the order the protocol runs them, none with more than `chunk` comparisons: a larger
+/// layer becomes several steps. Does not depend on a key. @throws InputError "model.*"
 std::vector<Step> plan_steps(const models::IntegerNetwork& network, std::uint64_t chunk = kDefaultChunk);
 
-/// @throws InputError "model.too_wide" that names the node when one of its values, with its mask or its blinding,
-/// could exceed what a plaintext of a |N| = key_bits key holds
-void check_plaintext_space(const models::IntegerNetwork& network, const std::vector<Step>& steps, unsigned key_bits,
-                           const SignTest& sign_test);
+/// @throws InputError "model.too_wide" that names the node when one of its values, with its mask or its
+/// blinding, could exceed what a plaintext of a |N| = key_bits key holds
+void check_plaintext_space(const models::IntegerNetwork& network, const std::vector<Step>& steps,
+                           unsigned key_bits, const SignTest& sign_test);
 
 /// plan_steps() with the check for a key size and the blinded sign test, the widest.
 std::vector<Step> step_list(const models::IntegerNetwork& network, unsigned key_bits);

@@ -1,9 +1,9 @@
 // A max-pool layer as a tournament: which elements meet in which level.
 //
-// max(a, b) = b + ReLU(a − b). All windows of the layer advance together, ⌈log2 k⌉ levels for windows of k elements.
-// Elements of the padding are absent. Overlapping windows share work: the maximum over a window is the maximum over
-// its rows of row maxima, and neighbouring windows have rows in common; rows first, columns first or neither is
-// taken, whatever needs fewest comparisons (6 instead of 8 for 3×3 with stride 2).
+// max(a, b) = b + ReLU(a − b). All windows of the layer advance together, ⌈log2 k⌉ levels for windows of k
+// elements. Elements of the padding are absent. Overlapping windows share work: the maximum over a window is
+// the maximum over its rows of row maxima, and neighbouring windows have rows in common; rows first, columns
+// first or neither is taken, whatever needs fewest comparisons (6 instead of 8 for 3×3 with stride 2).
 #pragma once
 
 #include <cstdint>

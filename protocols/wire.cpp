@@ -105,7 +105,8 @@ Message parse_message(ByteView message) {
   return parsed;
 }
 
-MessageWriter::MessageWriter(const MessageShape& shape, const MessageAddress& address) : bytes_(shape.bytes()) {
+MessageWriter::MessageWriter(const MessageShape& shape, const MessageAddress& address)
+    : bytes_(shape.bytes()) {
   if (!within_limits(shape)) {
     throw Error("message.limit", "a message of kind \"" + std::string(to_string(shape.kind)) + "\" with " +
                                      std::to_string(shape.elements) + " elements is beyond the limits");
@@ -132,8 +133,9 @@ MessageWriter::MessageWriter(const MessageShape& shape, const MessageAddress& ad
 
 Bytes MessageWriter::finish() {
   if (out_.size() != bytes_) {
-    throw Error("message.length", "a message of " + std::to_string(out_.size()) + " bytes was written where " +
-                                      std::to_string(bytes_) + " were declared");
+    throw Error("message.length", "a message of " + std::to_string(out_.size()) +
+                                      " bytes was written where " + std::to_string(bytes_) +
+                                      " were declared");
   }
   return std::move(out_);
 }

@@ -75,8 +75,8 @@ struct Message {
   ByteView sign_test;
 };
 
-/// @throws InputError "message.truncated", "message.magic", "message.version", "message.kind", "message.flags",
-/// "message.length", "message.limit", "message.trailing_bytes"
+/// @throws InputError "message.truncated", "message.magic", "message.version", "message.kind",
+/// "message.flags", "message.length", "message.limit", "message.trailing_bytes"
 Message parse_message(ByteView message);
 
 /// Assembles one message: the prefix first, then the caller appends the sections in their order.

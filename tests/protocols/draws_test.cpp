@@ -1,8 +1,8 @@
 #include "protocols/draws.h"
 
-#include <catch2/catch.hpp>
 #include <algorithm>
 #include <array>
+#include <catch2/catch.hpp>
 #include <map>
 
 #include "base/bytes.h"

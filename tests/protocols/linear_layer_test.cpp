@@ -43,9 +43,10 @@ TEST_CASE("the map of a random dense, conv2d or sum_pool2d node is that node") {
       const paillier::LinearMap map = linear_map(network, i);
       CAPTURE(node.name, to_string(node.kind));
       CHECK(map.inputs == size);
-      CHECK(map.weight.size() == (node.kind == models::NodeKind::sum_pool2d
-                                      ? static_cast<std::size_t>(node.window.kernel_height * node.window.kernel_width)
-                                      : node.nonzeros()));
+      CHECK(map.weight.size() ==
+            (node.kind == models::NodeKind::sum_pool2d
+                 ? static_cast<std::size_t>(node.window.kernel_height * node.window.kernel_width)
+                 : node.nonzeros()));
       CHECK(WideVector::from_int64(apply_map(map, x)) == models::evaluate_node(network, i, {&input}));
       ++checked;
     }

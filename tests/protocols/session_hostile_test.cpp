@@ -1,4 +1,5 @@
-// Messages out of order, repeated, damaged or foreign: an error that says what was expected, and the session goes on.
+// Messages out of order, repeated, damaged or foreign: an error that says what was expected, and the session
+// goes on.
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
@@ -169,7 +170,8 @@ TEST_CASE("no truncation and no random damage crashes a session or moves it on b
   for (std::size_t size = 0; size < good.size(); size += 1 + size / 100) {
     REQUIRE(error_of(f.server, ByteView(good).first(size)) == "message.truncated");
   }
-  // Damage of the prefix only: damage of a ciphertext gives another valid one, as encryption is not authenticated.
+  // Damage of the prefix only: damage of a ciphertext gives another valid one, as encryption is not
+  // authenticated.
   for (int round = 0; round < 2000; ++round) {
     Bytes bytes = good;
     const std::size_t place = f.rng.below(kMessagePrefixBytes);
@@ -207,7 +209,8 @@ TEST_CASE("damaged ciphertexts of answers never crash the server") {
       std::optional<ByteView> next;
       try {
         next = f.client.handle(reply);
-      } catch (const InputError&) {  // nonsense in, nonsense out: what comes back is no packing of small values
+      } catch (
+          const InputError&) {  // nonsense in, nonsense out: what comes back is no packing of small values
         break;
       }
       if (!next) break;

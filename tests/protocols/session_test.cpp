@@ -1,4 +1,5 @@
-// Whole inferences with both parties in one process: the encrypted network is the plaintext network, bit for bit.
+// Whole inferences with both parties in one process: the encrypted network is the plaintext network, bit for
+// bit.
 #include "protocols/session.h"
 
 #include <catch2/catch.hpp>
@@ -42,7 +43,8 @@ TEST_CASE("random networks with every node kind, random keys: all tensors equal 
     CAPTURE(round, key_bits);
     // Small chunks too, so that layers and levels are cut into several steps.
     const std::uint64_t chunk = round % 3 == 0 ? 3 : kDefaultChunk;
-    check_equals_plaintext(ServedModel::create(std::move(network), chunk), party(key_bits, round % 2), input, rng);
+    check_equals_plaintext(ServedModel::create(std::move(network), chunk), party(key_bits, round % 2), input,
+                           rng);
   }
   CHECK(kinds.size() == 11);  // none was left out
 }
@@ -64,7 +66,8 @@ Node weighted(Node node, std::int64_t outputs, std::size_t weights, test::Seeded
   return node;
 }
 
-/// Convolution, max-pool, ReLU twice, then two dense layers: the shape of a digit classifier, with random weights.
+/// Convolution, max-pool, ReLU twice, then two dense layers: the shape of a digit classifier, with random
+/// weights.
 IntegerNetwork digit_network(test::SeededRng& rng, std::int64_t size) {
   IntegerNetwork network;
   network.name = "digits";
@@ -92,7 +95,8 @@ IntegerNetwork digit_network(test::SeededRng& rng, std::int64_t size) {
   }
   add(node_of(NodeKind::flatten, "flatten", {last}));
   const std::int64_t side = ((size - 2) / 2 - 2) / 2;
-  add(weighted(node_of(NodeKind::dense, "dense1", {last}), 20, static_cast<std::size_t>(20 * 4 * side * side), rng));
+  add(weighted(node_of(NodeKind::dense, "dense1", {last}), 20, static_cast<std::size_t>(20 * 4 * side * side),
+               rng));
   add(node_of(NodeKind::relu, "relu3", {last}));
   add(weighted(node_of(NodeKind::dense, "dense2", {last}), 10, 200, rng));
   add(node_of(NodeKind::output, "output", {last}));
@@ -145,7 +149,8 @@ TEST_CASE("tensors are freed once their readers are done") {
   const auto model = ServedModel::create(digit_network(rng, 14));
   const test::Transcript transcript =
       test::run_inference(model, party(384), test::random_input(rng, model->network()), rng);
-  const std::size_t one = transcript.final_memory / 10;  // the ten outputs are what is left, in whole lane groups
+  const std::size_t one =
+      transcript.final_memory / 10;  // the ten outputs are what is left, in whole lane groups
   CHECK(transcript.final_memory > 0);
   CHECK(transcript.final_memory <= 16 * party(384).ciphertext_bytes() * 2);
   CHECK(transcript.peak_memory > transcript.final_memory);
@@ -162,20 +167,19 @@ TEST_CASE("every ciphertext that leaves the server is new, whatever came in") {
   const auto ciphertexts_of = [&](const Bytes& message) {
     const Message parsed = parse_message(message);
     const std::size_t width = keys.ciphertext_bytes();
-    std::vector<Bytes> ciphertexts;
+    std::vector<std::string> ciphertexts;
     for (const ByteView section : {parsed.ciphertexts, parsed.sign_test}) {
       for (std::size_t i = 0; i < section.size(); i += width) {
-        ciphertexts.emplace_back(section.begin() + static_cast<std::ptrdiff_t>(i),
-                                 section.begin() + static_cast<std::ptrdiff_t>(i + width));
+        ciphertexts.push_back(to_hex(section.subspan(i, width)));
       }
     }
     return ciphertexts;
   };
-  std::set<Bytes> seen;
+  std::set<std::string> seen;
   std::size_t count = 0;
   for (int run = 0; run < 5; ++run) {
     ServerSession server(model, keys.context);
-    for (Bytes& ciphertext : ciphertexts_of(server.handle(first))) {
+    for (std::string& ciphertext : ciphertexts_of(server.handle(first))) {
       seen.insert(std::move(ciphertext));
       ++count;
     }
@@ -198,8 +202,8 @@ TEST_CASE("a network without a non-linear layer takes one round; its logits are 
   const Bytes logits = server.handle(message);
   // The same computation on the same ciphertexts: only the randomness of the answer can differ.
   const Bytes again = other.handle(message);
-  CHECK(Bytes(logits.begin(), logits.begin() + kMessagePrefixBytes) ==
-        Bytes(again.begin(), again.begin() + kMessagePrefixBytes));
+  CHECK(to_hex(ByteView(logits).first(kMessagePrefixBytes)) ==
+        to_hex(ByteView(again).first(kMessagePrefixBytes)));
   CHECK(logits != again);
   CHECK_FALSE(client.handle(logits).has_value());
   CHECK(client.logits() == models::evaluate(model->network(), input));

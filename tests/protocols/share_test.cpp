@@ -1,7 +1,7 @@
 #include "protocols/share.h"
 
-#include <catch2/catch.hpp>
 #include <array>
+#include <catch2/catch.hpp>
 #include <cmath>
 
 #include "base/error.h"

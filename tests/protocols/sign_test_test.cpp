@@ -1,7 +1,7 @@
 #include "protocols/sign_test.h"
 
-#include <catch2/catch.hpp>
 #include <array>
+#include <catch2/catch.hpp>
 #include <cmath>
 
 #include "base/error.h"
@@ -19,7 +19,8 @@ struct Bits {
 };
 
 /// Runs a sign test alone on encrypted values.
-Bits run_sign_test(const SignTest& test, const test::Party& keys, const WideVector& x, unsigned bits, Rng& rng) {
+Bits run_sign_test(const SignTest& test, const test::Party& keys, const WideVector& x, unsigned bits,
+                   Rng& rng) {
   const paillier::Evaluator evaluator(keys.context, rng);
   const paillier::CiphertextBatch batch = keys.encrypt(evaluator, x);
   const SignTestShape shape{x.size(), bits, keys.owner->public_key().bits()};
@@ -122,8 +123,10 @@ TEST_CASE("blinding factors are log-uniform") {
   for (const double count : octaves) chi_square += (count - 400) * (count - 400) / 400;
   CHECK(chi_square < 215);  // 127 degrees of freedom: beyond 215 once in 600,000
   chi_square = 0;
-  for (const double count : fractions) chi_square += (count - large / 16) * (count - large / 16) / (large / 16);
-  CHECK(chi_square < 50);  // 15 degrees of freedom: beyond 50 once in 80,000; a uniform τ in its octave gives thousands
+  for (const double count : fractions)
+    chi_square += (count - large / 16) * (count - large / 16) / (large / 16);
+  CHECK(chi_square <
+        50);  // 15 degrees of freedom: beyond 50 once in 80,000; a uniform τ in its octave gives thousands
 }
 
 TEST_CASE("noise is uniform below its bound") {

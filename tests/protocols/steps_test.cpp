@@ -65,8 +65,14 @@ TEST_CASE("a max-pool compares differences: its width is that of high − low") 
       const Node& node = network.nodes[step.node];
       const Node& operand = network.nodes[node.inputs.front()];
       REQUIRE(step.kind == StepKind::max_pool);
-      CHECK(step.bits >= operand.bounds.bits / 2);
-      CHECK(step.bits <= operand.bounds.bits + 1);
+      // Of one channel at least, and no more than twice the largest magnitude.
+      const models::Bounds& bounds = operand.bounds;
+      for (std::size_t channel = 0; channel < bounds.low.size(); ++channel) {
+        REQUIRE(bounds.high.fits_int64(channel));
+        const std::int64_t range = bounds.high.to_int64(channel) - bounds.low.to_int64(channel);
+        CHECK(range < std::int64_t{1} << step.bits);
+      }
+      CHECK(step.bits <= bounds.bits + 1);
       const Tournament tournament = plan_tournament(node, operand.shape);
       CHECK(step.count == tournament.levels[step.level].left.size());
       CHECK(step.name == node.name + "/" + std::to_string(step.level + 1));

@@ -20,8 +20,8 @@ Node pool_node(const Window& window, const Shape& input) {
   node.name = "pool";
   node.window = window;
   node.shape = {input.channels,
-                models::window_outputs(input.height, window.kernel_height, window.stride_height, window.pad_top,
-                                       window.pad_bottom, window.dilation_height),
+                models::window_outputs(input.height, window.kernel_height, window.stride_height,
+                                       window.pad_top, window.pad_bottom, window.dilation_height),
                 models::window_outputs(input.width, window.kernel_width, window.stride_width, window.pad_left,
                                        window.pad_right, window.dilation_width)};
   return node;

@@ -109,9 +109,9 @@ TEST_CASE("damaged header fields are named") {
   CHECK(damaged(6, 1) == "message.flags");
   CHECK(damaged(8, 200) == "message.length");
   CHECK(damaged(60, 1) == "message.flags");
-  CHECK(damaged(59, 1) == "message.limit");  // ciphertexts of 16 MiB
-  CHECK(damaged(71, 1) == "message.limit");  // 2^56 elements
-  CHECK(damaged(79, 1) == "message.limit");  // 2^56 ciphertexts
+  CHECK(damaged(59, 1) == "message.limit");     // ciphertexts of 16 MiB
+  CHECK(damaged(71, 1) == "message.limit");     // 2^56 elements
+  CHECK(damaged(79, 1) == "message.limit");     // 2^56 ciphertexts
   CHECK(damaged(87, 0xff) == "message.limit");  // sign test of nearly 2^64 bytes
   CHECK(damaged(72, 3) == "message.length");
 }
