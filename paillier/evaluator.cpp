@@ -66,21 +66,13 @@ OperationCounts& OperationCounts::operator+=(const OperationCounts& other) {
 PublicContext::PublicContext(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 PublicContext::~PublicContext() = default;
 
-std::shared_ptr<const PublicContext> PublicContext::create(const PublicKey& key, Rng& rng) {
+std::shared_ptr<const PublicContext> PublicContext::create(const PublicKey& key, Rng& rng,
+                                                           const kernels::Kernel* kernel) {
   auto parts = std::make_unique<Parts>(key);
   mpz_mul(parts->n_squared.get(), parts->n.get(), parts->n.get());
-  const std::size_t limbs = 2 * parts->n_limbs();
-  parts->modulus = Modulus::create(kernels::active(), parts->n_squared.limbs(limbs));
-  const Modulus& modulus = *parts->modulus;
-  parts->plain_to_factor = GroupBuffer(modulus.group_words());
-  modulus.load_everywhere(parts->plain_to_factor.data(), parts->n.limbs(limbs));
-  // Two steps towards N·R²: each turns a value into a residue.
-  modulus.multiply(parts->plain_to_factor.data(), parts->plain_to_factor.data(), modulus.to_residue());
-  modulus.multiply(parts->plain_to_factor.data(), parts->plain_to_factor.data(), modulus.to_residue());
-
-  GroupBuffer base(modulus.group_words());
-  modulus.load_everywhere(base.data(), generator_power(*parts, rng).limbs(limbs));
-  modulus.multiply(base.data(), base.data(), modulus.to_residue());
+  parts->modulus =
+      Modulus::create(kernel != nullptr ? *kernel : kernels::active(), parts->n.limbs(parts->n_limbs()));
+  const GroupBuffer base = parts->modulus->constant(generator_power(*parts, rng).get());
   parts->generator =
       std::make_unique<FixedBaseTable>(parts->modulus, base.data(), randomness_bits(key.kind(), key.bits()), kGeneratorWindow);
   return std::shared_ptr<const PublicContext>(new PublicContext(std::move(parts)));
@@ -152,20 +144,18 @@ CiphertextBatch Evaluator::parse(ByteView wire, std::size_t count_expected) cons
             value[0] = 1;
           }
         }
-        modulus.load(batch.group(g), values.data());
-        modulus.multiply(batch.group(g), batch.group(g), modulus.to_residue());
+        modulus.import_numbers(batch.group(g), values.data());
         modulus.multiply(products.group(piece), products.group(piece), batch.group(g));
       }
     }
   });
-  count(2 * count_expected);
-  // A residue's factor R is coprime to N, so the gcd of residues is the gcd of the values.
+  count(3 * count_expected);
   BigInteger product;
   BigInteger factor;
   mpz_set_ui(product.get(), 1);
   std::vector<std::uint64_t> values(lanes * limbs);
   for (std::size_t piece = 0; piece < pieces; ++piece) {
-    modulus.store(values.data(), products.group(piece));
+    modulus.export_numbers(values.data(), products.group(piece));
     for (std::size_t lane = 0; lane < lanes; ++lane) {
       factor.set_limbs({values.data() + lane * limbs, limbs});
       mpz_mul(product.get(), product.get(), factor.get());
@@ -197,11 +187,9 @@ void Evaluator::serialise(const CiphertextBatch& batch, Bytes& out) const {
   const std::size_t start = out.size();
   out.resize(start + batch.size() * width);
   parallel_ranges(batch.groups(), kGrain, [&](std::size_t begin, std::size_t end) {
-    alignas(64) Group plain;
     std::vector<std::uint64_t> values(lanes * limbs);
     for (std::size_t g = begin; g < end; ++g) {
-      modulus.multiply(plain.data(), batch.group(g), modulus.from_residue());
-      modulus.store(values.data(), plain.data());
+      modulus.export_numbers(values.data(), batch.group(g));
       for (std::size_t lane = 0; lane < lanes && g * lanes + lane < batch.size(); ++lane) {
         limbs_to_big_endian(out.data() + start + (g * lanes + lane) * width, values.data() + lane * limbs,
                             limbs);
@@ -224,10 +212,11 @@ CiphertextBatch Evaluator::encrypt_trivial(const WideVector& plaintexts) const {
     std::vector<std::uint64_t> values(lanes * limbs);
     for (std::size_t g = begin; g < end; ++g) {
       std::ranges::fill(values, 0);
+      for (std::size_t lane = 0; lane < lanes; ++lane) values[lane * limbs] = 1;
       for (std::size_t lane = 0; lane < lanes && g * lanes + lane < plaintexts.size(); ++lane) {
         const auto words = plaintexts[g * lanes + lane];
         const std::uint64_t sign = 0 - (words.back() >> 63);
-        std::uint64_t* const value = values.data() + lane * limbs;
+        std::uint64_t* const value = values.data() + lane * limbs + n_limbs;
         // |m| < 2^(|N| − 2): the top bits of the low n_limbs words, and all words above, repeat the sign.
         std::uint64_t foreign = 0;
         for (std::size_t k = 0; k < n_limbs; ++k) value[k] = k < words.size() ? words[k] : sign;
@@ -244,9 +233,8 @@ CiphertextBatch Evaluator::encrypt_trivial(const WideVector& plaintexts) const {
           value[k] = with_carry;
         }
       }
-      modulus.load(batch.group(g), values.data());
-      modulus.multiply_secret(batch.group(g), batch.group(g), parts.plain_to_factor.data());
-      modulus.add(batch.group(g), batch.group(g), modulus.one());
+      modulus.load(batch.group(g), values.data());  // 1 + m·N is the pair u = 1, w = m
+      modulus.multiply_secret(batch.group(g), batch.group(g), modulus.to_residue());
     }
   });
   if (too_large) throw Error("plaintext.too_large", "a plaintext exceeds the plaintext space of the key");

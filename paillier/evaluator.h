@@ -21,6 +21,10 @@
 
 namespace popcorn::paillier {
 
+namespace kernels {
+struct Kernel;
+}
+
 struct OperationCounts {
   std::uint64_t multiplications = 0;  ///< modulo N², squarings included
   std::uint64_t squarings = 0;        ///< those of them that were squarings
@@ -34,7 +38,9 @@ class PublicContext {
  public:
   /// For an ordinary key draws an own generator h = −u² mod N (never one the client supplied: h = 1 would
   /// void re-randomisation); for a subgroup key uses the key's.
-  static std::shared_ptr<const PublicContext> create(const PublicKey& key, Rng& rng = system_rng());
+  /// @param kernel nullptr = the active one; benchmarks and tests compare kernels in one process
+  static std::shared_ptr<const PublicContext> create(const PublicKey& key, Rng& rng = system_rng(),
+                                                     const kernels::Kernel* kernel = nullptr);
   ~PublicContext();
 
   const PublicKey& key() const noexcept;

@@ -59,15 +59,13 @@ CiphertextBatch invert_batch(const CiphertextBatch& x, const BigInteger& n_squar
   CiphertextBatch inverse(x.shared_modulus(), x.size());
   std::vector<std::uint64_t> totals(chunks * lanes * limbs);
   parallel_ranges(chunks, 1, [&](std::size_t begin, std::size_t end) {
-    GroupBuffer plain(group);
     for (std::size_t chunk = begin; chunk < end; ++chunk) {
       const std::size_t first = chunk * kChunk;
       const std::size_t last = std::min(first + kChunk, x.groups());
       std::memcpy(inverse.group(first), x.group(first), group * sizeof(std::uint64_t));
       for (std::size_t g = first + 1; g < last; ++g)
         modulus.multiply(inverse.group(g), inverse.group(g - 1), x.group(g));
-      modulus.multiply(plain.data(), inverse.group(last - 1), modulus.from_residue());
-      modulus.store(totals.data() + chunk * lanes * limbs, plain.data());
+      modulus.export_numbers(totals.data() + chunk * lanes * limbs, inverse.group(last - 1));
     }
   });
   invert_values(totals.data(), chunks * lanes, limbs, n_squared);
@@ -76,8 +74,7 @@ CiphertextBatch invert_batch(const CiphertextBatch& x, const BigInteger& n_squar
     for (std::size_t chunk = begin; chunk < end; ++chunk) {
       const std::size_t first = chunk * kChunk;
       const std::size_t last = std::min(first + kChunk, x.groups());
-      modulus.load(running.data(), totals.data() + chunk * lanes * limbs);
-      modulus.multiply(running.data(), running.data(), modulus.to_residue());
+      modulus.import_numbers(running.data(), totals.data() + chunk * lanes * limbs);
       for (std::size_t g = last; g-- > first + 1;) {
         modulus.multiply(inverse.group(g), running.data(), inverse.group(g - 1));
         modulus.multiply(running.data(), running.data(), x.group(g));

@@ -45,6 +45,28 @@ struct Scratch {
   ~Scratch() { OPENSSL_cleanse(this, sizeof *this); }
 };
 
+/// sum (a group) = Σ_i residue of part_i · factor_i: numbers longer than the prime, `parts` pieces of `piece`
+/// limbs per lane, into residues. The pieces are loaded as u, or as w (which multiplies them by the prime).
+template <std::size_t Count>
+void import_pieces(const Modulus& modulus, std::uint64_t* sum, const std::uint64_t* values,
+                   const std::array<GroupBuffer, Count>& factors, bool as_w) {
+  const std::size_t piece = modulus.base_limbs();
+  const std::size_t lanes = modulus.lanes();
+  Limbs loaded(2 * piece * lanes);
+  GroupBuffer term(modulus.group_words(), true);
+  for (std::size_t i = 0; i < Count; ++i) {
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      const auto target = loaded.begin() + static_cast<std::ptrdiff_t>((2 * lane + (as_w ? 1 : 0)) * piece);
+      std::copy_n(values + (lane * Count + i) * piece, piece, target);
+    }
+    std::uint64_t* const product = i == 0 ? sum : term.data();
+    modulus.load(product, loaded.data());
+    modulus.multiply_secret(product, product, factors[i].data());
+    if (i != 0) modulus.add(sum, sum, product);
+  }
+  OPENSSL_cleanse(loaded.data(), loaded.size() * sizeof(std::uint64_t));
+}
+
 mp_size_t as_size(std::size_t limbs) {
   return static_cast<mp_size_t>(limbs);
 }
@@ -53,52 +75,48 @@ mp_size_t as_size(std::size_t limbs) {
 struct Half {
   std::shared_ptr<const Modulus> modulus;           ///< p²
   std::unique_ptr<const FixedBaseTable> generator;  ///< powers of h_N mod p²
-  GroupBuffer plain_to_factor;                      ///< N·R² mod p²: m ↦ residue of m·N
-  GroupBuffer high_to_residue;  ///< 2^|N|·R² mod p²: upper half of a ciphertext ↦ residue
-  Limbs exponent;               ///< p − 1, or twice the secret order
+  std::array<GroupBuffer, 2> plaintext_parts;  ///< p·m_i ↦ residue of m_i·2^(|p|·i)·N, for the halves of m
+  std::array<GroupBuffer, 4> ciphertext_parts;  ///< c_i ↦ residue of c_i·2^(|p|·i), for the quarters of c
+  Limbs exponent;                               ///< p − 1, or twice the secret order
   std::size_t exponent_bits = 0;
   Limbs prime;             ///< p
   Limbs inverse_of_prime;  ///< p⁻¹ mod 2^(64·limbs of N)
   Limbs scale;             ///< L_p((1 + N)^exponent mod p²)⁻¹ mod p
 };
 
-GroupBuffer broadcast(const Modulus& modulus, mpz_srcptr value) {
-  GroupBuffer group(modulus.group_words(), true);
-  Limbs limbs = limbs_of(value, modulus.limbs());
-  modulus.load_everywhere(group.data(), limbs);
-  OPENSSL_cleanse(limbs.data(), limbs.size() * sizeof(std::uint64_t));
-  return group;
+/// R·value mod p²: what a plain number must be multiplied by to become the residue of number·value.
+GroupBuffer part_factor(const Modulus& modulus, mpz_srcptr value) {
+  GroupBuffer factor = modulus.constant(value);
+  modulus.multiply_secret(factor.data(), factor.data(), modulus.to_residue());
+  return factor;
 }
 
-/// value ← value·2^(radix·words) mod N: its Montgomery form.
-void times_r(mpz_ptr value, mpz_srcptr n, const Modulus& modulus) {
-  mpz_mul_2exp(value, value, modulus.kernel().radix_bits * modulus.view().words);
-  mpz_mod(value, value, n);
-}
-
-Half make_half(mpz_srcptr prime, mpz_srcptr order, mpz_srcptr n, mpz_srcptr h_n, std::size_t limbs,
-               std::size_t randomness_bits) {
+Half make_half(const kernels::Kernel& kernel, mpz_srcptr prime, mpz_srcptr order, mpz_srcptr n,
+               mpz_srcptr h_n, std::size_t limbs, std::size_t randomness_bits) {
   Half half;
+  const std::size_t prime_limbs = limbs / 2;
+  half.prime = limbs_of(prime, prime_limbs);
+  half.modulus = Modulus::create(kernel, half.prime, true);
+  const Modulus& modulus = *half.modulus;
   SecretMpz square;
   mpz_mul(square, prime, prime);
-  half.modulus = Modulus::create(kernels::active(), limbs_of(square, limbs), true);
-  const Modulus& modulus = *half.modulus;
 
   SecretMpz value;
-  mpz_mod(value, n, square);
-  times_r(value, square, modulus);
-  times_r(value, square, modulus);
-  half.plain_to_factor = broadcast(modulus, value);
-  mpz_set_ui(value, 0);
-  mpz_setbit(value, 64 * limbs);
-  mpz_mod(value, value, square);
-  times_r(value, square, modulus);
-  times_r(value, square, modulus);
-  half.high_to_residue = broadcast(modulus, value);
-
+  SecretMpz other_prime;
+  mpz_divexact(other_prime, n, prime);
+  for (std::size_t i = 0; i < half.plaintext_parts.size(); ++i) {
+    mpz_mul_2exp(value, other_prime, 64 * prime_limbs * i);  // the part itself is loaded as w, i.e. times p
+    mpz_mod(value, value, square);
+    half.plaintext_parts[i] = part_factor(modulus, value);
+  }
+  for (std::size_t i = 0; i < half.ciphertext_parts.size(); ++i) {
+    mpz_set_ui(value, 0);
+    mpz_setbit(value, 64 * prime_limbs * i);
+    mpz_mod(value, value, square);
+    half.ciphertext_parts[i] = part_factor(modulus, value);
+  }
   mpz_mod(value, h_n, square);
-  times_r(value, square, modulus);
-  const GroupBuffer base = broadcast(modulus, value);
+  const GroupBuffer base = modulus.constant(value);
   half.generator =
       std::make_unique<FixedBaseTable>(half.modulus, base.data(), randomness_bits, kOwnerWindow, true);
 
@@ -110,17 +128,15 @@ Half make_half(mpz_srcptr prime, mpz_srcptr order, mpz_srcptr n, mpz_srcptr h_n,
   }
   half.exponent_bits = exponent.bit_length();
   half.exponent = limbs_of(exponent, (half.exponent_bits + 63) / 64);
-  half.prime = limbs_of(prime, limbs / 2);
   SecretMpz two_power;
   mpz_setbit(two_power, 64 * limbs);
   mpz_invert(value, prime, two_power);
   half.inverse_of_prime = limbs_of(value, limbs);
   // L_p((1 + N)^e mod p²) with (1 + N)^e = 1 + e·N mod p², so L_p = e·(N / p) mod p.
-  mpz_divexact(value, n, prime);
-  mpz_mul(value, value, exponent);
+  mpz_mul(value, other_prime, exponent);
   mpz_mod(value, value, prime);
   mpz_invert(value, value, prime);
-  half.scale = limbs_of(value, limbs / 2);
+  half.scale = limbs_of(value, prime_limbs);
   return half;
 }
 
@@ -162,20 +178,22 @@ struct KeyOwner::Parts {
   Half p;
   Half q;
   Limbs q_squared;
-  GroupBuffer minus_q_squared_inverse;  ///< −q⁻²·R mod p²: plain c_q ↦ plain −c_q·q⁻²
-  GroupBuffer q_squared_inverse;        ///< q⁻² mod p²: residue of c_p ↦ plain c_p·q⁻²
-  Limbs q_inverse;                      ///< q⁻¹ mod p
+  std::array<GroupBuffer, 2>
+      garner_parts;  ///< c_i ↦ residue of −c_i·2^(|p|·i)·q⁻² mod p², for the halves of c_q
+  GroupBuffer q_squared_inverse;  ///< residue of q⁻² mod p²
+  Limbs q_inverse;                ///< q⁻¹ mod p
 
   void encrypt_groups(const WideVector& values, std::size_t begin, std::size_t end, std::uint8_t* out) const;
   bool decrypt_group(const std::uint8_t* wire, std::size_t present, std::size_t first, WideVector& values,
                      bool& too_large, Scratch& scratch) const;
   bool load_plaintexts(const WideVector& values, std::size_t g, std::uint64_t* target) const;
-  void logarithm(const Half& half, const std::uint64_t* low, const std::uint64_t* high,
-                 std::uint64_t* results, std::uint8_t* valid, Scratch& scratch) const;
+  void logarithm(const Half& half, const std::uint64_t* numbers, std::uint64_t* results, std::uint8_t* valid,
+                 Scratch& scratch) const;
   void combine(const mp_limb_t* m_p, const mp_limb_t* m_q, mp_limb_t* m, Scratch& scratch) const;
 };
 
-KeyOwner::KeyOwner(PrivateKey key, Rng& rng) : parts_(std::make_unique<Parts>(std::move(key))) {
+KeyOwner::KeyOwner(PrivateKey key, Rng& rng, const kernels::Kernel* kernel)
+    : parts_(std::make_unique<Parts>(std::move(key))) {
   Parts& parts = *parts_;
   parts.rng = &rng;
   const PublicKey& public_key = parts.key.public_key();
@@ -212,8 +230,9 @@ KeyOwner::KeyOwner(PrivateKey key, Rng& rng) : parts_(std::make_unique<Parts>(st
                                           : public_key.bits() / 2;
   const SecretMpz p_order(parts.key.p_order());
   const SecretMpz q_order(parts.key.q_order());
-  parts.p = make_half(p, p_order, n.get(), h.get(), parts.limbs, randomness_bits);
-  parts.q = make_half(q, q_order, n.get(), h.get(), parts.limbs, randomness_bits);
+  const kernels::Kernel& used = kernel != nullptr ? *kernel : kernels::active();
+  parts.p = make_half(used, p, p_order, n.get(), h.get(), parts.limbs, randomness_bits);
+  parts.q = make_half(used, q, q_order, n.get(), h.get(), parts.limbs, randomness_bits);
 
   SecretMpz p_squared;
   SecretMpz q_squared;
@@ -222,11 +241,14 @@ KeyOwner::KeyOwner(PrivateKey key, Rng& rng) : parts_(std::make_unique<Parts>(st
   parts.q_squared = limbs_of(q_squared, parts.limbs);
   SecretMpz inverse;
   mpz_invert(inverse, q_squared, p_squared);
-  parts.q_squared_inverse = broadcast(*parts.p.modulus, inverse);
+  parts.q_squared_inverse = parts.p.modulus->constant(inverse);
   mpz_neg(inverse, inverse);
-  mpz_mod(inverse, inverse, p_squared);
-  times_r(inverse, p_squared, *parts.p.modulus);
-  parts.minus_q_squared_inverse = broadcast(*parts.p.modulus, inverse);
+  for (std::size_t i = 0; i < parts.garner_parts.size(); ++i) {
+    SecretMpz shifted;
+    mpz_mul_2exp(shifted, inverse, 32 * parts.limbs * i);
+    mpz_mod(shifted, shifted, p_squared);
+    parts.garner_parts[i] = part_factor(*parts.p.modulus, shifted);
+  }
   mpz_invert(inverse, q, p);
   parts.q_inverse = limbs_of(inverse, parts.limbs / 2);
 }
@@ -286,21 +308,17 @@ void KeyOwner::Parts::encrypt_groups(const WideVector& values, std::size_t begin
     for (const auto& [half, residues] :
          {std::pair(&p, c_p.data() + g * group), std::pair(&q, c_q.data() + g * group)}) {
       const Modulus& modulus = *half->modulus;
-      modulus.load(factor.data(), plaintexts.data());
-      modulus.multiply_secret(factor.data(), factor.data(), half->plain_to_factor.data());
+      import_pieces(modulus, factor.data(), plaintexts.data(), half->plaintext_parts, true);  // m·N
       modulus.add(factor.data(), factor.data(), modulus.one());
       modulus.multiply_secret(residues, residues, factor.data());
     }
     // Garner: c = c_q + q²·((c_p − c_q)·q⁻² mod p²).
-    std::uint64_t* const residue_q = c_q.data() + g * group;
-    q.modulus->multiply_secret(residue_q, residue_q, q.modulus->from_residue());
-    q.modulus->store(low.data(), residue_q);
-    p.modulus->load(factor.data(), low.data());
-    p.modulus->multiply_secret(factor.data(), factor.data(), minus_q_squared_inverse.data());
+    q.modulus->export_numbers(low.data(), c_q.data() + g * group);
+    import_pieces(*p.modulus, factor.data(), low.data(), garner_parts, false);
     std::uint64_t* const residue_p = c_p.data() + g * group;
     p.modulus->multiply_secret(residue_p, residue_p, q_squared_inverse.data());
     p.modulus->add(factor.data(), factor.data(), residue_p);
-    p.modulus->store(high.data(), factor.data());
+    p.modulus->export_numbers(high.data(), factor.data());
     for (std::size_t lane = 0; lane < lanes; ++lane) {
       const std::size_t i = (begin + g) * lanes + lane;
       if (i >= values.size()) break;
@@ -337,19 +355,14 @@ void KeyOwner::encrypt(const WideVector& values, Bytes& out) const {
 
 /// Per lane: L_p(c^e mod p²)·scale mod p, i.e. the plaintext modulo p [Paillier99, sec 7]; valid[lane] &= 1
 /// when c^e ≡ 1 mod p, as for every ciphertext of this key.
-void KeyOwner::Parts::logarithm(const Half& half, const std::uint64_t* low, const std::uint64_t* high,
-                                std::uint64_t* results, std::uint8_t* valid, Scratch& scratch) const {
+void KeyOwner::Parts::logarithm(const Half& half, const std::uint64_t* numbers, std::uint64_t* results,
+                                std::uint8_t* valid, Scratch& scratch) const {
   const Modulus& modulus = *half.modulus;
   const std::size_t lanes = modulus.lanes();
   const std::size_t group = modulus.group_words();
   const std::size_t prime_limbs = limbs / 2;
-  GroupBuffer residue(2 * group, true);
-  std::uint64_t* const upper = residue.data() + group;
-  modulus.load(residue.data(), low);
-  modulus.load(upper, high);
-  modulus.multiply_secret(residue.data(), residue.data(), modulus.to_residue());
-  modulus.multiply_secret(upper, upper, half.high_to_residue.data());
-  modulus.add(residue.data(), residue.data(), upper);
+  GroupBuffer residue(group, true);
+  import_pieces(modulus, residue.data(), numbers, half.ciphertext_parts, false);
   GroupBuffer table(power_table_words(modulus, half.exponent_bits), true);
   Limbs exponents;
   for (std::size_t lane = 0; lane < lanes; ++lane) {
@@ -358,9 +371,8 @@ void KeyOwner::Parts::logarithm(const Half& half, const std::uint64_t* low, cons
   power(modulus, residue.data(), residue.data(), {exponents.data(), half.exponent.size()}, half.exponent_bits,
         table);
   wipe(exponents);
-  modulus.multiply_secret(residue.data(), residue.data(), modulus.from_residue());
   Limbs powers(lanes * limbs);
-  modulus.store(powers.data(), residue.data());
+  modulus.export_numbers(powers.data(), residue.data());
   for (std::size_t lane = 0; lane < lanes; ++lane) {
     mp_limb_t* const y = powers.data() + lane * limbs;
     // (y − 1)/p is exact: multiply by p⁻¹ modulo 2^(64·limbs). A remainder would show as a quotient ≥ p.
@@ -405,27 +417,22 @@ bool KeyOwner::Parts::decrypt_group(const std::uint8_t* wire, std::size_t presen
   const std::size_t lanes = p.modulus->lanes();
   const std::size_t width = key.public_key().ciphertext_bytes();
   const std::size_t prime_limbs = limbs / 2;
-  Limbs low(lanes * limbs);
-  Limbs high(lanes * limbs);
+  Limbs numbers(lanes * 2 * limbs);
   std::array<std::uint8_t, kMaxLanes> valid{};
-  std::array<mp_limb_t, 2 * kMaxLimbs> c{};
   for (std::size_t lane = 0; lane < lanes; ++lane) {
     valid[lane] = 1;
+    std::uint64_t* const c = numbers.data() + lane * 2 * limbs;
     if (lane < present) {
-      limbs_from_big_endian(c.data(), 2 * limbs, wire + lane * width);
-      const bool in_range = mpn_cmp(c.data(), n_squared.data(), as_size(2 * limbs)) < 0;
-      if (!in_range) return false;
+      limbs_from_big_endian(c, 2 * limbs, wire + lane * width);
+      if (mpn_cmp(c, n_squared.data(), as_size(2 * limbs)) >= 0) return false;
     } else {
-      c.fill(0);
       c[0] = 1;
     }
-    std::copy_n(c.begin(), limbs, low.data() + lane * limbs);
-    std::copy_n(c.begin() + static_cast<std::ptrdiff_t>(limbs), limbs, high.data() + lane * limbs);
   }
   Limbs m_p(lanes * prime_limbs);
   Limbs m_q(lanes * prime_limbs);
-  logarithm(p, low.data(), high.data(), m_p.data(), valid.data(), scratch);
-  logarithm(q, low.data(), high.data(), m_q.data(), valid.data(), scratch);
+  logarithm(p, numbers.data(), m_p.data(), valid.data(), scratch);
+  logarithm(q, numbers.data(), m_q.data(), valid.data(), scratch);
   std::uint64_t foreign = 0;
   bool all_valid = true;
   Limbs m(limbs);

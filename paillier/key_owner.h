@@ -13,11 +13,16 @@
 
 namespace popcorn::paillier {
 
+namespace kernels {
+struct Kernel;
+}
+
 /// Tables and moduli p², q² of a private key. Heavy (about 10 MB at 2048 bits), immutable, thread-safe.
 /// Everything here is constant-time in the key, the plaintexts and the randomness.
 class KeyOwner {
  public:
-  explicit KeyOwner(PrivateKey key, Rng& rng = system_rng());
+  /// @param kernel nullptr = the active one
+  explicit KeyOwner(PrivateKey key, Rng& rng = system_rng(), const kernels::Kernel* kernel = nullptr);
   ~KeyOwner();
 
   const PublicKey& public_key() const noexcept;

@@ -27,7 +27,6 @@ struct PublicContext::Parts {
   BigInteger n;                                     ///< N
   BigInteger n_squared;                             ///< N²
   std::shared_ptr<const kernels::Modulus> modulus;  ///< N² in kernel form
-  kernels::GroupBuffer plain_to_factor;  ///< N·R² mod N²: m ↦ residue of m·N in one multiplication
   std::unique_ptr<const FixedBaseTable> generator;  ///< powers of h_N = h^N mod N²
   std::size_t n_limbs() const { return key.bits() / 64; }
 };

@@ -20,7 +20,7 @@ namespace {
 constexpr size_t kLanes = 8;
 constexpr unsigned kRadixBits = 52;
 constexpr uint64_t kDigitMask = (uint64_t{1} << kRadixBits) - 1;
-constexpr size_t kMaxWords = kMaxGroupWords / kLanes;
+constexpr size_t kMaxWords = kMaxGroupWords / kLanes / 2;
 /// Rows a pass of the product and of the squaring; measured best on Sapphire Rapids.
 constexpr int kRows = 12;
 
@@ -49,12 +49,13 @@ POPCORN_INLINE void quotients(__m512i (&column)[R + 1], __m512i (&q)[R], const _
   }
 }
 
-/// R rows of a·b and the R rows of q·N that clear the low columns: column[0 … words + R) of `sum`.
-template <int R>
-void product_rows(__m512i* sum, const __m512i* a, const __m512i* b, const __m512i* n, __m512i inverse,
-                  size_t words) {
+/// R rows of a·b (and of c·d when `Products` is 2) and the R rows of q·N that clear the low columns: columns
+/// [0, words + R) of `sum`. Stores the quotient digits when `quotient` is not null.
+template <int R, int Products>
+void product_rows(__m512i* sum, const __m512i* a, const __m512i* b, const __m512i* c, const __m512i* d,
+                  const __m512i* n, __m512i inverse, size_t words, __m512i* quotient) {
   __m512i q[R];
-  __m512i c[R + 1];
+  __m512i window[R + 1];
   {
     __m512i column[R + 1];
 #pragma GCC unroll 16
@@ -63,81 +64,68 @@ void product_rows(__m512i* sum, const __m512i* a, const __m512i* b, const __m512
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
 #pragma GCC unroll 16
-      for (int k = 0; k < R - i; ++k) column[i + k] = low(column[i + k], a[k], b[i]);
+      for (int k = 0; k < R - i; ++k) {
+        if (Products >= 1) column[i + k] = low(column[i + k], a[k], b[i]);
+        if (Products >= 2) column[i + k] = low(column[i + k], c[k], d[i]);
+      }
 #pragma GCC unroll 16
-      for (int k = 0; k < R - i - 1; ++k) column[i + k + 1] = high(column[i + k + 1], a[k], b[i]);
+      for (int k = 0; k < R - i - 1; ++k) {
+        if (Products >= 1) column[i + k + 1] = high(column[i + k + 1], a[k], b[i]);
+        if (Products >= 2) column[i + k + 1] = high(column[i + k + 1], c[k], d[i]);
+      }
     }
     quotients<R>(column, q, n, inverse);
-    // The rest of the first R digits: everything that lands in columns R … 2R − 1.
-    c[0] = _mm512_add_epi64(sum[R], column[R]);
+    window[0] = _mm512_add_epi64(sum[R], column[R]);
   }
+  if (quotient != nullptr) {
 #pragma GCC unroll 16
-  for (int j = 1; j < R; ++j) c[j] = sum[R + j];
+    for (int j = 0; j < R; ++j) quotient[j] = q[j];
+  }
+  // The rest of the first R digits: everything that lands in columns R … 2R − 1.
+#pragma GCC unroll 16
+  for (int j = 1; j < R; ++j) window[j] = sum[R + j];
 #pragma GCC unroll 16
   for (int k = 0; k < R; ++k) {
-    const __m512i ak = a[k];
-    const __m512i nk = n[k];
 #pragma GCC unroll 16
-    for (int i = R - k; i < R; ++i) c[i + k - R] = low(low(c[i + k - R], ak, b[i]), nk, q[i]);
+    for (int i = R - k; i < R; ++i) {
+      if (Products >= 1) window[i + k - R] = low(window[i + k - R], a[k], b[i]);
+      if (Products >= 2) window[i + k - R] = low(window[i + k - R], c[k], d[i]);
+      window[i + k - R] = low(window[i + k - R], n[k], q[i]);
+    }
 #pragma GCC unroll 16
-    for (int i = R - k - 1; i < R; ++i) c[i + k + 1 - R] = high(high(c[i + k + 1 - R], ak, b[i]), nk, q[i]);
+    for (int i = R - k - 1; i < R; ++i) {
+      if (Products >= 1) window[i + k + 1 - R] = high(window[i + k + 1 - R], a[k], b[i]);
+      if (Products >= 2) window[i + k + 1 - R] = high(window[i + k + 1 - R], c[k], d[i]);
+      window[i + k + 1 - R] = high(window[i + k + 1 - R], n[k], q[i]);
+    }
   }
   for (size_t k = R; k < words; ++k) {
-    const __m512i ak = a[k];
-    const __m512i nk = n[k];
-    c[R] = sum[k + R];
+    window[R] = sum[k + R];
+    if (Products >= 1) {
+      const __m512i ak = a[k];
 #pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) c[i] = low(c[i], ak, b[i]);
+      for (int i = 0; i < R; ++i) window[i] = low(window[i], ak, b[i]);
 #pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) c[i] = low(c[i], nk, q[i]);
+      for (int i = 0; i < R; ++i) window[i + 1] = high(window[i + 1], ak, b[i]);
+    }
+    if (Products >= 2) {
+      const __m512i ck = c[k];
 #pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) c[i + 1] = high(c[i + 1], ak, b[i]);
+      for (int i = 0; i < R; ++i) window[i] = low(window[i], ck, d[i]);
 #pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) c[i + 1] = high(c[i + 1], nk, q[i]);
-    sum[k] = c[0];
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) c[i] = c[i + 1];
-  }
-#pragma GCC unroll 16
-  for (int i = 0; i < R; ++i) sum[words + i] = c[i];
-}
-
-/// R rows of the Montgomery reduction of a finished product.
-template <int R>
-void reduction_rows(__m512i* sum, const __m512i* n, __m512i inverse, size_t words) {
-  __m512i q[R];
-  __m512i c[R + 1];
-  {
-    __m512i column[R + 1];
-#pragma GCC unroll 16
-    for (int j = 0; j < R; ++j) column[j] = sum[j];
-    column[R] = _mm512_setzero_si512();
-    quotients<R>(column, q, n, inverse);
-    c[0] = _mm512_add_epi64(sum[R], column[R]);
-  }
-#pragma GCC unroll 16
-  for (int j = 1; j < R; ++j) c[j] = sum[R + j];
-#pragma GCC unroll 16
-  for (int k = 0; k < R; ++k) {
+      for (int i = 0; i < R; ++i) window[i + 1] = high(window[i + 1], ck, d[i]);
+    }
     const __m512i nk = n[k];
 #pragma GCC unroll 16
-    for (int i = R - k; i < R; ++i) c[i + k - R] = low(c[i + k - R], nk, q[i]);
+    for (int i = 0; i < R; ++i) window[i] = low(window[i], nk, q[i]);
 #pragma GCC unroll 16
-    for (int i = R - k - 1; i < R; ++i) c[i + k + 1 - R] = high(c[i + k + 1 - R], nk, q[i]);
-  }
-  for (size_t k = R; k < words; ++k) {
-    const __m512i nk = n[k];
-    c[R] = sum[k + R];
+    for (int i = 0; i < R; ++i) window[i + 1] = high(window[i + 1], nk, q[i]);
+    sum[k] = window[0];
 #pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) c[i] = low(c[i], nk, q[i]);
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) c[i + 1] = high(c[i + 1], nk, q[i]);
-    sum[k] = c[0];
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) c[i] = c[i + 1];
+    for (int i = 0; i < R; ++i) window[i] = window[i + 1];
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < R; ++i) sum[words + i] = c[i];
+  for (int i = 0; i < R; ++i) sum[words + i] = window[i];
 }
 
 /// R rows of the products a_i·a_k with i < k, each once. sum and a point at the first row's column 2i and
@@ -239,54 +227,80 @@ POPCORN_INLINE void propagate(__m512i* r, const __m512i* columns, size_t words) 
   }
 }
 
-void ifma_multiply(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b) {
-  __m512i sum[2 * kMaxWords + 1];
+/// sum ← (a·b + c·d + sum + q·N) / R: the reduced number is in columns [words, 2·words).
+template <int Products>
+void accumulate(__m512i* sum, const __m512i* a, const __m512i* b, const __m512i* c, const __m512i* d,
+                const ModulusView& m, __m512i* quotient) {
   const size_t words = m.words;
-  for (size_t k = 0; k <= 2 * words; ++k) sum[k] = _mm512_setzero_si512();
-  const auto* av = reinterpret_cast<const __m512i*>(a);
-  const auto* bv = reinterpret_cast<const __m512i*>(b);
-  const auto* nv = reinterpret_cast<const __m512i*>(m.value);
+  const auto* n = reinterpret_cast<const __m512i*>(m.base);
   const __m512i inverse = _mm512_set1_epi64(static_cast<long long>(m.inverse));
   for (size_t row = 0; row < words;) {
     const size_t rows = rows_of_pass(words - row);
-#define POPCORN_CALL(R) product_rows<R>(sum + row, av, bv + row, nv, inverse, words)
+    __m512i* const q = quotient == nullptr ? nullptr : quotient + row;
+#define POPCORN_CALL(R) product_rows<R, Products>(sum + row, a, b + row, c, d + row, n, inverse, words, q)
     POPCORN_DISPATCH_ROWS(rows, POPCORN_CALL)
 #undef POPCORN_CALL
     row += rows;
   }
-  propagate(reinterpret_cast<__m512i*>(r), sum + words, words);
+}
+
+/// Columns of (R − 1 − q) + (1 − R) mod N, i.e. of −q modulo N; zeros above.
+POPCORN_INLINE void start_second(__m512i* sum, const __m512i* quotient, const ModulusView& m) {
+  const __m512i mask = _mm512_set1_epi64(static_cast<long long>(kDigitMask));
+  const auto* complement = reinterpret_cast<const __m512i*>(m.complement);
+  for (size_t k = 0; k < m.words; ++k) {
+    sum[k] = _mm512_add_epi64(_mm512_xor_si512(quotient[k], mask), complement[k]);
+  }
+  for (size_t k = m.words; k <= 2 * m.words; ++k) sum[k] = _mm512_setzero_si512();
+}
+
+void ifma_multiply(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b) {
+  const size_t words = m.words;
+  const auto* u1 = reinterpret_cast<const __m512i*>(a);
+  const auto* u2 = reinterpret_cast<const __m512i*>(b);
+  __m512i sum[2 * kMaxWords + 1];
+  __m512i second[2 * kMaxWords + 1];
+  __m512i quotient[kMaxWords];
+  for (size_t k = 0; k <= 2 * words; ++k) sum[k] = _mm512_setzero_si512();
+  accumulate<1>(sum, u1, u2, u1, u2, m, quotient);
+  start_second(second, quotient, m);
+  accumulate<2>(second, u1, u2 + words, u1 + words, u2, m, nullptr);
+  auto* rv = reinterpret_cast<__m512i*>(r);
+  propagate(rv, sum + words, words);
+  propagate(rv + words, second + words, words);
 }
 
 void ifma_square(const ModulusView& m, uint64_t* r, const uint64_t* a) {
-  __m512i sum[2 * kMaxWords + 1];
   const size_t words = m.words;
+  const auto* u = reinterpret_cast<const __m512i*>(a);
+  __m512i sum[2 * kMaxWords + 1];
+  __m512i second[2 * kMaxWords + 1];
+  __m512i quotient[kMaxWords];
+  __m512i doubled[kMaxWords];
   for (size_t k = 0; k <= 2 * words; ++k) sum[k] = _mm512_setzero_si512();
-  const auto* av = reinterpret_cast<const __m512i*>(a);
-  const auto* nv = reinterpret_cast<const __m512i*>(m.value);
-  const __m512i inverse = _mm512_set1_epi64(static_cast<long long>(m.inverse));
   for (size_t row = 0; row < words;) {
     const size_t rows = rows_of_pass(words - row);
-#define POPCORN_CALL(R) cross_rows<R>(sum + 2 * row, av + row, words - row)
+#define POPCORN_CALL(R) cross_rows<R>(sum + 2 * row, u + row, words - row)
     POPCORN_DISPATCH_ROWS(rows, POPCORN_CALL)
 #undef POPCORN_CALL
     row += rows;
   }
   for (size_t k = 0; k < words; ++k) {
-    sum[2 * k] = low(_mm512_add_epi64(sum[2 * k], sum[2 * k]), av[k], av[k]);
-    sum[2 * k + 1] = high(_mm512_add_epi64(sum[2 * k + 1], sum[2 * k + 1]), av[k], av[k]);
+    sum[2 * k] = low(_mm512_add_epi64(sum[2 * k], sum[2 * k]), u[k], u[k]);
+    sum[2 * k + 1] = high(_mm512_add_epi64(sum[2 * k + 1], sum[2 * k + 1]), u[k], u[k]);
   }
-  for (size_t row = 0; row < words;) {
-    const size_t rows = rows_of_pass(words - row);
-#define POPCORN_CALL(R) reduction_rows<R>(sum + row, nv, inverse, words)
-    POPCORN_DISPATCH_ROWS(rows, POPCORN_CALL)
-#undef POPCORN_CALL
-    row += rows;
-  }
-  propagate(reinterpret_cast<__m512i*>(r), sum + words, words);
+  accumulate<0>(sum, u, u, u, u, m, quotient);
+  start_second(second, quotient, m);
+  for (size_t k = 0; k < words; ++k) doubled[k] = _mm512_add_epi64(u[words + k], u[words + k]);
+  propagate(doubled, doubled, words);
+  accumulate<1>(second, u, doubled, u, u, m, nullptr);
+  auto* rv = reinterpret_cast<__m512i*>(r);
+  propagate(rv, sum + words, words);
+  propagate(rv + words, second + words, words);
 }
 
-/// r −= subtrahend in the lanes where r ≥ subtrahend; digits stay below 2^52.
-POPCORN_INLINE void conditional_subtract(__m512i* r, const __m512i* subtrahend, size_t words) {
+/// r −= subtrahend in the lanes where r ≥ subtrahend, which are returned; digits stay below 2^52.
+POPCORN_INLINE __mmask8 conditional_subtract(__m512i* r, const __m512i* subtrahend, size_t words) {
   const __m512i mask = _mm512_set1_epi64(static_cast<long long>(kDigitMask));
   __m512i difference[kMaxWords];
   __m512i borrow = _mm512_setzero_si512();  // 0 or −1
@@ -297,16 +311,23 @@ POPCORN_INLINE void conditional_subtract(__m512i* r, const __m512i* subtrahend, 
   }
   const __mmask8 take = _mm512_testn_epi64_mask(borrow, borrow);
   for (size_t k = 0; k < words; ++k) r[k] = _mm512_mask_mov_epi64(r[k], take, difference[k]);
+  return take;
 }
 
 void ifma_add(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b) {
+  const size_t words = m.words;
   const auto* av = reinterpret_cast<const __m512i*>(a);
   const auto* bv = reinterpret_cast<const __m512i*>(b);
-  __m512i sum[kMaxWords];
-  for (size_t k = 0; k < m.words; ++k) sum[k] = _mm512_add_epi64(av[k], bv[k]);
+  const auto* twice = reinterpret_cast<const __m512i*>(m.twice);
   auto* rv = reinterpret_cast<__m512i*>(r);
-  propagate(rv, sum, m.words);
-  conditional_subtract(rv, reinterpret_cast<const __m512i*>(m.twice), m.words);
+  for (size_t k = 0; k < 2 * words; ++k) rv[k] = _mm512_add_epi64(av[k], bv[k]);
+  propagate(rv, rv, words);
+  // u − 2N is made up for by w + 2.
+  const __mmask8 taken = conditional_subtract(rv, twice, words);
+  rv[words] = _mm512_mask_add_epi64(rv[words], taken, rv[words], _mm512_set1_epi64(2));
+  propagate(rv + words, rv + words, words);
+  conditional_subtract(rv + words, twice, words);
+  conditional_subtract(rv + words, twice, words);
 }
 
 /// 52 bits of a little-endian number of `limbs` 64-bit limbs, from bit `position` on.
@@ -320,26 +341,50 @@ POPCORN_INLINE uint64_t digit_at(const uint64_t* limbs64, size_t limbs, size_t p
 
 void ifma_load(const ModulusView& m, uint64_t* group, const uint64_t* values) {
   for (size_t lane = 0; lane < kLanes; ++lane) {
-    const uint64_t* value = values + lane * m.limbs;
-    for (size_t k = 0; k < m.words; ++k) group[k * kLanes + lane] = digit_at(value, m.limbs, kRadixBits * k);
+    for (size_t half = 0; half < 2; ++half) {
+      const uint64_t* value = values + (2 * lane + half) * m.limbs;
+      uint64_t* target = group + half * m.words * kLanes + lane;
+      for (size_t k = 0; k < m.words; ++k) target[k * kLanes] = digit_at(value, m.limbs, kRadixBits * k);
+    }
   }
 }
 
 void ifma_store(const ModulusView& m, uint64_t* values, const uint64_t* group) {
-  __m512i reduced[kMaxWords];
+  const size_t words = m.words;
   const auto* source = reinterpret_cast<const __m512i*>(group);
-  for (size_t k = 0; k < m.words; ++k) reduced[k] = source[k];
-  conditional_subtract(reduced, reinterpret_cast<const __m512i*>(m.value), m.words);
-  const auto* digits = reinterpret_cast<const uint64_t*>(reduced);
+  const auto* n = reinterpret_cast<const __m512i*>(m.base);
+  __m512i u[kMaxWords];
+  __m512i w[kMaxWords];
+  for (size_t k = 0; k < words; ++k) {
+    u[k] = source[k];
+    w[k] = source[words + k];
+  }
+  const __mmask8 taken = conditional_subtract(u, n, words);
+  w[0] = _mm512_mask_add_epi64(w[0], taken, w[0], _mm512_set1_epi64(1));
+  propagate(w, w, words);
+  conditional_subtract(w, n, words);
+  conditional_subtract(w, n, words);
+  // u + N·w
+  __m512i sum[2 * kMaxWords + 1];
+  for (size_t k = 0; k < words; ++k) sum[k] = u[k];
+  for (size_t k = words; k <= 2 * words; ++k) sum[k] = _mm512_setzero_si512();
+  for (size_t i = 0; i < words; ++i) {
+    for (size_t k = 0; k < words; ++k) {
+      sum[i + k] = low(sum[i + k], n[k], w[i]);
+      sum[i + k + 1] = high(sum[i + k + 1], n[k], w[i]);
+    }
+  }
+  propagate(sum, sum, 2 * words);
+  const auto* digits = reinterpret_cast<const uint64_t*>(sum);
   for (size_t lane = 0; lane < kLanes; ++lane) {
-    uint64_t* value = values + lane * m.limbs;
-    for (size_t i = 0; i < m.limbs; ++i) {
+    uint64_t* value = values + lane * 2 * m.limbs;
+    for (size_t i = 0; i < 2 * m.limbs; ++i) {
       // Bits 64·i … 64·i + 63 lie in two or three digits.
       const size_t first = 64 * i / kRadixBits;
       const unsigned shift = 64 * i % kRadixBits;
       uint64_t limb = digits[first * kLanes + lane] >> shift;
-      if (first + 1 < m.words) limb |= digits[(first + 1) * kLanes + lane] << (kRadixBits - shift);
-      if (shift > 40 && first + 2 < m.words)
+      if (first + 1 < 2 * words) limb |= digits[(first + 1) * kLanes + lane] << (kRadixBits - shift);
+      if (shift > 40 && first + 2 < 2 * words)
         limb |= digits[(first + 2) * kLanes + lane] << (2 * kRadixBits - shift);
       value[i] = limb;
     }
@@ -351,7 +396,7 @@ void ifma_gather(const ModulusView& m, uint64_t* r, const uint64_t* const* opera
   const __mmask8 present = _mm512_test_epi64_mask(addresses, addresses);
   const auto* one = reinterpret_cast<const __m512i*>(m.one);
   auto* rv = reinterpret_cast<__m512i*>(r);
-  for (size_t k = 0; k < m.words; ++k) {
+  for (size_t k = 0; k < 2 * m.words; ++k) {
     const __m512i digit = _mm512_add_epi64(addresses, _mm512_set1_epi64(static_cast<long long>(64 * k)));
     rv[k] = _mm512_mask_i64gather_epi64(one[k], present, digit, nullptr, 1);
   }
@@ -360,24 +405,37 @@ void ifma_gather(const ModulusView& m, uint64_t* r, const uint64_t* const* opera
 void ifma_blend(const ModulusView& m, uint64_t* r, const uint64_t* a, unsigned lanes_mask) {
   auto* rv = reinterpret_cast<__m512i*>(r);
   const auto* av = reinterpret_cast<const __m512i*>(a);
-  for (size_t k = 0; k < m.words; ++k)
+  for (size_t k = 0; k < 2 * m.words; ++k)
     rv[k] = _mm512_mask_mov_epi64(rv[k], static_cast<__mmask8>(lanes_mask), av[k]);
 }
 
 void ifma_put(const ModulusView& m, uint64_t* operand, const uint64_t* group, unsigned lane) {
-  for (size_t k = 0; k < m.words; ++k) operand[k * kLanes] = group[k * kLanes + lane];
+  for (size_t k = 0; k < 2 * m.words; ++k) operand[k * kLanes] = group[k * kLanes + lane];
 }
 
 void ifma_select(const ModulusView& m, uint64_t* r, const uint64_t* table, size_t entries,
                  const uint64_t* index) {
+  constexpr size_t kTogether = 8;  // digits that stay in registers over all entries
   const __m512i wanted = _mm512_loadu_si512(index);
+  const size_t digits = 2 * m.words;
   auto* rv = reinterpret_cast<__m512i*>(r);
   const auto* tv = reinterpret_cast<const __m512i*>(table);
-  for (size_t k = 0; k < m.words; ++k) rv[k] = tv[k];
-  for (size_t entry = 1; entry < entries; ++entry) {
-    const __mmask8 hit = _mm512_cmpeq_epi64_mask(wanted, _mm512_set1_epi64(static_cast<long long>(entry)));
-    const __m512i* source = tv + entry * m.words;
-    for (size_t k = 0; k < m.words; ++k) rv[k] = _mm512_mask_mov_epi64(rv[k], hit, source[k]);
+  for (size_t first = 0; first < digits; first += kTogether) {
+    const size_t start = first + kTogether <= digits || digits < kTogether ? first : digits - kTogether;
+    const size_t count = digits < kTogether ? digits : kTogether;
+    __m512i found[kTogether];
+    for (size_t k = 0; k < kTogether; ++k) found[k] = _mm512_setzero_si512();
+    for (size_t entry = 0; entry < entries; ++entry) {
+      const __mmask8 hit = _mm512_cmpeq_epi64_mask(wanted, _mm512_set1_epi64(static_cast<long long>(entry)));
+      const __m512i* source = tv + entry * digits + start;
+      if (count == kTogether) {
+#pragma GCC unroll 8
+        for (size_t k = 0; k < kTogether; ++k) found[k] = _mm512_mask_mov_epi64(found[k], hit, source[k]);
+      } else {
+        for (size_t k = 0; k < count; ++k) found[k] = _mm512_mask_mov_epi64(found[k], hit, source[k]);
+      }
+    }
+    for (size_t k = 0; k < count; ++k) rv[start + k] = found[k];
   }
 }
 
@@ -387,13 +445,13 @@ void ifma_select(const ModulusView& m, uint64_t* r, const uint64_t* table, size_
 constexpr unsigned kMinEntryBits = 4;
 
 size_t ifma_shared_table_words(const ModulusView& m, unsigned entry_bits) {
-  return m.words << (entry_bits < kMinEntryBits ? kMinEntryBits : entry_bits);
+  return (2 * m.words) << (entry_bits < kMinEntryBits ? kMinEntryBits : entry_bits);
 }
 
 void ifma_shared_put(const ModulusView& m, uint64_t* table, unsigned entry_bits, size_t entry,
                      const uint64_t* group, unsigned lane) {
   const unsigned stored = entry_bits < kMinEntryBits ? kMinEntryBits : entry_bits;
-  for (size_t k = 0; k < m.words; ++k) table[(k << stored) + entry] = group[k * kLanes + lane];
+  for (size_t k = 0; k < 2 * m.words; ++k) table[(k << stored) + entry] = group[k * kLanes + lane];
 }
 
 void ifma_shared_select(const ModulusView& m, uint64_t* r, const uint64_t* table, unsigned entry_bits,
@@ -408,7 +466,7 @@ void ifma_shared_select(const ModulusView& m, uint64_t* r, const uint64_t* table
     for (size_t g = 0; g < kTogether; ++g) {
       wanted[g] = _mm512_loadu_si512(index + (first + (g < count ? g : 0)) * kLanes);
     }
-    for (size_t k = 0; k < m.words; ++k) {
+    for (size_t k = 0; k < 2 * m.words; ++k) {
       const auto* row = reinterpret_cast<const __m512i*>(table + (k << stored));
       __m512i found[kTogether];
       for (size_t g = 0; g < kTogether; ++g) found[g] = _mm512_permutex2var_epi64(row[0], wanted[g], row[1]);
@@ -421,7 +479,7 @@ void ifma_shared_select(const ModulusView& m, uint64_t* r, const uint64_t* table
           found[g] = _mm512_mask_mov_epi64(found[g], hit, _mm512_permutex2var_epi64(left, wanted[g], right));
         }
       }
-      for (size_t g = 0; g < count; ++g) rv[(first + g) * m.words + k] = found[g];
+      for (size_t g = 0; g < count; ++g) rv[(first + g) * 2 * m.words + k] = found[g];
     }
   }
 }
@@ -430,9 +488,10 @@ bool ifma_supported() {
   return cpu_has_avx512ifma();
 }
 
-/// Two bits above the modulus: R > 4N.
+/// R > 32N.
 size_t ifma_words(size_t bits) {
-  return (bits + 2 + kRadixBits - 1) / kRadixBits;
+  constexpr size_t kSpareBits = 5;
+  return (bits + kSpareBits + kRadixBits - 1) / kRadixBits;
 }
 
 }  // namespace

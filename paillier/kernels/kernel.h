@@ -1,10 +1,22 @@
 // The arithmetic kernels: modular multiplication of `lanes` independent operands at a time.
 //
-// A kernel works on *groups*: `lanes` operands of `words` digits each, interleaved (digit k of lane l at
-// k·lanes + l). Everything above this interface (exponentiation, weighted sums, packing) is written once over
-// groups and does not know which kernel runs. Values are Montgomery residues a·R mod N, R =
-// 2^(radix_bits·words), kept below 2N between operations (almost Montgomery: R > 4N makes products of such
-// values stay below 2N [Gueron 2012]).
+// All moduli of Paillier are squares (N², and p², q² for the owner of the key), and a kernel uses that. A
+// residue x modulo N² is kept as two digits to the base N:
+//
+//   x·R ≡ u + N·w (mod N²),   0 ≤ u, w < 2N,   R = 2^(radix_bits·words)
+//
+// With T = u1·u2 and the Montgomery quotient q = −T/N mod R, T = l·R − q·N for l = (T + q·N)/R, hence
+//
+//   (u1 + N·w1)(u2 + N·w2)/R ≡ l + N·(u1·w2 + u2·w1 − q)/R (mod N²),
+//
+// and the second bracket is needed modulo N only: one more Montgomery reduction. That is 3 products and 2
+// reductions of |N| bits, 10 units of |N|²/2, where a reduction modulo N² costs 16 of them; a squaring takes
+// 7 instead of 12. Values stay below 2N between operations (R > 32N makes every result of an operation
+// smaller than that).
+//
+// A kernel works on *groups*: `lanes` residues side by side, each of 2·words digits (u, then w), interleaved:
+// digit k of lane l at k·lanes + l. Everything above this interface (exponentiation, weighted sums, packing)
+// is written once over groups and does not know which kernel runs.
 //
 // This header must stay free of templates and inline functions: it is included by files that are compiled for
 // instruction sets which the rest of the program must not use.
@@ -15,21 +27,22 @@
 
 namespace popcorn::paillier::kernels {
 
-/// Largest modulus any kernel takes, in bits (N² at 4096-bit keys).
-inline constexpr unsigned kMaxModulusBits = 8192;
-/// Largest group of any kernel, in words: (8192 + 2) / 52 digits, rounded up, in 8 lanes.
-inline constexpr unsigned kMaxGroupWords = 160 * 8;
+/// Largest N any kernel takes, in bits.
+inline constexpr unsigned kMaxBaseBits = 4096;
+/// Largest group of any kernel, in words: 2·80 digits of 52 bits in 8 lanes.
+inline constexpr unsigned kMaxGroupWords = 2 * 80 * 8;
 inline constexpr unsigned kMaxLanes = 8;
 
-/// An odd modulus as a kernel sees it.
+/// An odd N as a kernel sees it. Arrays of digits are the same in every lane.
 struct ModulusView {
-  size_t words;             ///< digits of an operand in the kernel's radix
-  size_t limbs;             ///< 64-bit limbs of N
-  uint64_t inverse;         ///< −N⁻¹ modulo 2^radix_bits
-  const uint64_t* value;    ///< N as a group, the same in every lane
-  const uint64_t* twice;    ///< 2N likewise
-  const uint64_t* one;      ///< R mod N as a group
-  const uint64_t* limbs64;  ///< N, 64-bit limbs, little-endian
+  size_t words;           ///< digits of N in the kernel's radix; a residue has twice as many
+  size_t limbs;           ///< 64-bit limbs of N
+  uint64_t inverse;       ///< −N⁻¹ modulo 2^radix_bits
+  const uint64_t* base;   ///< N
+  const uint64_t* twice;  ///< 2N
+  const uint64_t*
+      complement;  ///< (1 − R) mod N: makes −q = (R − 1 − q) + (1 − R) a sum of non-negative digits
+  const uint64_t* one;  ///< the residue of 1, a group
 };
 
 /// One implementation. All functions are constant-time in the operands unless said otherwise; pointers may
@@ -41,23 +54,23 @@ struct Kernel {
   unsigned radix_bits;
   /// Whether this processor and operating system can run it.
   bool (*supported)();
-  /// Digits needed for a modulus of `bits` bits.
+  /// Digits needed for N of `bits` bits.
   size_t (*words)(size_t bits);
 
-  /// r = a·b/R mod N, inputs and output below 2N. r may be a or b. Variable-time variants are allowed here …
+  /// r = a·b/R mod N². r may be a or b. Variable-time variants are allowed here …
   void (*multiply)(const ModulusView& modulus, uint64_t* r, const uint64_t* a, const uint64_t* b);
   void (*square)(const ModulusView& modulus, uint64_t* r, const uint64_t* a);
   /// … and not here: for operands that depend on a secret.
   void (*multiply_secret)(const ModulusView& modulus, uint64_t* r, const uint64_t* a, const uint64_t* b);
   void (*square_secret)(const ModulusView& modulus, uint64_t* r, const uint64_t* a);
 
-  /// r = a + b modulo 2N, below 2N. r may be a or b.
+  /// r = a + b mod N². r may be a or b.
   void (*add)(const ModulusView& modulus, uint64_t* r, const uint64_t* a, const uint64_t* b);
 
-  /// `lanes` values of `limbs` 64-bit limbs each, one after the other and below 2N, into a group. Radix
-  /// change only.
+  /// Per lane 2·limbs 64-bit limbs, first u, then w, both below 2N, into a group: the plain number u + N·w,
+  /// no residue.
   void (*load)(const ModulusView& modulus, uint64_t* group, const uint64_t* values);
-  /// The inverse; a value in [N, 2N) is reduced, so results are in [0, N).
+  /// Per lane the number u + N·w mod N² in 2·limbs limbs.
   void (*store)(const ModulusView& modulus, uint64_t* values, const uint64_t* group);
 
   /// r[lane] = the operand whose first digit is at operands[lane] (its digits are `lanes` words apart); a

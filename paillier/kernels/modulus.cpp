@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <new>
@@ -58,64 +59,117 @@ void GroupBuffer::release() noexcept {
   words_ = nullptr;
 }
 
-std::shared_ptr<const Modulus> Modulus::create(const Kernel& kernel, std::span<const std::uint64_t> limbs,
+std::shared_ptr<const Modulus> Modulus::create(const Kernel& kernel, std::span<const std::uint64_t> base,
                                                bool secret) {
   const std::shared_ptr<Modulus> modulus(new Modulus);
   modulus->kernel_ = &kernel;
-  modulus->bits_ = 64 * limbs.size() - static_cast<std::size_t>(std::countl_zero(limbs.back()));
+  modulus->secret_ = secret;
+  modulus->base_bits_ = 64 * base.size() - static_cast<std::size_t>(std::countl_zero(base.back()));
   ModulusView& view = modulus->view_;
-  view.words = kernel.words(modulus->bits_);
-  view.limbs = limbs.size();
-  view.inverse = negative_inverse(limbs[0]);
+  view.words = kernel.words(modulus->base_bits_);
+  view.limbs = base.size();
+  view.inverse = negative_inverse(base[0]);
   if (kernel.radix_bits < 64) view.inverse &= (std::uint64_t{1} << kernel.radix_bits) - 1;
 
-  modulus->limbs64_ = GroupBuffer(limbs.size(), secret);
-  std::ranges::copy(limbs, modulus->limbs64_.data());
-  view.limbs64 = modulus->limbs64_.data();
+  SecretMpz n;
+  mpz_import(n, base.size(), -1, 8, 0, 0, base.data());
+  SecretMpz value;
+  const std::size_t half_group = view.words * kernel.lanes;
+  modulus->digits_ = GroupBuffer(3 * half_group, secret);
+  const auto digits = [&](std::size_t slot) {
+    std::uint64_t* const target = modulus->digits_.data() + slot * half_group;
+    for (std::size_t k = 0; k < view.words; ++k) {
+      SecretMpz digit;
+      mpz_fdiv_q_2exp(digit, value, kernel.radix_bits * k);
+      mpz_fdiv_r_2exp(digit, digit, kernel.radix_bits);
+      std::fill_n(target + k * kernel.lanes, kernel.lanes, mpz_get_ui(digit));
+    }
+    return target;
+  };
+  mpz_set(value, n);
+  view.base = digits(0);
+  mpz_mul_2exp(value, n, 1);
+  view.twice = digits(1);
+  SecretMpz r;
+  mpz_setbit(r, kernel.radix_bits * view.words);
+  mpz_ui_sub(value, 1, r);
+  mpz_mod(value, value, n);
+  view.complement = digits(2);
 
   const std::size_t group = modulus->group_words();
-  modulus->constants_ = GroupBuffer(5 * group, secret);
+  modulus->constants_ = GroupBuffer(4 * group, secret);
   std::uint64_t* const constants = modulus->constants_.data();
-  view.value = constants;
-  view.twice = constants + group;
-  view.one = constants + 2 * group;
-
-  SecretMpz n;
-  mpz_import(n, limbs.size(), -1, 8, 0, 0, limbs.data());
-  SecretMpz r;
-  mpz_setbit(r, static_cast<mp_bitcnt_t>(kernel.radix_bits * view.words));
-  mpz_mod(r, r, n);
-  SecretMpz r_squared;
-  mpz_mul(r_squared, r, r);
-  mpz_mod(r_squared, r_squared, n);
-  modulus->load_everywhere(constants, limbs);
-  modulus->load_everywhere(constants + 2 * group, limbs_of(r, limbs.size()));
-  modulus->load_everywhere(constants + 3 * group, limbs_of(r_squared, limbs.size()));
-  const std::vector<std::uint64_t> one = [&] {
-    std::vector<std::uint64_t> value(limbs.size());
-    value[0] = 1;
-    return value;
-  }();
-  modulus->load_everywhere(constants + 4 * group, one);
-  // 2N by digits: it may need one bit more than the limbs hold.
-  std::uint64_t carry = 0;
-  for (std::size_t k = 0; k < view.words; ++k) {
-    const std::uint64_t digit = view.value[k * kernel.lanes];
-    const std::uint64_t mask =
-        kernel.radix_bits < 64 ? (std::uint64_t{1} << kernel.radix_bits) - 1 : ~std::uint64_t{0};
-    const std::uint64_t doubled = ((digit << 1) | carry) & mask;
-    carry = digit >> (kernel.radix_bits - 1);
-    for (unsigned lane = 0; lane < kernel.lanes; ++lane) constants[group + k * kernel.lanes + lane] = doubled;
-  }
+  SecretMpz n_squared;
+  mpz_mul(n_squared, n, n);
+  mpz_mod(value, r, n_squared);
+  modulus->broadcast(constants, value);
+  view.one = constants;
+  mpz_mul(value, r, r);
+  mpz_mod(value, value, n_squared);
+  modulus->broadcast(constants + group, value);
+  mpz_mul_2exp(value, value, 64 * base.size());
+  mpz_mod(value, value, n_squared);
+  modulus->broadcast(constants + 3 * group, value);
+  mpz_set_ui(value, 1);
+  modulus->broadcast(constants + 2 * group, value);
   return modulus;
 }
 
-void Modulus::load_everywhere(std::uint64_t* group, std::span<const std::uint64_t> value) const {
+void Modulus::broadcast(std::uint64_t* group, mpz_srcptr number) const {
+  SecretMpz n;
+  SecretMpz u;
+  SecretMpz w;
+  for (std::size_t k = view_.words; k-- > 0;) {
+    mpz_mul_2exp(n, n, kernel_->radix_bits);
+    mpz_add_ui(n, n, view_.base[k * kernel_->lanes]);
+  }
+  mpz_fdiv_qr(w, u, number, n);
   std::vector<std::uint64_t> values;
-  values.reserve(value.size() * lanes());
-  for (std::size_t lane = 0; lane < lanes(); ++lane) values.insert(values.end(), value.begin(), value.end());
+  for (std::size_t lane = 0; lane < lanes(); ++lane) {
+    for (const SecretMpz* half : {&u, &w}) {
+      const std::vector<std::uint64_t> limbs = limbs_of(*half, view_.limbs);
+      values.insert(values.end(), limbs.begin(), limbs.end());
+    }
+  }
   load(group, values.data());
   OPENSSL_cleanse(values.data(), values.size() * sizeof(std::uint64_t));
+}
+
+void Modulus::import_numbers(std::uint64_t* group, const std::uint64_t* values) const {
+  // v = v0 + v1·2^|N|: each half is below 2N and so is itself a number with w = 0.
+  const std::size_t half = view_.limbs;
+  std::vector<std::uint64_t> part(2 * half * lanes());
+  alignas(64) std::array<std::uint64_t, kMaxGroupWords> upper;
+  for (std::size_t lane = 0; lane < lanes(); ++lane) {
+    std::copy_n(values + (2 * lane + 1) * half, half,
+                part.begin() + static_cast<std::ptrdiff_t>(2 * lane * half));
+  }
+  load(upper.data(), part.data());
+  multiply_secret(upper.data(), upper.data(), constants_.data() + 3 * group_words());
+  for (std::size_t lane = 0; lane < lanes(); ++lane) {
+    std::copy_n(values + 2 * lane * half, half, part.begin() + static_cast<std::ptrdiff_t>(2 * lane * half));
+  }
+  load(group, part.data());
+  multiply_secret(group, group, to_residue());
+  add(group, group, upper.data());
+  if (secret_) {
+    OPENSSL_cleanse(part.data(), part.size() * sizeof(std::uint64_t));
+    OPENSSL_cleanse(upper.data(), sizeof upper);
+  }
+}
+
+void Modulus::export_numbers(std::uint64_t* values, const std::uint64_t* group) const {
+  alignas(64) std::array<std::uint64_t, kMaxGroupWords> plain;
+  multiply_secret(plain.data(), group, from_residue());
+  store(values, plain.data());
+  if (secret_) OPENSSL_cleanse(plain.data(), sizeof plain);
+}
+
+GroupBuffer Modulus::constant(mpz_srcptr value) const {
+  GroupBuffer group(group_words(), secret_);
+  broadcast(group.data(), value);
+  multiply_secret(group.data(), group.data(), to_residue());
+  return group;
 }
 
 }  // namespace popcorn::paillier::kernels

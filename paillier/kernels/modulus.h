@@ -1,5 +1,7 @@
-// An odd modulus prepared for a kernel, and aligned buffers of groups.
+// A square modulus N² prepared for a kernel, and aligned buffers of groups.
 #pragma once
+
+#include <gmp.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -32,26 +34,35 @@ class GroupBuffer {
   bool secret_ = false;
 };
 
-/// Immutable; shared by everything that computes modulo N.
+/// N² for an odd N. Immutable; shared by everything that computes modulo N².
 class Modulus {
  public:
-  /// @param limbs N, little-endian, odd, top limb not zero, at most kMaxModulusBits. `secret` wipes it on
+  /// @param base N, little-endian limbs, odd, its top bit set, at most kMaxBaseBits. `secret` wipes it on
   /// destruction.
-  static std::shared_ptr<const Modulus> create(const Kernel& kernel, std::span<const std::uint64_t> limbs,
+  static std::shared_ptr<const Modulus> create(const Kernel& kernel, std::span<const std::uint64_t> base,
                                                bool secret = false);
 
   const Kernel& kernel() const noexcept { return *kernel_; }
   const ModulusView& view() const noexcept { return view_; }
-  std::size_t bits() const noexcept { return bits_; }
-  std::size_t limbs() const noexcept { return view_.limbs; }
-  std::size_t group_words() const noexcept { return view_.words * kernel_->lanes; }
+  std::size_t base_bits() const noexcept { return base_bits_; }
+  std::size_t base_limbs() const noexcept { return view_.limbs; }
+  /// Limbs of a number modulo N².
+  std::size_t limbs() const noexcept { return 2 * view_.limbs; }
+  std::size_t group_words() const noexcept { return 2 * view_.words * kernel_->lanes; }
   std::size_t lanes() const noexcept { return kernel_->lanes; }
 
-  /// R mod N (the residue of 1), R² mod N (turns plain values into residues), plain 1 (turns them back): one
-  /// group each.
+  /// One group each: the residue of 1; R² mod N² (turns plain numbers into residues); plain 1 (turns them
+  /// back).
   const std::uint64_t* one() const noexcept { return view_.one; }
-  const std::uint64_t* to_residue() const noexcept { return constants_.data() + 3 * group_words(); }
-  const std::uint64_t* from_residue() const noexcept { return constants_.data() + 4 * group_words(); }
+  const std::uint64_t* to_residue() const noexcept { return constants_.data() + group_words(); }
+  const std::uint64_t* from_residue() const noexcept { return constants_.data() + 2 * group_words(); }
+
+  /// `lanes` numbers below N², limbs() limbs each, into residues: 2 multiplications.
+  void import_numbers(std::uint64_t* group, const std::uint64_t* values) const;
+  /// Residues into numbers below N²: 1 multiplication.
+  void export_numbers(std::uint64_t* values, const std::uint64_t* group) const;
+  /// Residue of `value` (non-negative, below N²), the same in every lane; slow, for constants.
+  GroupBuffer constant(mpz_srcptr value) const;
 
   // Shorthands for the kernel's functions on groups.
   void multiply(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* b) const {
@@ -78,16 +89,16 @@ class Modulus {
     return batch + place / lanes() * group_words() + place % lanes();
   }
 
-  /// One value (limbs() limbs, below N) in every lane of a group, as it is.
-  void load_everywhere(std::uint64_t* group, std::span<const std::uint64_t> value) const;
-
  private:
   Modulus() = default;
   const Kernel* kernel_ = nullptr;
   ModulusView view_{};
-  std::size_t bits_ = 0;
-  GroupBuffer constants_;
-  GroupBuffer limbs64_;
+  void broadcast(std::uint64_t* group, mpz_srcptr number) const;
+
+  std::size_t base_bits_ = 0;
+  bool secret_ = false;
+  GroupBuffer constants_;  ///< one, to_residue, from_residue, upper_to_residue
+  GroupBuffer digits_;     ///< the arrays of view_
 };
 
 }  // namespace popcorn::paillier::kernels

@@ -1,4 +1,4 @@
-// The portable kernel: GMP's mpn layer, one lane, 64-bit digits, word-by-word Montgomery reduction.
+// The portable kernel: GMP's mpn layer, one residue at a time, 64-bit digits.
 #include <gmp.h>
 
 #include <cstring>
@@ -9,112 +9,188 @@ namespace popcorn::paillier::kernels {
 
 namespace {
 
-constexpr size_t kMaxLimbs = kMaxModulusBits / 64 + 1;
+constexpr size_t kMaxLimbs = kMaxBaseBits / 64 + 1;
 constexpr size_t kMaxSecretScratch = 8 * kMaxLimbs;
+constexpr unsigned kSpareBits = 5;  // R > 32N
+
+using Product = mp_limb_t[2 * kMaxLimbs];
 
 bool portable_supported() {
   return true;
 }
 
-/// Two bits above the modulus, so that R > 4N as for every kernel.
 size_t portable_words(size_t bits) {
-  return (bits + 2 + 63) / 64;
+  return (bits + kSpareBits + 63) / 64;
 }
 
-/// r = t/R mod N for t of 2·words limbs, below R·N; subtracts once by mask, so r < 2N for inputs below 2N.
-void reduce(const ModulusView& m, uint64_t* r, uint64_t* t) {
-  const auto words = static_cast<mp_size_t>(m.words);
+mp_size_t size_of(const ModulusView& m) {
+  return static_cast<mp_size_t>(m.words);
+}
+
+/// r = (t + q·N)/R for t of 2·words limbs, which is destroyed; q of `words` limbs on request. The caller's
+/// bounds make the result smaller than 2N, so no carry leaves it.
+void reduce(const ModulusView& m, uint64_t* r, uint64_t* t, uint64_t* q) {
+  const mp_size_t words = size_of(m);
   for (mp_size_t i = 0; i < words; ++i) {
     const mp_limb_t quotient = t[i] * m.inverse;
-    t[i] = mpn_addmul_1(t + i, m.value, words, quotient);  // the carry takes the place of the cleared limb
+    if (q != nullptr) q[i] = quotient;
+    t[i] = mpn_addmul_1(t + i, m.base, words, quotient);  // the carry takes the place of the cleared limb
   }
-  // (4N² + RN)/R < 2N: no carry out and no subtraction is needed.
   mpn_add_n(r, t + words, t, words);
 }
 
+/// w = (sum − q)/R mod N, with −q = (R − 1 − q) + (1 − R).
+void reduce_second(const ModulusView& m, uint64_t* w, uint64_t* sum, const uint64_t* q) {
+  const mp_size_t words = size_of(m);
+  mp_limb_t complement[kMaxLimbs];
+  mpn_com(complement, q, words);
+  mp_limb_t carry = mpn_add_n(sum, sum, complement, words);
+  carry += mpn_add_n(sum, sum, m.complement, words);
+  for (mp_size_t i = words; i < 2 * words; ++i) {  // to the end, whatever the carry is: no branch on a secret
+    sum[i] += carry;
+    carry = static_cast<mp_limb_t>(sum[i] < carry);
+  }
+  reduce(m, w, sum, nullptr);
+}
+
+void plain_product(uint64_t* r, const uint64_t* a, const uint64_t* b, mp_size_t words) {
+  mpn_mul_n(r, a, b, words);
+}
+void plain_square(uint64_t* r, const uint64_t* a, mp_size_t words) {
+  mpn_sqr(r, a, words);
+}
+void secret_product(uint64_t* r, const uint64_t* a, const uint64_t* b, mp_size_t words) {
+  mp_limb_t scratch[kMaxSecretScratch];
+  mpn_sec_mul(r, a, words, b, words, scratch);
+}
+void secret_square(uint64_t* r, const uint64_t* a, mp_size_t words) {
+  mp_limb_t scratch[kMaxSecretScratch];
+  mpn_sec_sqr(r, a, words, scratch);
+}
+
+template <auto product>
+void multiply_with(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b) {
+  const mp_size_t words = size_of(m);
+  Product t;
+  Product sum;
+  Product other;
+  mp_limb_t q[kMaxLimbs];
+  product(t, a, b, words);
+  product(sum, a, b + words, words);
+  product(other, a + words, b, words);
+  mpn_add_n(sum, sum, other, 2 * words);
+  reduce(m, r, t, q);
+  reduce_second(m, r + words, sum, q);
+}
+
+template <auto product, auto square>
+void square_with(const ModulusView& m, uint64_t* r, const uint64_t* a) {
+  const mp_size_t words = size_of(m);
+  Product t;
+  Product sum;
+  mp_limb_t q[kMaxLimbs];
+  square(t, a, words);
+  product(sum, a, a + words, words);
+  mpn_lshift(sum, sum, 2 * words, 1);
+  reduce(m, r, t, q);
+  reduce_second(m, r + words, sum, q);
+}
+
 void portable_multiply(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b) {
-  mp_limb_t product[2 * kMaxLimbs];
-  mpn_mul_n(product, a, b, static_cast<mp_size_t>(m.words));
-  reduce(m, r, product);
+  multiply_with<plain_product>(m, r, a, b);
 }
-
 void portable_square(const ModulusView& m, uint64_t* r, const uint64_t* a) {
-  mp_limb_t product[2 * kMaxLimbs];
-  mpn_sqr(product, a, static_cast<mp_size_t>(m.words));
-  reduce(m, r, product);
+  square_with<plain_product, plain_square>(m, r, a);
 }
-
 void portable_multiply_secret(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b) {
-  mp_limb_t product[2 * kMaxLimbs];
-  mp_limb_t scratch[kMaxSecretScratch];
-  const auto words = static_cast<mp_size_t>(m.words);
-  mpn_sec_mul(product, a, words, b, words, scratch);
-  reduce(m, r, product);
+  multiply_with<secret_product>(m, r, a, b);
 }
-
 void portable_square_secret(const ModulusView& m, uint64_t* r, const uint64_t* a) {
-  mp_limb_t product[2 * kMaxLimbs];
-  mp_limb_t scratch[kMaxSecretScratch];
-  mpn_sec_sqr(product, a, static_cast<mp_size_t>(m.words), scratch);
-  reduce(m, r, product);
+  square_with<secret_product, secret_square>(m, r, a);
 }
 
-/// r −= subtrahend when r ≥ subtrahend, without a branch.
-void conditional_subtract(uint64_t* r, const uint64_t* subtrahend, size_t words) {
+/// r −= subtrahend when r ≥ subtrahend, without a branch; 1 when it did.
+mp_limb_t conditional_subtract(uint64_t* r, const uint64_t* subtrahend, size_t words) {
   mp_limb_t difference[kMaxLimbs];
-  const auto size = static_cast<mp_size_t>(words);
-  const mp_limb_t borrow = mpn_sub_n(difference, r, subtrahend, size);
+  const mp_limb_t borrow = mpn_sub_n(difference, r, subtrahend, static_cast<mp_size_t>(words));
   const mp_limb_t keep = 0 - borrow;  // all ones when r < subtrahend
   for (size_t k = 0; k < words; ++k) r[k] = (r[k] & keep) | (difference[k] & ~keep);
+  return 1 - borrow;
+}
+
+/// r += addend (a few units), to the end.
+void add_small(uint64_t* r, mp_limb_t addend, size_t words) {
+  for (size_t k = 0; k < words; ++k) {
+    r[k] += addend;
+    addend = static_cast<mp_limb_t>(r[k] < addend);
+  }
 }
 
 void portable_add(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b) {
-  mpn_add_n(r, a, b, static_cast<mp_size_t>(m.words));
-  conditional_subtract(r, m.twice, m.words);
+  const mp_size_t words = size_of(m);
+  mpn_add_n(r, a, b, words);
+  mpn_add_n(r + words, a + words, b + words, words);
+  // u − 2N is made up for by w + 2.
+  const mp_limb_t subtracted = conditional_subtract(r, m.twice, m.words);
+  add_small(r + words, 2 * subtracted, m.words);
+  conditional_subtract(r + words, m.twice, m.words);
+  conditional_subtract(r + words, m.twice, m.words);
 }
 
 void portable_load(const ModulusView& m, uint64_t* group, const uint64_t* values) {
-  for (size_t k = 0; k < m.words; ++k) group[k] = k < m.limbs ? values[k] : 0;
+  for (size_t half = 0; half < 2; ++half) {
+    for (size_t k = 0; k < m.words; ++k) {
+      group[half * m.words + k] = k < m.limbs ? values[half * m.limbs + k] : 0;
+    }
+  }
 }
 
 void portable_store(const ModulusView& m, uint64_t* values, const uint64_t* group) {
-  mp_limb_t reduced[kMaxLimbs];
-  std::memcpy(reduced, group, m.words * sizeof(uint64_t));
-  conditional_subtract(reduced, m.value, m.words);
-  std::memcpy(values, reduced, m.limbs * sizeof(uint64_t));
+  mp_limb_t u[kMaxLimbs];
+  mp_limb_t w[kMaxLimbs];
+  std::memcpy(u, group, m.words * sizeof(uint64_t));
+  std::memcpy(w, group + m.words, m.words * sizeof(uint64_t));
+  add_small(w, conditional_subtract(u, m.base, m.words), m.words);
+  conditional_subtract(w, m.base, m.words);
+  conditional_subtract(w, m.base, m.words);
+  Product product;
+  secret_product(product, w, m.base, size_of(m));
+  const mp_limb_t carry = mpn_add_n(product, product, u, size_of(m));
+  add_small(product + m.words, carry, m.words);
+  std::memcpy(values, product, 2 * m.limbs * sizeof(uint64_t));
 }
 
 void portable_gather(const ModulusView& m, uint64_t* r, const uint64_t* const* operands) {
-  std::memcpy(r, operands[0] == nullptr ? m.one : operands[0], m.words * sizeof(uint64_t));
+  std::memcpy(r, operands[0] == nullptr ? m.one : operands[0], 2 * m.words * sizeof(uint64_t));
 }
 
 void portable_blend(const ModulusView& m, uint64_t* r, const uint64_t* a, unsigned lanes_mask) {
-  if ((lanes_mask & 1) != 0) std::memcpy(r, a, m.words * sizeof(uint64_t));
+  if ((lanes_mask & 1) != 0) std::memcpy(r, a, 2 * m.words * sizeof(uint64_t));
 }
 
 void portable_put(const ModulusView& m, uint64_t* operand, const uint64_t* group, unsigned /*lane*/) {
-  std::memcpy(operand, group, m.words * sizeof(uint64_t));
+  std::memcpy(operand, group, 2 * m.words * sizeof(uint64_t));
 }
 
 void portable_select(const ModulusView& m, uint64_t* r, const uint64_t* table, size_t entries,
                      const uint64_t* index) {
-  mpn_sec_tabselect(r, table, static_cast<mp_size_t>(m.words), static_cast<mp_size_t>(entries),
+  mpn_sec_tabselect(r, table, 2 * size_of(m), static_cast<mp_size_t>(entries),
                     static_cast<mp_size_t>(index[0]));
 }
 
 size_t portable_shared_table_words(const ModulusView& m, unsigned entry_bits) {
-  return m.words << entry_bits;
+  return (2 * m.words) << entry_bits;
 }
 
 void portable_shared_put(const ModulusView& m, uint64_t* table, unsigned /*entry_bits*/, size_t entry,
                          const uint64_t* group, unsigned /*lane*/) {
-  std::memcpy(table + entry * m.words, group, m.words * sizeof(uint64_t));
+  std::memcpy(table + entry * 2 * m.words, group, 2 * m.words * sizeof(uint64_t));
 }
 
 void portable_shared_select(const ModulusView& m, uint64_t* r, const uint64_t* table, unsigned entry_bits,
                             const uint64_t* index, size_t groups) {
   for (size_t g = 0; g < groups; ++g) {
-    portable_select(m, r + g * m.words, table, size_t{1} << entry_bits, index + g);
+    portable_select(m, r + g * 2 * m.words, table, size_t{1} << entry_bits, index + g);
   }
 }
 
