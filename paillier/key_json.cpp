@@ -165,7 +165,7 @@ struct PublicFields {
   KeyKind kind = KeyKind::ordinary;
   SecretBytes modulus;
   SecretBytes generator;
-  std::string fingerprint;  // empty when the key names none
+  std::optional<std::string> fingerprint;
 };
 
 PublicFields read_public(Fields fields) {
@@ -191,8 +191,8 @@ PublicFields read_public(Fields fields) {
   return result;
 }
 
-void check_fingerprint(const std::string& expected, const PublicKey& key) {
-  if (!expected.empty() && expected != to_hex(key.fingerprint())) {
+void check_fingerprint(const std::optional<std::string>& expected, const PublicKey& key) {
+  if (expected && *expected != to_hex(key.fingerprint())) {
     throw InputError("key.fingerprint", "the fingerprint in the key file is not that of the key");
   }
 }

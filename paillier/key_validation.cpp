@@ -78,6 +78,7 @@ void check_generator(mpz_srcptr generator, mpz_srcptr modulus) {
   if (mpz_cmp_ui(work, 1) != 0) refuse_generator("has a small order");
 }
 
+// gcd(pq, (p−1)(q−1)) = 1 needs no check of its own: p | q−1 with q − 1 ≥ 2p would make q longer than p.
 void check_prime_pair(mpz_srcptr p, mpz_srcptr q) {
   const std::size_t bits = mpz_sizeinbase(p, 2);
   if (bits != mpz_sizeinbase(q, 2)) refuse_primes("differ in length");
@@ -85,14 +86,6 @@ void check_prime_pair(mpz_srcptr p, mpz_srcptr q) {
   mpz_sub(work, p, q);
   mpz_abs(work, work);
   if (work.bit_length() + kMinPrimeDistance <= bits) refuse_primes("are too close to each other");
-  // gcd(pq, (p−1)(q−1)) = 1; for distinct primes only p | q−1 or q | p−1 could violate it.
-  SecretMpz totient;
-  mpz_sub_ui(totient, p, 1);
-  mpz_sub_ui(work, q, 1);
-  mpz_mul(totient, totient, work);
-  mpz_mul(work, p, q);
-  mpz_gcd(work, work, totient);
-  if (mpz_cmp_ui(work, 1) != 0) refuse_primes("are such that p·q and (p − 1)·(q − 1) share a factor");
 }
 
 void check_primality(mpz_srcptr p, mpz_srcptr q, Rng& rng) {

@@ -118,8 +118,8 @@ class PrivateKey {
   /// size outside `policy`
   static PrivateKey generate(unsigned bits = kDefaultKeyBits, KeyKind kind = KeyKind::ordinary,
                              KeySizePolicy policy = KeySizePolicy::standard, Rng& rng = system_rng());
-  /// From the two primes (big-endian) of an ordinary key; checks that they are primes of |N|/2 bits more than
-  /// 2^(|N|/2 − 100) apart with gcd(pq, (p−1)(q−1)) = 1, and N as from_modulus() does.
+  /// From the two primes (big-endian) of an ordinary key; checks that they are primes of |N|/2 bits, which
+  /// implies gcd(pq, (p−1)(q−1)) = 1, and at least 2^(|N|/2 − 100) apart, and N as from_modulus() does.
   /// @throws InputError "key.primes", "key.bits", "key.modulus"
   static PrivateKey from_primes(ByteView p, ByteView q, KeySizePolicy policy = KeySizePolicy::standard);
   /// Likewise for a subgroup key with the secret primes of subgroup_order_bits() bits that divide p−1 and
