@@ -279,7 +279,7 @@ TEST_CASE("a private key's JSON survives no flipped bit unnoticed", "[paillier][
     test::SeededRng rng(4);
     int accepted = 0;
     int refused = 0;
-    for (int i = 0; i < 1500; ++i) {
+    for (int i = 0; i < 400; ++i) {
       std::string damaged = text;
       damaged[rng.below(text.size())] ^= static_cast<char>(1 << rng.below(8));
       std::string read = text;
@@ -292,6 +292,6 @@ TEST_CASE("a private key's JSON survives no flipped bit unnoticed", "[paillier][
       REQUIRE(read == text);  // what is still read (a changed "kid" or white space) is the same key
     }
     REQUIRE(accepted > 0);
-    REQUIRE(refused > 1000);
+    REQUIRE(refused > 200);
   }
 }
