@@ -83,11 +83,19 @@ double WideVector::to_double(std::size_t i) const {
 }
 
 std::size_t WideVector::bit_length(std::size_t i) const {
-  const Words words = magnitude((*this)[i]);
-  for (std::size_t k = words.size(); k-- > 0;) {
-    if (words[k] != 0) return 64 * k + static_cast<std::size_t>(std::bit_width(words[k]));
-  }
-  return 0;
+  const std::span<const std::uint64_t> words = (*this)[i];
+  const bool negative = is_negative(i);
+  const std::uint64_t extension = negative ? ~std::uint64_t{0} : 0;
+  std::size_t top = words.size();
+  while (top > 0 && words[top - 1] == extension) --top;
+  const std::size_t bits =
+      top == 0 ? 0 : 64 * (top - 1) + static_cast<std::size_t>(std::bit_width(words[top - 1] ^ extension));
+  if (!negative) return bits;
+  // |x| = ~x + 1 has one bit more than ~x exactly when ~x is all ones, so when the low bits of x are zero.
+  const std::uint64_t partial = words[bits / 64] & ((std::uint64_t{1} << (bits % 64)) - 1);
+  const bool low_zero = partial == 0 && std::ranges::all_of(words.first(bits / 64),
+                                                            [](std::uint64_t word) { return word == 0; });
+  return low_zero ? bits + 1 : bits;
 }
 
 std::size_t WideVector::max_bit_length() const {
@@ -117,7 +125,8 @@ void WideVector::set_decimal(std::size_t i, std::string_view text) {
   if (text.empty()) throw InputError("integer.invalid", "an integer has no digits");
   Words words(limbs_);
   for (const char c : text) {
-    if (c < '0' || c > '9') throw InputError("integer.invalid", "an integer holds a character that is no digit");
+    if (c < '0' || c > '9')
+      throw InputError("integer.invalid", "an integer holds a character that is no digit");
     const bool carried = multiply_add(words, 10, static_cast<std::uint64_t>(c - '0')) != 0;
     if (carried) throw InputError("integer.too_large", "an integer exceeds its width");
   }
@@ -135,7 +144,8 @@ WideVector WideVector::resized(std::size_t limbs) const {
     for (std::size_t k = 0; k < limbs; ++k) result.words_[i * limbs + k] = word(i, k);
     const std::uint64_t extension = result.is_negative(i) ? ~std::uint64_t{0} : 0;
     for (std::size_t k = limbs; k < limbs_; ++k) {
-      if (word(i, k) != extension) throw Error("integer.too_large", "a value does not fit the narrower width");
+      if (word(i, k) != extension)
+        throw Error("integer.too_large", "a value does not fit the narrower width");
     }
     if (result.is_negative(i) != is_negative(i)) {
       throw Error("integer.too_large", "a value does not fit the narrower width");

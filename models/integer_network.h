@@ -133,7 +133,7 @@ struct IntegerNetwork {
 struct Limits {
   static constexpr std::size_t kNodes = 4096;
   static constexpr std::int64_t kTensorSize = std::int64_t{1} << 28;
-  static constexpr std::int64_t kChannels = std::int64_t{1} << 22;
+  static constexpr std::int64_t kChannels = std::int64_t{1} << 20;
   static constexpr std::int64_t kExtent = std::int64_t{1}
                                           << 16;  ///< height, width, and each part of a window
   static constexpr std::int64_t kWeights = std::int64_t{1} << 29;  ///< of all nodes together
@@ -143,7 +143,7 @@ struct Limits {
   static constexpr std::size_t kTextBytes = 4096;  ///< description, a label, a fact
   static constexpr std::size_t kFacts = 1024;
   static constexpr unsigned kValueBits = 4000;
-  static constexpr std::size_t kBoundWords = std::size_t{1} << 26;  ///< 64-bit words of all bounds together
+  static constexpr std::size_t kBoundWords = std::size_t{1} << 24;  ///< 64-bit words of all bounds together
 };
 
 }  // namespace popcorn::models

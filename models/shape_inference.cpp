@@ -160,7 +160,7 @@ std::int64_t expected_weights(const Node& node, const Shape& input) {
   std::int64_t count = 1;
   for (const std::int64_t factor : {node.shape.channels, input.channels / node.groups,
                                     node.window.kernel_height, node.window.kernel_width}) {
-    count *= factor;  // below 2^29 · 2^22
+    count *= factor;  // below 2^29 · 2^20
     if (count > Limits::kWeights) {
       throw InputError("model.weights",
                        describe(node) + ": more than " + std::to_string(Limits::kWeights) + " weights");

@@ -80,3 +80,26 @@ TEST_CASE("widening keeps values and order, narrowing refuses to lose bits", "[b
   large[0][0] = std::uint64_t{1} << 63;  // positive, but the top bit of one word
   REQUIRE_THROWS_AS(large.resized(1), Error);
 }
+
+TEST_CASE("bit lengths at the powers of two, of either sign", "[base]") {
+  WideVector value(1, 3);
+  REQUIRE(value.bit_length(0) == 0);
+  for (std::size_t bit = 0; bit < 191; ++bit) {
+    for (auto& word : value[0]) word = 0;
+    value[0][bit / 64] = std::uint64_t{1} << (bit % 64);
+    REQUIRE(value.bit_length(0) == bit + 1);  // 2^bit
+    if (bit == 0) continue;
+    for (auto& word : value[0]) word = ~word;
+    REQUIRE(value.bit_length(0) == bit + 1);  // -2^bit - 1
+    for (std::size_t k = 0; k < 3; ++k) {  // -2^bit: ones from `bit` up
+      value[0][k] = k < bit / 64 ? 0 : ~std::uint64_t{0};
+      if (k == bit / 64) value[0][k] <<= bit % 64;
+    }
+    REQUIRE(value.bit_length(0) == bit + 1);
+    for (auto& word : value[0]) word = ~word;
+    REQUIRE(value.bit_length(0) == bit);  // 2^bit - 1
+    for (std::size_t k = 0; k < 3; ++k) value[0][k] = ~value[0][k];
+    value[0][0] |= 1;
+    REQUIRE(value.bit_length(0) == bit);  // -2^bit + 1
+  }
+}

@@ -104,7 +104,7 @@ std::vector<Damage> damages() {
        }},
       {"model.shape", "encoding",
        [](auto& n) {
-         n.encoding.shape = {1 << 22, 1 << 16, 1 << 16};
+         n.encoding.shape = {1 << 20, 1 << 16, 1 << 16};
        }},
       {"model.shape", "encoding",
        [](auto& n) {
@@ -212,7 +212,7 @@ TEST_CASE("finish refuses every kind of damage and names the place", "[models]")
 
 TEST_CASE("values and bounds that would take too much are refused before they are computed", "[models]") {
   IntegerNetwork network;
-  network.encoding.shape = {1 << 22, 1, 1};
+  network.encoding.shape = {1 << 20, 1, 1};
   network.nodes = {make(NodeKind::input, "input", {})};
   for (std::size_t i = 0; i < 100; ++i) {
     network.nodes.push_back(make(NodeKind::relu, "relu" + std::to_string(i), {i}));

@@ -12,7 +12,10 @@ void SeededRng::fill(std::span<std::uint8_t> out) {
 }
 
 std::int64_t SeededRng::between(std::int64_t low, std::int64_t high) {
-  return low + static_cast<std::int64_t>(below(static_cast<std::uint64_t>(high - low) + 1));
+  // Unsigned, since the distance of two signed words need not be a signed word.
+  const std::uint64_t distance = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
+  const std::uint64_t step = distance == ~std::uint64_t{0} ? next_u64() : below(distance + 1);
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(low) + step);
 }
 
 }  // namespace popcorn::test
