@@ -33,19 +33,27 @@ POPCORN_INLINE __m512i high(__m512i sum, __m512i a, __m512i b) {
   return _mm512_madd52hi_epu64(sum, a, b);
 }
 
-/// The quotient digits of R rows: q[j] makes column j divisible by 2^52, its carry goes to column j + 1. On
-/// return column[R] holds the carry out of the last row.
+/// The quotient digits of R rows: q[j] makes column j divisible by 2^52. On return column[R] holds the carry out of the
+/// last row; the cleared columns are left as they are. The chain from one quotient to the next is the latency that
+/// limits small operands, so it is kept to two multiply-adds and an addition: the carry of a cleared column is its upper
+/// part and 1 when its lower 52 bits were not zero already, which needs no product.
 template <int R>
 POPCORN_INLINE void quotients(__m512i (&column)[R + 1], __m512i (&q)[R], const __m512i* n, __m512i inverse) {
+  const __m512i mask = _mm512_set1_epi64(static_cast<long long>(kDigitMask));
+  const __m512i zero = _mm512_setzero_si512();
 #pragma GCC unroll 16
   for (int j = 0; j < R; ++j) {
-    q[j] = low(_mm512_setzero_si512(), column[j], inverse);
-    column[j] = low(column[j], n[0], q[j]);
-    column[j + 1] = _mm512_add_epi64(column[j + 1], _mm512_srli_epi64(column[j], kRadixBits));
+    q[j] = low(zero, column[j], inverse);
+    const __m512i carry = _mm512_srli_epi64(_mm512_add_epi64(column[j], mask), kRadixBits);
+    column[j + 1] = _mm512_add_epi64(column[j + 1], carry);
+    if (j + 1 < R) {
+      const __m512i upper = high(zero, n[0], q[j]);
+      column[j + 1] = _mm512_add_epi64(low(column[j + 1], n[1], q[j]), upper);
+    }
 #pragma GCC unroll 16
-    for (int k = 1; k < R - j; ++k) column[j + k] = low(column[j + k], n[k], q[j]);
-#pragma GCC unroll 16
-    for (int k = 0; k < R - j - 1; ++k) column[j + k + 1] = high(column[j + k + 1], n[k], q[j]);
+    for (int k = 2; k < R - j; ++k) {
+      column[j + k] = high(low(column[j + k], n[k], q[j]), n[k - 1], q[j]);
+    }
   }
 }
 
