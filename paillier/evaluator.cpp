@@ -73,8 +73,8 @@ std::shared_ptr<const PublicContext> PublicContext::create(const PublicKey& key,
   parts->modulus =
       Modulus::create(kernel != nullptr ? *kernel : kernels::active(), parts->n.limbs(parts->n_limbs()));
   const GroupBuffer base = parts->modulus->constant(generator_power(*parts, rng).get());
-  parts->generator =
-      std::make_unique<FixedBaseTable>(parts->modulus, base.data(), randomness_bits(key.kind(), key.bits()), kGeneratorWindow);
+  parts->generator = std::make_unique<FixedBaseTable>(
+      parts->modulus, base.data(), randomness_bits(key.kind(), key.bits()), kGeneratorWindow);
   return std::shared_ptr<const PublicContext>(new PublicContext(std::move(parts)));
 }
 

@@ -19,8 +19,8 @@ std::uint64_t LaneExponents::digit(std::size_t lane, std::size_t position, unsig
 }
 
 PowerCost power_cost(std::size_t bits) {
-  // Reading an entry of the masked table look-up costs about a fiftieth of a multiplication (measured on AVX-512), so
-  // that wide windows do not pay even where they save multiplications.
+  // Reading an entry of the masked table look-up costs about a fiftieth of a multiplication (measured on
+  // AVX-512), so that wide windows do not pay even where they save multiplications.
   constexpr double kEntryCost = 0.02;
   constexpr unsigned kMaxWindow = 6;
   PowerCost best{0, 0, 0};
@@ -108,7 +108,7 @@ FixedBaseTable::FixedBaseTable(std::shared_ptr<const Modulus> modulus, const std
 }
 
 void FixedBaseTable::power(std::uint64_t* r, const std::uint64_t* exponents, std::size_t groups) const {
-  constexpr std::size_t kTogether = 4;
+  constexpr std::size_t kTogether = 8;
   const std::size_t group = modulus_->group_words();
   const std::size_t lanes = modulus_->lanes();
   GroupBuffer factors(std::min(groups, kTogether) * group, true);

@@ -22,7 +22,7 @@ namespace kernels = paillier::kernels;
 
 namespace {
 
-constexpr std::size_t kBatch = 64;
+constexpr std::size_t kBatch = 512;
 constexpr unsigned kSlotBits = 65;
 constexpr double kSampleSeconds = 0.02;
 

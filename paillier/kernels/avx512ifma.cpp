@@ -33,10 +33,11 @@ POPCORN_INLINE __m512i high(__m512i sum, __m512i a, __m512i b) {
   return _mm512_madd52hi_epu64(sum, a, b);
 }
 
-/// The quotient digits of R rows: q[j] makes column j divisible by 2^52. On return column[R] holds the carry out of the
-/// last row; the cleared columns are left as they are. The chain from one quotient to the next is the latency that
-/// limits small operands, so it is kept to two multiply-adds and an addition: the carry of a cleared column is its upper
-/// part and 1 when its lower 52 bits were not zero already, which needs no product.
+/// The quotient digits of R rows: q[j] makes column j divisible by 2^52. On return column[R] holds the carry
+/// out of the last row; the cleared columns are left as they are. The chain from one quotient to the next is
+/// the latency that limits small operands, so it is kept to two multiply-adds and an addition: the carry of a
+/// cleared column is its upper part and 1 when its lower 52 bits were not zero already, which needs no
+/// product.
 template <int R>
 POPCORN_INLINE void quotients(__m512i (&column)[R + 1], __m512i (&q)[R], const __m512i* n, __m512i inverse) {
   const __m512i mask = _mm512_set1_epi64(static_cast<long long>(kDigitMask));
