@@ -137,10 +137,10 @@ std::vector<std::int32_t> SafetensorsReader::take_weights(const std::string& nam
   for (std::int32_t& weight : weights) {
     switch (tensor.type) {
       case ElementType::i8:
-        weight = static_cast<std::int8_t>(reader.u8());
+        weight = (reader.u8() ^ 0x80) - 0x80;  // sign-extended
         break;
       case ElementType::i16:
-        weight = static_cast<std::int16_t>(reader.u16());
+        weight = (reader.u16() ^ 0x8000) - 0x8000;
         break;
       default:
         weight = static_cast<std::int32_t>(reader.u32());
