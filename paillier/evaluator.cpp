@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "paillier/inversion.h"
 #include "paillier/kernels/kernel_registry.h"
+#include "paillier/operation_costs.h"
 #include "paillier/parallel.h"
 #include "paillier/public_context_parts.h"
 #include "paillier/wire_integers.h"
@@ -149,7 +150,7 @@ CiphertextBatch Evaluator::parse(ByteView wire, std::size_t count_expected) cons
       }
     }
   });
-  count(3 * count_expected);
+  count(parse_cost(count_expected));
   BigInteger product;
   BigInteger factor;
   mpz_set_ui(product.get(), 1);

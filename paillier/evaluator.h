@@ -61,7 +61,7 @@ class Evaluator {
 
   const PublicKey& key() const noexcept { return context_->key(); }
 
-  /// `count` fixed-width big-endian ciphertexts; validates 0 < c < N² and gcd(c, N) = 1 (one batched gcd). 2
+  /// `count` fixed-width big-endian ciphertexts; validates 0 < c < N² and gcd(c, N) = 1 (one batched gcd). 3
   /// each.
   /// @throws InputError "ciphertext.invalid" with the index of the first offender
   CiphertextBatch parse(ByteView wire, std::size_t count) const;

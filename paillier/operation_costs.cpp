@@ -8,7 +8,7 @@
 namespace popcorn::paillier {
 
 std::uint64_t parse_cost(std::size_t count) {
-  return 2 * count;
+  return 3 * count;
 }
 
 std::uint64_t serialise_cost(std::size_t count) {
