@@ -18,16 +18,24 @@ struct ClientOptions {
   unsigned round_timeout_seconds = 600;  ///< a round of a large network takes minutes
   std::string sign_test;                 ///< empty = the server's preference
   std::string output = "logits";
-  const std::atomic<bool>* cancel = nullptr;  ///< set it (from a signal handler) to end: the session is deleted
+  unsigned retry_seconds =
+      8;                ///< how long to keep trying when the server is busy or goes away in mid-inference
+  std::string token;    ///< sent as "Authorization: Bearer"; empty = none
+  std::string ca_file;  ///< PEM of the authorities to trust for https; empty = the system's
+  std::string client_certificate_file, client_key_file;  ///< PEM, for servers that ask for a certificate
+  bool verify_certificate = true;
+  const std::atomic<bool>* cancel =
+      nullptr;  ///< set it (from a signal handler) to end: the session is deleted
 };
 
 struct InferenceResult {
   WideVector logits;
-  double seconds = 0;          ///< wall, from the first byte encrypted to the logits
-  double client_seconds = 0;   ///< of it: encryption, decryption, sign tests at the client
-  double encrypt_seconds = 0;  ///< of it: the input's encryption
+  double seconds = 0;                          ///< wall, from the first byte encrypted to the logits
+  double client_seconds = 0;                   ///< of it: encryption, decryption, sign tests at the client
+  double encrypt_seconds = 0;                  ///< of it: the input's encryption
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies
   std::uint64_t rounds = 0;
+  std::uint64_t retries = 0;  ///< requests that had to be sent again
 };
 
 /// Called before each exchange: rounds done, rounds in all, name of the step.
@@ -43,10 +51,12 @@ class Client {
   std::vector<std::string> models();
   /// @throws RefusedError "model.not_found" that lists what is served
   protocols::ClientBundle bundle(const std::string& model);
-  /// Registers the public key (idempotent), opens a session, runs all rounds.
-  /// @throws NetworkError when the server goes away, RefusedError, InputError
-  InferenceResult infer(const protocols::ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> owner,
-                        const WideVector& input, const Progress& progress = {});
+  /// Registers the public key (idempotent), opens a session, runs all rounds. Requests that fail for a reason
+  /// that may pass are repeated: a round with the same body has the same answer.
+  /// @throws NetworkError when the server goes away, AuthError, RefusedError, InputError, Error "interrupted"
+  InferenceResult infer(const protocols::ClientBundle& bundle,
+                        std::shared_ptr<const paillier::KeyOwner> owner, const WideVector& input,
+                        const Progress& progress = {});
 
  private:
   struct State;

@@ -20,8 +20,8 @@ struct ServerOptions {
   unsigned session_lifetime_seconds = 600;  ///< since its last round
   std::size_t max_sessions = 64;
   std::size_t max_keys = 256;
-  unsigned http_threads = 0;  ///< 0 = a default from the cores
-  bool allow_insecure_remote = false;  ///< listening off loopback without TLS needs it
+  unsigned http_threads = 0;                              ///< 0 = a default from the cores
+  bool allow_insecure_remote = false;                     ///< listening off loopback without TLS needs it
   std::function<void(const std::string& json_line)> log;  ///< one JSON object a line; nothing secret
 };
 
@@ -41,7 +41,8 @@ class Server {
   std::uint16_t bind();
   /// Serves until stop(); call bind() first.
   void run();
-  /// Refuses new sessions, lets running rounds end, then returns from run(). From any thread; also safe twice.
+  /// Refuses new sessions, lets running rounds end, then returns from run(). From any thread; also safe
+  /// twice.
   void stop();
   ServerStatistics statistics() const;
 

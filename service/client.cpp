@@ -1,0 +1,356 @@
+#include "service/client.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
+
+#include "base/error.h"
+#include "service/http_exchange.h"
+
+namespace popcorn::service {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+constexpr const char* kJson = "application/json";
+constexpr const char* kRound = "application/vnd.popcorn+octet-stream";
+constexpr std::size_t kMaxSentence = 600;
+constexpr std::chrono::milliseconds kFirstPause{200};
+constexpr std::chrono::milliseconds kLongestPause{5000};
+constexpr std::chrono::milliseconds kCancelPoll{100};
+
+double seconds_since(Steady::time_point start) {
+  return std::chrono::duration<double>(Steady::now() - start).count();
+}
+
+std::string_view text_of(const Bytes& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// A server's text may end on a terminal: no control characters, no novels.
+std::string harmless(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(),
+      [](char c) { return static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) == 0x7f; },
+      ' ');
+  if (text.size() > kMaxSentence) {
+    text.resize(kMaxSentence);
+  }
+  return text;
+}
+
+bool is_code(const std::string& text) {
+  return !text.empty() && text.size() <= 64 &&
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789._") == std::string::npos;
+}
+
+std::string text_field(const nlohmann::json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+nlohmann::json parse_answer(const ClientAnswer& answer) {
+  nlohmann::json object = nlohmann::json::parse(text_of(answer.body), nullptr, false);
+  return object.is_object() ? object : nlohmann::json::object();
+}
+
+bool may_pass(int status) {
+  return status == 408 || status == 429 || status == 502 || status == 503 || status == 504;
+}
+
+[[noreturn]] void throw_refusal(const ClientAnswer& answer, const std::string& url) {
+  const nlohmann::json object = parse_answer(answer);
+  std::string code = text_field(object, "code");
+  std::string sentence = harmless(text_field(object, "error"));
+  if (!is_code(code)) {
+    code = "server.status_" + std::to_string(answer.status);
+  }
+  if (sentence.empty()) {
+    sentence = "answered with HTTP status " + std::to_string(answer.status) + " and no explanation";
+  }
+  sentence = url + ": " + sentence;
+  switch (answer.status) {
+    case 401:
+    case 403:
+      throw AuthError(code, sentence);
+    case 400:
+    case 409:
+    case 411:
+    case 413:
+    case 415:
+    case 422:
+      throw InputError(code, sentence);
+    case 408:
+    case 502:
+    case 504:
+      throw NetworkError(code, sentence);
+    default:
+      throw RefusedError(code, sentence);
+  }
+}
+
+/// Looks at the caller's flag while requests wait, and interrupts them.
+class CancelWatch {
+ public:
+  CancelWatch(const std::atomic<bool>* flag, HttpExchange& http) : flag_(flag) {
+    if (flag_ != nullptr) {
+      thread_ = std::thread([this, &http] { watch(http); });
+    }
+  }
+  ~CancelWatch() {
+    {
+      const std::lock_guard lock(mutex_);
+      done_ = true;
+    }
+    wake_.notify_all();
+    if (thread_.joinable()) {
+      thread_.join();
+    }
+  }
+
+ private:
+  void watch(HttpExchange& http) {
+    std::unique_lock lock(mutex_);
+    // A signal handler can set a flag but notify nobody.
+    while (!wake_.wait_for(lock, kCancelPoll, [this] { return done_; })) {
+      if (*flag_) {
+        http.interrupt();
+      }
+    }
+  }
+
+  const std::atomic<bool>* flag_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool done_ = false;
+  std::thread thread_;
+};
+
+}  // namespace
+
+struct Client::State {
+  State(const std::string& url, ClientOptions given)
+      : options(std::move(given)), endpoint(Endpoint::parse(url)), http(endpoint, options) {}
+
+  bool cancelled() const { return options.cancel != nullptr && *options.cancel; }
+  void check_cancelled() const {
+    if (cancelled()) {
+      throw Error("interrupted", "Interrupted", 130);
+    }
+  }
+
+  /// One request, repeated while the reason may pass. Gives answers with status < 300 only.
+  ClientAnswer call(const ClientRequest& request, int wanted_status = 0) {
+    const auto start = Steady::now();
+    for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
+      std::optional<ClientAnswer> answer;
+      std::exception_ptr failure;
+      try {
+        check_cancelled();
+        answer = http.send(request);
+        reached = true;
+      } catch (const NetworkError&) {
+        failure = std::current_exception();
+      }
+      if (answer && answer->status < 300) {
+        if (wanted_status != 0 && answer->status != wanted_status) {
+          throw NetworkError("network.unexpected", endpoint.url + " answered with HTTP status " +
+                                                       std::to_string(answer->status) +
+                                                       "; is it a Popcorn server?");
+        }
+        return std::move(*answer);
+      }
+      auto wait = pause;
+      if (answer) {
+        wait = std::max(wait, std::chrono::milliseconds(1000 * answer->retry_after_seconds));
+      }
+      // A server that was never there is more likely a mistyped address than one that restarts.
+      const bool worth_it = answer ? may_pass(answer->status) : reached;
+      const bool in_time = Steady::now() + wait - start <= std::chrono::seconds(options.retry_seconds);
+      if (!worth_it || !in_time) {
+        if (failure) {
+          std::rethrow_exception(failure);
+        }
+        throw_refusal(*answer, endpoint.url);
+      }
+      ++retries;
+      pause_for(wait);
+    }
+  }
+
+  void pause_for(std::chrono::milliseconds wait) const {
+    const auto end = Steady::now() + wait;
+    while (!cancelled() && Steady::now() < end) {
+      std::this_thread::sleep_for(std::min<Steady::duration>(kCancelPoll, end - Steady::now()));
+    }
+  }
+
+  nlohmann::json call_json(const ClientRequest& request) { return parse_answer(call(request)); }
+
+  void register_key(const paillier::PublicKey& key) {
+    const std::string body = key.to_json();
+    ClientRequest request{"POST", "/v2/keys", kJson, as_bytes(body)};
+    request.what = "the registration of the key";
+    call(request);
+  }
+
+  std::string open_session(const protocols::ClientBundle& bundle, const paillier::PublicKey& key,
+                           const protocols::SessionOptions& session) {
+    const std::string body = nlohmann::json{
+        {"key_id", to_hex(key.fingerprint())},
+        {"config_id", bundle.config_id},
+        {"output", session.output},
+        {"sign_test",
+         session.sign_test}}.dump();
+    ClientRequest request{"POST", "/v2/models/" + bundle.model + "/sessions", kJson, as_bytes(body)};
+    request.timeout_seconds = options.round_timeout_seconds;
+    request.what = "the start of the session";
+    const std::string id = text_field(call_json(request), "session_id");
+    if (id.empty() || id.size() > 128 ||
+        id.find_first_not_of("0123456789abcdefABCDEF-") != std::string::npos) {
+      throw NetworkError("network.unexpected", endpoint.url + " gave no session; is it a Popcorn server?");
+    }
+    return id;
+  }
+
+  std::string register_and_open(const protocols::ClientBundle& bundle, const paillier::PublicKey& key,
+                                const protocols::SessionOptions& session) {
+    register_key(key);
+    try {
+      return open_session(bundle, key, session);
+    } catch (const RefusedError& error) {
+      if (error.code() != "key.not_found") {
+        throw;
+      }
+    }
+    // Another client's key took its place in between.
+    register_key(key);
+    return open_session(bundle, key, session);
+  }
+
+  /// Best effort, over a connection of its own since the other one may be interrupted or dead.
+  void delete_session(const std::string& id) {
+    try {
+      ClientOptions brief = options;
+      brief.connect_timeout_seconds = 2;
+      HttpExchange fresh(endpoint, brief);
+      ClientRequest request{"DELETE", "/v2/sessions/" + id, "", {}};
+      request.timeout_seconds = 3;
+      fresh.send(request);
+    } catch (const std::exception&) {
+      // The session ends by itself when its lifetime is over.
+    }
+  }
+
+  Bytes run_round(const std::string& id, const protocols::ClientSession& session, ByteView message) {
+    ClientRequest request{"POST", "/v2/sessions/" + id + "/rounds/" + std::to_string(session.round()), kRound,
+                          message};
+    request.max_answer_bytes = std::max(session.max_message_bytes(), kMaxErrorBytes);
+    request.timeout_seconds = options.round_timeout_seconds;
+    request.what = "round " + std::to_string(session.round() + 1) + " of " +
+                   std::to_string(session.rounds()) + " (" + session.step_name() + ")";
+    ClientAnswer answer = call(request, 200);
+    if (answer.content_type != kRound) {
+      throw NetworkError(
+          "network.unexpected",
+          endpoint.url + " answered a round with another type of content; is it a Popcorn server?");
+    }
+    return std::move(answer.body);
+  }
+
+  void run_rounds(const std::string& id, protocols::ClientSession& session, InferenceResult& result,
+                  const Progress& progress) {
+    auto own_work = Steady::now();
+    std::optional<ByteView> message = session.start();
+    result.encrypt_seconds = seconds_since(own_work);
+    result.client_seconds = result.encrypt_seconds;
+    while (message) {
+      check_cancelled();
+      if (progress) {
+        progress(session.round(), session.rounds(), session.step_name());
+      }
+      const Bytes answer = run_round(id, session, *message);
+      result.bytes_up += message->size();
+      result.bytes_down += answer.size();
+      ++result.rounds;
+      own_work = Steady::now();
+      message = session.handle(answer);
+      result.client_seconds += seconds_since(own_work);
+    }
+    result.logits = session.logits();
+  }
+
+  static constexpr std::size_t kMaxErrorBytes = 65536;
+
+  const ClientOptions options;
+  const Endpoint endpoint;
+  HttpExchange http;
+  bool reached = false;  ///< the server has answered at least once
+  std::uint64_t retries = 0;
+};
+
+Client::Client(const std::string& url, ClientOptions options)
+    : state_(std::make_unique<State>(url, std::move(options))) {}
+
+Client::~Client() = default;
+
+std::vector<std::string> Client::models() {
+  const CancelWatch watch(state_->options.cancel, state_->http);
+  const nlohmann::json answer = state_->call_json({"GET", "/v2/models", "", {}});
+  std::vector<std::string> names;
+  const auto models = answer.find("models");
+  if (models == answer.end() || !models->is_array()) {
+    throw NetworkError("network.unexpected",
+                       state_->endpoint.url + " lists no models; is it a Popcorn server?");
+  }
+  for (const auto& model : *models) {
+    names.push_back(harmless(model.is_object() ? text_field(model, "name") : std::string()));
+  }
+  return names;
+}
+
+protocols::ClientBundle Client::bundle(const std::string& model) {
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  if (model.empty() || model.find_first_not_of(kAllowed) != std::string::npos) {
+    // No server can serve it, but the person who mistyped it wants to know what this one does serve.
+    std::string served;
+    for (const std::string& name : models()) {
+      served += (served.empty() ? "" : ", ") + name;
+    }
+    throw RefusedError("model.not_found",
+                       state_->endpoint.url + ": There is no model of that name here; served: " + served);
+  }
+  const CancelWatch watch(state_->options.cancel, state_->http);
+  return protocols::bundle_from_json(
+      text_of(state_->call({"GET", "/v2/models/" + model + "/client", "", {}}).body));
+}
+
+InferenceResult Client::infer(const protocols::ClientBundle& bundle,
+                              std::shared_ptr<const paillier::KeyOwner> owner, const WideVector& input,
+                              const Progress& progress) {
+  const CancelWatch watch(state_->options.cancel, state_->http);
+  protocols::SessionOptions session_options;
+  session_options.output = state_->options.output;
+  session_options.sign_test =
+      state_->options.sign_test.empty() ? bundle.sign_tests.at(0) : state_->options.sign_test;
+  const std::uint64_t retries_before = state_->retries;
+  InferenceResult result;
+  const std::string id = state_->register_and_open(bundle, owner->public_key(), session_options);
+  try {
+    const auto start = Steady::now();
+    protocols::ClientSession session(bundle, owner, input, session_options);
+    state_->run_rounds(id, session, result, progress);
+    result.seconds = seconds_since(start);
+  } catch (...) {
+    state_->delete_session(id);
+    throw;
+  }
+  result.retries = state_->retries - retries_before;
+  return result;
+}
+
+}  // namespace popcorn::service

@@ -1,0 +1,60 @@
+// One request and its answer from the client's side, over a connection that is kept. With http_server.cpp the
+// only place that knows cpp-httplib.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/bytes.h"
+#include "service/client.h"
+
+namespace popcorn::service {
+
+/// Where a server is.
+struct Endpoint {
+  bool tls = false;
+  std::string host;
+  std::uint16_t port = 0;
+  std::string url;  ///< "http://host:port", for messages
+
+  /// @throws UsageError "client.url"
+  static Endpoint parse(const std::string& url);
+};
+
+struct ClientRequest {
+  std::string method;
+  std::string path;
+  std::string content_type;
+  ByteView body;
+  std::size_t max_answer_bytes = std::size_t{16} << 20;
+  unsigned timeout_seconds = 60;
+  std::string what;  ///< for messages: "round 3 of 7 (conv2/relu)"
+};
+
+struct ClientAnswer {
+  int status = 0;
+  std::string content_type;
+  unsigned retry_after_seconds = 0;
+  Bytes body;
+};
+
+/// Thread-safe for interrupt() only.
+class HttpExchange {
+ public:
+  HttpExchange(Endpoint endpoint, const ClientOptions& options);
+  ~HttpExchange();
+
+  /// @throws NetworkError that names the URL and what to do; Error "interrupted" after interrupt()
+  ClientAnswer send(const ClientRequest& request);
+  /// Makes a send() that waits fail, and all later ones. From any thread.
+  void interrupt();
+  bool interrupted() const noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace popcorn::service

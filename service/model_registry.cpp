@@ -1,0 +1,74 @@
+#include "service/model_registry.h"
+
+#include <algorithm>
+
+#include "base/sha256.h"
+#include "service/refusal.h"
+
+namespace popcorn::service {
+namespace {
+
+constexpr std::size_t kListedModels = 20;
+
+bool is_url_name(const std::string& name) {
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  return !name.empty() && name.size() <= 128 && name.find_first_not_of(kAllowed) == std::string::npos &&
+         name.find_first_not_of('.') != std::string::npos;
+}
+
+std::vector<PublishedModel::Traffic> expected_traffic(const protocols::ServedModel& model,
+                                                      const std::vector<unsigned>& key_sizes) {
+  std::vector<PublishedModel::Traffic> traffic;
+  for (const unsigned key_bits : key_sizes) {
+    try {
+      const protocols::InferenceCost cost = protocols::predict_cost(model, key_bits);
+      traffic.push_back({key_bits, cost.rounds, cost.bytes_up, cost.bytes_down, cost.multiplications});
+    } catch (const InputError&) {
+      // Too narrow for this network's values: not a size to publish.
+    }
+  }
+  return traffic;
+}
+
+}  // namespace
+
+ModelRegistry::ModelRegistry(const std::vector<std::shared_ptr<const protocols::ServedModel>>& models,
+                             const std::vector<unsigned>& key_sizes) {
+  for (const auto& served : models) {
+    PublishedModel model;
+    model.served = served;
+    model.bundle_json = protocols::bundle_to_json(served->bundle());
+    model.etag = "\"" + to_hex(sha256(as_bytes(model.bundle_json))) + "\"";
+    model.traffic = expected_traffic(*served, key_sizes);
+    const std::string name = model.name();
+    if (!is_url_name(name)) {
+      throw UsageError(
+          "server.models",
+          "The model name \"" + name + "\" cannot stand in a URL: use letters, digits, '.', '_' and '-'");
+    }
+    if (!models_.emplace(name, std::move(model)).second) {
+      throw UsageError("server.models", "Two models are called \"" + name + "\"");
+    }
+  }
+}
+
+const PublishedModel& ModelRegistry::get(const std::string& name) const {
+  const auto found = models_.find(name);
+  if (found != models_.end()) {
+    return found->second;
+  }
+  std::string served;
+  std::size_t listed = 0;
+  for (const auto& [known, model] : models_) {
+    if (listed++ == kListedModels) {
+      served += ", …";
+      break;
+    }
+    served += (served.empty() ? "" : ", ") + known;
+  }
+  const std::string asked = is_url_name(name) ? "\"" + name + "\"" : "of that name";
+  throw Refusal(RefusalKind::not_found, "model.not_found",
+                "There is no model " + asked + " here" + (served.empty() ? "" : "; served: " + served));
+}
+
+}  // namespace popcorn::service

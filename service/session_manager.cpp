@@ -1,0 +1,245 @@
+#include "service/session_manager.h"
+
+#include <algorithm>
+#include <future>
+
+#include "service/refusal.h"
+
+namespace popcorn::service {
+namespace {
+
+constexpr std::size_t kSessionIdBytes = 16;
+
+std::string new_session_id() {
+  Bytes random(kSessionIdBytes);
+  system_rng().fill(random);
+  return to_hex(random);
+}
+
+[[noreturn]] void refuse_gone() {
+  throw Refusal(RefusalKind::gone, "session.gone", "This session is over: finished, cancelled or expired");
+}
+
+[[noreturn]] void refuse_unknown() {
+  throw Refusal(RefusalKind::not_found, "session.not_found", "There is no such session");
+}
+
+[[noreturn]] void refuse_slow() {
+  throw Refusal(RefusalKind::timed_out, "server.timeout",
+                "The answer takes longer than a request may; send the same request again", 1);
+}
+
+[[noreturn]] void refuse_order(std::uint64_t next_round) {
+  throw Refusal(RefusalKind::conflict, "round.out_of_order",
+                "This is not the next round; expected round " + std::to_string(next_round));
+}
+
+/// Puts `work` on the queue. @throws Refusal when the queue does not take it; `work` has not run then
+template <typename Result>
+std::future<Result> submit(JobQueue& queue, const std::string& caller, std::function<Result()> work) {
+  auto promise = std::make_shared<std::promise<Result>>();
+  auto future = promise->get_future();
+  queue.submit(caller, [promise, work = std::move(work)] {
+    try {
+      promise->set_value(work());
+    } catch (...) {
+      promise->set_exception(std::current_exception());
+    }
+  });
+  return future;
+}
+
+template <typename Result>
+Result await(std::future<Result> future, std::chrono::seconds patience) {
+  if (future.wait_for(patience) != std::future_status::ready) {
+    refuse_slow();
+  }
+  return future.get();
+}
+
+}  // namespace
+
+struct SessionManager::RoundJob {
+  std::string id;
+  std::uint64_t round = 0;
+  std::uint64_t ciphertexts = 0;  ///< in the body
+  Bytes body;
+  Sha256 digest{};
+  std::unique_ptr<protocols::ServerSession> machine;
+};
+
+SessionManager::SessionManager(SessionManagerOptions options, const ModelRegistry& models, KeyRegistry& keys,
+                               SessionStore& store, JobQueue& queue, Counters& counters)
+    : options_(options),
+      models_(models),
+      keys_(keys),
+      store_(store),
+      queue_(queue),
+      counters_(counters),
+      sweeper_([this] { sweep_until_stopped(); }) {}
+
+SessionManager::~SessionManager() {
+  {
+    const std::lock_guard lock(sweeper_mutex_);
+    stopped_ = true;
+  }
+  sweeper_wake_.notify_all();
+  sweeper_.join();
+}
+
+void SessionManager::sweep_until_stopped() {
+  std::unique_lock lock(sweeper_mutex_);
+  while (!sweeper_wake_.wait_for(lock, options_.sweep_interval, [this] { return stopped_; })) {
+    lock.unlock();
+    store_.sweep();
+    lock.lock();
+  }
+}
+
+void SessionManager::check_request(const SessionRequest& request, const PublishedModel& model) const {
+  if (draining_) {
+    throw Refusal(RefusalKind::unavailable, "server.draining", "The server is shutting down; ask again later",
+                  5);
+  }
+  if (request.config_id != model.config_id()) {
+    throw Refusal(RefusalKind::gone, "config.gone",
+                  "This configuration of \"" + request.model +
+                      "\" is not served any more; fetch its client bundle again");
+  }
+  if (request.output != "logits") {
+    throw Refusal(RefusalKind::invalid, "session.output", "The field output must be \"logits\"");
+  }
+  const auto& accepted = model.served->bundle().sign_tests;
+  if (!request.sign_test.empty() &&
+      std::find(accepted.begin(), accepted.end(), request.sign_test) == accepted.end()) {
+    std::string names;
+    for (const auto& name : accepted) {
+      names += (names.empty() ? "" : ", ") + name;
+    }
+    throw Refusal(RefusalKind::invalid, "session.sign_test", "The field sign_test must be one of: " + names);
+  }
+}
+
+SessionInfo SessionManager::open(const SessionRequest& request, const std::string& caller) {
+  const PublishedModel& model = models_.get(request.model);
+  check_request(request, model);
+  if (!keys_.find(request.key_id, caller)) {
+    throw Refusal(RefusalKind::not_found, "key.not_found",
+                  "This key is not registered here; register it with POST /v2/keys");
+  }
+  const std::function<SessionInfo()> make = [this, request, &model, caller] {
+    protocols::SessionOptions options;
+    options.output = request.output;
+    options.sign_test =
+        request.sign_test.empty() ? model.served->bundle().sign_tests.front() : request.sign_test;
+    auto context = keys_.context(request.key_id, caller);
+    SessionInfo info;
+    info.ciphertext_bytes = context->key().ciphertext_bytes();
+    auto machine =
+        std::make_unique<protocols::ServerSession>(model.served, std::move(context), std::move(options));
+    info.id = new_session_id();
+    info.model = request.model;
+    info.config_id = model.config_id();
+    info.key_id = request.key_id;
+    info.caller = caller;
+    info.rounds = machine->rounds();
+    for (std::uint64_t round = 0; round < info.rounds; ++round) {
+      info.round_limits.push_back(machine->max_message_bytes(round));
+    }
+    return store_.create(std::move(info), std::move(machine));
+  };
+  SessionInfo info = await(submit(queue_, caller, make), options_.round_timeout);
+  ++counters_.sessions_started;
+  return info;
+}
+
+SessionInfo SessionManager::info(const std::string& id, const std::string& caller) {
+  std::optional<SessionInfo> found = store_.find(id);
+  if (!found || found->caller != caller) {
+    refuse_unknown();
+  }
+  if (found->phase == SessionPhase::gone) {
+    refuse_gone();
+  }
+  return std::move(*found);
+}
+
+void SessionManager::cancel(const std::string& id, const std::string& caller) {
+  info(id, caller);
+  if (!store_.erase(id)) {
+    refuse_gone();
+  }
+}
+
+std::size_t SessionManager::admit_round(const std::string& id, std::uint64_t round,
+                                        const std::string& caller) {
+  const SessionInfo session = info(id, caller);
+  const bool repeats_last = round + 1 == session.next_round;
+  if ((round != session.next_round && !repeats_last) || round >= session.rounds) {
+    refuse_order(session.next_round);
+  }
+  return session.round_limits.at(round);
+}
+
+std::shared_ptr<const Bytes> SessionManager::answer_round(const std::string& id, std::uint64_t round,
+                                                          Bytes body, const std::string& caller) {
+  const std::size_t ciphertext_bytes = info(id, caller).ciphertext_bytes;
+  const Sha256 digest = sha256(body);
+  const auto deadline = std::chrono::steady_clock::now() + options_.round_timeout;
+  RoundClaim claim = store_.claim_or_wait(id, round, digest, deadline);
+  switch (claim.state) {
+    case RoundClaim::State::granted: {
+      auto job = std::make_shared<RoundJob>();
+      *job = {id, round, body.size() / ciphertext_bytes, std::move(body), digest, std::move(claim.machine)};
+      return compute(std::move(job), caller);
+    }
+    case RoundClaim::State::answered:
+      return claim.answer;
+    case RoundClaim::State::running:
+      refuse_slow();
+    case RoundClaim::State::other_body:
+      throw Refusal(RefusalKind::conflict, "round.conflict",
+                    "Round " + std::to_string(round) + " was sent before with another body");
+    case RoundClaim::State::out_of_order:
+      refuse_order(claim.next_round);
+    case RoundClaim::State::gone:
+      refuse_gone();
+    case RoundClaim::State::unknown:
+      break;
+  }
+  refuse_unknown();
+}
+
+std::shared_ptr<const Bytes> SessionManager::compute(std::shared_ptr<RoundJob> job,
+                                                     const std::string& caller) {
+  const std::function<std::shared_ptr<const Bytes>()> work = [this, job]() -> std::shared_ptr<const Bytes> {
+    std::shared_ptr<const Bytes> answer;
+    const std::uint64_t multiplications_before = job->machine->counts().multiplications;
+    try {
+      answer = std::make_shared<const Bytes>(job->machine->handle(job->body));
+      job->body = {};
+      counters_.ciphertexts_received += job->ciphertexts;
+    } catch (...) {
+      store_.abandon(job->id, job->round, std::move(job->machine));
+      throw;
+    }
+    counters_.multiplications += job->machine->counts().multiplications - multiplications_before;
+    const bool finished = job->machine->finished();
+    answer = store_.commit(job->id, job->round, job->digest, std::move(answer), std::move(job->machine));
+    if (!answer) {
+      refuse_gone();
+    }
+    counters_.sessions_finished += static_cast<std::uint64_t>(finished);
+    return answer;
+  };
+  std::future<std::shared_ptr<const Bytes>> answer;
+  try {
+    answer = submit(queue_, caller, work);
+  } catch (...) {
+    store_.abandon(job->id, job->round, std::move(job->machine));
+    throw;
+  }
+  return await(std::move(answer), options_.round_timeout);
+}
+
+}  // namespace popcorn::service

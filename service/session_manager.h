@@ -1,0 +1,80 @@
+// Sessions and their rounds: what the routes ask for, without HTTP and without JSON.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "service/job_queue.h"
+#include "service/key_registry.h"
+#include "service/model_registry.h"
+#include "service/session_store.h"
+#include "service/statistics.h"
+
+namespace popcorn::service {
+
+struct SessionRequest {
+  std::string model;
+  std::string key_id;
+  std::string config_id;
+  std::string output = "logits";
+  std::string sign_test;  ///< empty = the server's preference
+};
+
+struct SessionManagerOptions {
+  std::chrono::milliseconds sweep_interval{1000};
+  std::chrono::seconds round_timeout{900};  ///< how long one request waits for its answer
+};
+
+class SessionManager {
+ public:
+  SessionManager(SessionManagerOptions options, const ModelRegistry& models, KeyRegistry& keys,
+                 SessionStore& store, JobQueue& queue, Counters& counters);
+  ~SessionManager();
+
+  /// @throws Refusal not_found, gone "config.gone", invalid "session.*", unavailable; InputError
+  /// "model.too_wide"
+  SessionInfo open(const SessionRequest& request, const std::string& caller);
+  /// @throws Refusal not_found "session.not_found"; gone "session.gone"
+  SessionInfo info(const std::string& id, const std::string& caller);
+  void cancel(const std::string& id, const std::string& caller);
+
+  /// Largest body that the round may have, before anything of it is read. @throws Refusal conflict
+  /// "round.out_of_order" besides those of info()
+  std::size_t admit_round(const std::string& id, std::uint64_t round, const std::string& caller);
+  /// Computes the answer, or gives the one that exists. @throws Refusal conflict "round.conflict", gone,
+  /// unavailable, timed_out; InputError for a message that the protocol does not accept
+  std::shared_ptr<const Bytes> answer_round(const std::string& id, std::uint64_t round, Bytes body,
+                                            const std::string& caller);
+
+  /// From now on no sessions are opened; those that run go on.
+  void drain() noexcept { draining_ = true; }
+  bool draining() const noexcept { return draining_; }
+
+ private:
+  struct RoundJob;
+
+  void check_request(const SessionRequest& request, const PublishedModel& model) const;
+  std::shared_ptr<const Bytes> compute(std::shared_ptr<RoundJob> job, const std::string& caller);
+  void sweep_until_stopped();
+
+  const SessionManagerOptions options_;
+  const ModelRegistry& models_;
+  KeyRegistry& keys_;
+  SessionStore& store_;
+  JobQueue& queue_;
+  Counters& counters_;
+  std::atomic<bool> draining_{false};
+
+  std::mutex sweeper_mutex_;
+  std::condition_variable sweeper_wake_;
+  bool stopped_ = false;
+  std::thread sweeper_;
+};
+
+}  // namespace popcorn::service

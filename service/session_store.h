@@ -1,0 +1,85 @@
+// Where sessions live between their rounds, and the rule that a round is answered for one body only.
+//
+//   claim(id, k, body) ─► granted: compute ─► commit(answer)      the answer of round k is now fixed
+//                     │                   └─► abandon()           nothing was answered: round k is open again
+//                     ├─► answered: the same body again: the same answer again
+//                     ├─► running: the same body is being computed; wait()
+//                     └─► other_body, out_of_order, gone, unknown
+//
+// The masks of a round must never be drawn for two different bodies: the difference of two answers would show
+// what the masks hide. A claim therefore binds the round to the digest of its body before anything is
+// computed.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/sha256.h"
+#include "protocols/session.h"
+
+namespace popcorn::service {
+
+enum class SessionPhase { active, finished, gone };
+
+struct SessionInfo {
+  std::string id;
+  std::string model, config_id, key_id;
+  std::string caller;  ///< who opened it; to all others it does not exist
+  std::uint64_t rounds = 0;
+  std::uint64_t next_round = 0;
+  std::vector<std::size_t> round_limits;  ///< largest body of each round
+  std::size_t ciphertext_bytes = 1;
+  std::chrono::system_clock::time_point expires_at;
+  SessionPhase phase = SessionPhase::active;
+  bool computing = false;
+};
+
+struct RoundClaim {
+  enum class State { granted, answered, running, other_body, out_of_order, gone, unknown };
+  State state = State::unknown;
+  std::uint64_t next_round = 0;
+  std::shared_ptr<const Bytes> answer;                ///< answered
+  std::unique_ptr<protocols::ServerSession> machine;  ///< granted: give it back with commit() or abandon()
+};
+
+/// Thread-safe.
+class SessionStore {
+ public:
+  virtual ~SessionStore() = default;
+
+  /// `info.expires_at` is set here. @throws Refusal unavailable "server.sessions" when the store is full
+  virtual SessionInfo create(SessionInfo info, std::unique_ptr<protocols::ServerSession> machine) = 0;
+  /// Nothing when the id was never given out; phase `gone` when the session is over.
+  virtual std::optional<SessionInfo> find(const std::string& id) = 0;
+  virtual RoundClaim claim(const std::string& id, std::uint64_t round, const Sha256& body) = 0;
+  /// Like claim(), but waits until the deadline while the state is `running`.
+  virtual RoundClaim claim_or_wait(const std::string& id, std::uint64_t round, const Sha256& body,
+                                   std::chrono::steady_clock::time_point deadline) = 0;
+  /// Gives the answer that counts; nothing when the session ended meanwhile.
+  virtual std::shared_ptr<const Bytes> commit(const std::string& id, std::uint64_t round, const Sha256& body,
+                                              std::shared_ptr<const Bytes> answer,
+                                              std::unique_ptr<protocols::ServerSession> machine) = 0;
+  virtual void abandon(const std::string& id, std::uint64_t round,
+                       std::unique_ptr<protocols::ServerSession> machine) = 0;
+  /// False when there was nothing to end.
+  virtual bool erase(const std::string& id) = 0;
+  /// Ends what is past its lifetime and gives how many of them had not finished.
+  virtual std::size_t sweep() = 0;
+  /// Sessions that have not ended; of one caller or of all.
+  virtual std::size_t active() = 0;
+  virtual std::size_t active(const std::string& caller) = 0;
+};
+
+struct SessionStoreOptions {
+  std::size_t max_sessions = 64;
+  std::chrono::milliseconds lifetime{600'000};  ///< since the last round
+};
+
+std::unique_ptr<SessionStore> make_memory_session_store(SessionStoreOptions options);
+
+}  // namespace popcorn::service
