@@ -26,11 +26,11 @@ struct Endpoint {
 struct ClientRequest {
   std::string method;
   std::string path;
-  std::string content_type;
-  ByteView body;
+  std::string content_type{};
+  ByteView body{};
   std::size_t max_answer_bytes = std::size_t{16} << 20;
   unsigned timeout_seconds = 60;
-  std::string what;  ///< for messages: "round 3 of 7 (conv2/relu)"
+  std::string what{};  ///< for messages: "round 3 of 7 (conv2/relu)"
 };
 
 struct ClientAnswer {
