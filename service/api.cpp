@@ -133,7 +133,7 @@ struct Api::Route {
 struct Api::Call {
   HttpRequest& request;
   std::string request_id;
-  std::string route = "unmatched";      ///< pattern, for logs: the path itself may hold a session id
+  std::string route = "unmatched";        ///< pattern, for logs: the path itself may hold a session id
   std::vector<std::string> parameters{};  ///< what the "{x}" stand for, in order
   std::string caller{};
   std::uint64_t bytes_in = 0;

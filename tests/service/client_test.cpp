@@ -1,0 +1,177 @@
+// The client against servers that misbehave.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <functional>
+#include <thread>
+
+#include "service/http_exchange.h"
+#include "tests/service/service_fixture.h"
+#include "tests/support/random_network.h"
+
+using namespace popcorn;
+using namespace popcorn::test;
+
+namespace {
+
+service::ClientOptions hasty() {
+  service::ClientOptions options;
+  options.retry_seconds = 0;
+  options.connect_timeout_seconds = 5;
+  return options;
+}
+
+/// Accepts one connection after the other and answers each first bytes with fixed ones, or with nothing.
+class FakeServer {
+ public:
+  explicit FakeServer(std::string answer)
+      : answer_(std::move(answer)), fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::bind(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    REQUIRE(::listen(fd_, 8) == 0);
+    socklen_t size = sizeof address;
+    ::getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~FakeServer() {
+    ::shutdown(fd_, SHUT_RDWR);
+    thread_.join();
+    ::close(fd_);
+  }
+  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+
+ private:
+  void serve() {
+    for (;;) {
+      const int connection = ::accept(fd_, nullptr, nullptr);
+      if (connection < 0) {
+        return;
+      }
+      std::array<char, 4096> seen;
+      if (::recv(connection, seen.data(), seen.size(), 0) > 0) {
+        ::send(connection, answer_.data(), answer_.size(), MSG_NOSIGNAL);
+      }
+      ::shutdown(connection, SHUT_WR);
+      ::close(connection);
+    }
+  }
+
+  std::string answer_;
+  int fd_;
+  std::uint16_t port_ = 0;
+  std::thread thread_;
+};
+
+std::string http(const std::string& status, const std::string& body,
+                 const std::string& type = "application/json") {
+  return "HTTP/1.1 " + status + "\r\nContent-Type: " + type +
+         "\r\nContent-Length: " + std::to_string(body.size()) + "\r\nConnection: close\r\n\r\n" + body;
+}
+
+}  // namespace
+
+TEST_CASE("Server addresses", "[client]") {
+  const auto parsed = service::Endpoint::parse("https://example.org");
+  CHECK(parsed.tls);
+  CHECK(parsed.url == "https://example.org:443");
+  CHECK(service::Endpoint::parse("http://[::1]:8080/").url == "http://[::1]:8080");
+  CHECK(service::Endpoint::parse("http://localhost:1").port == 1);
+  for (const std::string url :
+       {"", "localhost:8080", "ftp://host", "http://", "http://:80", "http://host:", "http://host:0",
+        "http://host:65536", "http://host:8a", "http://host/path", "http://a b", "http://[::1",
+        "http://user@host", "http://host:80:80", "http://host\r\nX: y"}) {
+    INFO(url);
+    CHECK_THROWS_AS(service::Endpoint::parse(url), UsageError);
+    CHECK_THROWS_AS(std::make_unique<service::Client>(url), UsageError);
+  }
+}
+
+TEST_CASE("Nobody listens", "[client]") {
+  std::string url;
+  {
+    const RunningServer server;
+    url = server.url();
+  }
+  try {
+    service::Client(url, hasty()).models();
+    FAIL("somebody answered");
+  } catch (const NetworkError& error) {
+    CHECK(error.code() == "network.unreachable");
+    CHECK(error.exit_code() == 5);
+    CHECK(std::string(error.what()).find(url) != std::string::npos);
+  }
+}
+
+TEST_CASE("Answers that are none are network errors, never crashes", "[client]") {
+  const auto answer = GENERATE_COPY(
+      std::string(), std::string("garbage\r\n\r\n"),
+      std::string("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"),
+      std::string("HTTP/1.1 200 OK\r\nContent-Le"), http("200 OK", "<html>"), http("200 OK", "[]"),
+      http("200 OK", ""), http("302 Found", ""), http("502 Bad Gateway", "<html>nginx</html>", "text/html"),
+      http("200 OK", "{\"models\":7}"),
+      "HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + std::string(20 << 20, 'x'));
+  const FakeServer server(answer);
+  try {
+    service::Client(server.url(), hasty()).models();
+    FAIL("models out of nothing");
+  } catch (const NetworkError& error) {
+    CHECK(error.exit_code() == 5);
+  } catch (const RefusedError& error) {
+    CHECK(std::string(error.what()).find("302") != std::string::npos);
+  }
+}
+
+TEST_CASE("Statuses map to kinds of errors and a server's text cannot touch the terminal", "[client]") {
+  const std::string body =
+      "{\"error\":\"\\u001b[31mred\\nline\",\"code\":\"x.y\",\"reason\":\"r\",\"request_id\":\"1\","
+      "\"retryable\":false}";
+  const auto thrown = [&](const std::string& status) {
+    const FakeServer server(http(status, body));
+    try {
+      service::Client(server.url(), hasty()).models();
+    } catch (const Error& error) {
+      const std::string text = error.what();
+      CHECK(error.code() == "x.y");
+      CHECK(text.find('\x1b') == std::string::npos);
+      CHECK(text.find('\n') == std::string::npos);
+      return error.exit_code();
+    }
+    return 0;
+  };
+  CHECK(thrown("401 Unauthorized") == 6);
+  CHECK(thrown("403 Forbidden") == 6);
+  for (const char* status : {"404 Not Found", "410 Gone", "429 Too Many Requests", "501 No", "503 Busy"}) {
+    CHECK(thrown(status) == 7);
+  }
+  for (const char* status : {"400 Bad", "409 Conflict", "413 Large", "415 Type", "422 Invalid"}) {
+    CHECK(thrown(status) == 3);
+  }
+  CHECK(thrown("504 Slow") == 5);
+}
+
+TEST_CASE("A server that dies in mid-inference is a network error", "[client]") {
+  const auto model = small_model("tiny");
+  SeededRng rng(5);
+  const WideVector input = random_input(rng, model->network());
+  auto server = std::make_unique<RunningServer>();
+  auto options = hasty();
+  service::Client client(server->url(), options);
+  const auto bundle = client.bundle("tiny");
+  try {
+    client.infer(bundle, small_key(), input, [&](std::uint64_t done, std::uint64_t, const std::string&) {
+      if (done == 1) {
+        server.reset();
+      }
+    });
+    FAIL("an inference without a server");
+  } catch (const NetworkError& error) {
+    CHECK(error.exit_code() == 5);
+    CHECK(std::string(error.what()).find("round 2") != std::string::npos);
+  }
+}

@@ -1,0 +1,145 @@
+// The once-only rule, against any store.
+#include "service/session_store.h"
+
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "paillier/evaluator.h"
+#include "service/refusal.h"
+#include "tests/service/service_fixture.h"
+#include "tests/support/random_network.h"
+
+using namespace popcorn;
+using namespace popcorn::test;
+using service::RoundClaim;
+using service::SessionPhase;
+
+namespace {
+
+const auto kSoon = [] { return std::chrono::steady_clock::now() + std::chrono::seconds(20); };
+
+struct Case {
+  std::shared_ptr<const protocols::ServedModel> model = small_model("tiny");
+  std::shared_ptr<const paillier::PublicContext> context =
+      paillier::PublicContext::create(small_key()->public_key());
+
+  std::unique_ptr<protocols::ServerSession> machine() const {
+    return std::make_unique<protocols::ServerSession>(model, context);
+  }
+  service::SessionInfo info(const std::string& id, const std::string& caller = "") const {
+    service::SessionInfo made;
+    made.id = id;
+    made.model = "tiny";
+    made.caller = caller;
+    made.rounds = machine()->rounds();
+    return made;
+  }
+};
+
+Sha256 digest(const std::string& text) {
+  return sha256(as_bytes(text));
+}
+
+std::shared_ptr<const Bytes> answer(const std::string& text) {
+  const ByteView view = as_bytes(text);
+  return std::make_shared<const Bytes>(view.begin(), view.end());
+}
+
+}  // namespace
+
+TEST_CASE("A round is answered for one body only", "[store]") {
+  const Case make;
+  const auto store = service::make_memory_session_store({});
+  store->create(make.info("s"), make.machine());
+  CHECK(store->claim("other", 0, digest("a")).state == RoundClaim::State::unknown);
+  CHECK(store->claim("s", 1, digest("a")).state == RoundClaim::State::out_of_order);
+
+  RoundClaim first = store->claim("s", 0, digest("a"));
+  REQUIRE(first.state == RoundClaim::State::granted);
+  REQUIRE(first.machine);
+  CHECK(store->claim("s", 0, digest("a")).state == RoundClaim::State::running);
+  CHECK(store->claim("s", 0, digest("b")).state == RoundClaim::State::other_body);
+  CHECK(store->find("s")->computing);
+
+  SECTION("an answer stays the answer") {
+    CHECK(*store->commit("s", 0, digest("a"), answer("x"), std::move(first.machine)) == *answer("x"));
+    const RoundClaim again = store->claim("s", 0, digest("a"));
+    CHECK(again.state == RoundClaim::State::answered);
+    CHECK(*again.answer == *answer("x"));
+    CHECK(store->claim("s", 0, digest("b")).state == RoundClaim::State::other_body);
+    CHECK(store->find("s")->next_round == 1);
+    CHECK(store->claim("s", 1, digest("c")).state == RoundClaim::State::granted);
+    CHECK(store->claim("s", 0, digest("a")).state == RoundClaim::State::answered);
+  }
+  SECTION("a round that failed is open again") {
+    store->abandon("s", 0, std::move(first.machine));
+    CHECK_FALSE(store->find("s")->computing);
+    RoundClaim second = store->claim("s", 0, digest("b"));
+    CHECK(second.state == RoundClaim::State::granted);
+    CHECK(second.machine);
+  }
+  SECTION("a session that was cancelled meanwhile has no answer") {
+    CHECK(store->erase("s"));
+    CHECK_FALSE(store->erase("s"));
+    CHECK(store->commit("s", 0, digest("a"), answer("x"), std::move(first.machine)) == nullptr);
+    CHECK(store->claim("s", 0, digest("a")).state == RoundClaim::State::gone);
+    CHECK(store->find("s")->phase == SessionPhase::gone);
+  }
+  SECTION("who sends the same body meanwhile waits for the answer") {
+    RoundClaim waited;
+    std::thread other([&] { waited = store->claim_or_wait("s", 0, digest("a"), kSoon()); });
+    store->commit("s", 0, digest("a"), answer("x"), std::move(first.machine));
+    other.join();
+    CHECK(waited.state == RoundClaim::State::answered);
+    CHECK(*waited.answer == *answer("x"));
+  }
+}
+
+TEST_CASE("Many threads with different bodies: exactly one computes", "[store]") {
+  const Case make;
+  const auto store = service::make_memory_session_store({});
+  store->create(make.info("s"), make.machine());
+  std::atomic<int> granted{0}, refused{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&, i] {
+      const std::string body = std::to_string(i);
+      RoundClaim claim = store->claim_or_wait("s", 0, digest(body), kSoon());
+      if (claim.state == RoundClaim::State::granted) {
+        ++granted;
+        store->commit("s", 0, digest(body), answer(body), std::move(claim.machine));
+      } else {
+        refused += claim.state == RoundClaim::State::other_body ? 1 : 0;
+      }
+    });
+  }
+  for (auto& thread : threads) {
+    thread.join();
+  }
+  CHECK(granted == 1);
+  CHECK(refused == 7);
+}
+
+TEST_CASE("Sessions end with their lifetime and are counted by caller", "[store]") {
+  const Case make;
+  service::SessionStoreOptions options;
+  options.max_sessions = 2;
+  options.lifetime = std::chrono::milliseconds(150);
+  const auto store = service::make_memory_session_store(options);
+  store->create(make.info("s", "a"), make.machine());
+  store->create(make.info("t", "b"), make.machine());
+  CHECK(store->active() == 2);
+  CHECK(store->active("a") == 1);
+  CHECK_THROWS_AS(store->create(make.info("u", "a"), make.machine()), service::Refusal);
+  RoundClaim running = store->claim("s", 0, digest("a"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  CHECK(store->sweep() == 1);
+  CHECK(store->find("t")->phase == SessionPhase::gone);
+  CHECK(store->claim("t", 0, digest("a")).state == RoundClaim::State::gone);
+  // One whose round is computed does not end under its hands.
+  CHECK(store->find("s")->phase == SessionPhase::active);
+  CHECK(store->commit("s", 0, digest("a"), answer("x"), std::move(running.machine)));
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  store->sweep();
+  CHECK_FALSE(store->find("t"));
+}
