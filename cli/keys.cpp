@@ -24,7 +24,7 @@ void check_key_bits(const KeyOptions& options) {
   constexpr unsigned kLargestTestKey = 8192;
   const bool is_standard = options.bits == 2048 || options.bits == 3072 || options.bits == 4096;
   const bool is_test_size =
-      options.bits >= kSmallestTestKey && options.bits <= kLargestTestKey && options.bits % 2 == 0;
+      options.bits >= kSmallestTestKey && options.bits <= kLargestTestKey && options.bits % 128 == 0;
   if (is_standard || (options.insecure_test_key && is_test_size)) return;
   throw UsageError("key.bits", "a key has 2048, 3072 or 4096 bits, not " + std::to_string(options.bits));
 }

@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/shipped_files.h"
+#include "paillier/kernels/kernel_registry.h"
 #include "popcorn_build_info.h"
 
 namespace popcorn::cli {
@@ -16,6 +17,7 @@ namespace {
 int version(bool json) {
   if (json) {
     print_json(std::cout, {{"version", kVersion},
+                           {"kernel", paillier::kernels::active().name},
                            {"compiler", kCompiler},
                            {"build_type", kBuildType},
                            {"sanitizers", kSanitizers},
@@ -23,9 +25,11 @@ int version(bool json) {
                            {"models", shipped_models()}});
     return 0;
   }
+  const paillier::kernels::Kernel& kernel = paillier::kernels::active();
   std::cout << "popcorn " << kVersion << '\n'
-            << "build: " << kBuildType << ", " << kCompiler
-            << (kHasCompression ? "" : ", without the compression toolchain") << '\n';
+            << "kernel: " << kernel.name << " (" << kernel.description << ")\n"
+            << "build: " << kBuildType << ", " << kCompiler << ", " << (kHasCompression ? "with" : "without")
+            << " the compression toolchain\n";
   return 0;
 }
 

@@ -1,0 +1,111 @@
+#include <catch2/catch.hpp>
+
+#include "base/file.h"
+#include "cli/dataset.h"
+#include "models/plaintext_evaluator.h"
+#include "tests/cli/command_line.h"
+#include "tests/cli/small_network.h"
+#include "tests/support/data_folder.h"
+
+namespace popcorn::test {
+
+namespace {
+
+/// Plain idx files with `count` images of random pixels and random labels.
+void write_random_test_set(const TemporaryFolder& folder, std::size_t count) {
+  SeededRng rng(count);
+  const auto big_endian = [](Bytes& out, std::uint32_t value) {
+    for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<std::uint8_t>(value >> shift));
+  };
+  Bytes images = {0, 0, 8, 3};
+  Bytes labels = {0, 0, 8, 1};
+  for (const std::uint32_t length : {static_cast<std::uint32_t>(count), 28U, 28U}) big_endian(images, length);
+  big_endian(labels, static_cast<std::uint32_t>(count));
+  for (std::size_t i = 0; i < count * 784; ++i) images.push_back(static_cast<std::uint8_t>(rng.below(256)));
+  for (std::size_t i = 0; i < count; ++i) labels.push_back(static_cast<std::uint8_t>(rng.below(10)));
+  write_file(folder.path("t10k-images-idx3-ubyte"), images);
+  write_file(folder.path("t10k-labels-idx1-ubyte"), labels);
+}
+
+/// Correct answers of the exact evaluator, counted here.
+std::size_t correct_answers(const models::IntegerNetwork& network, const std::string& folder,
+                            std::size_t limit) {
+  const cli::Dataset data = cli::read_test_set(folder, network.encoding, limit);
+  std::size_t correct = 0;
+  for (std::size_t i = 0; i < data.images.size(); ++i) {
+    const WideVector input = models::encode_image(network.encoding, data.images[i]);
+    if (models::arg_max(models::evaluate(network, input)) == data.labels[i]) ++correct;
+  }
+  return correct;
+}
+
+}  // namespace
+
+TEST_CASE("The accuracy is that of the exact evaluator, in both arithmetics", "[command_line]") {
+  const TemporaryFolder folder;
+  const std::string model = write_small_network(folder.path("small.popcorn"));
+  write_random_test_set(folder, 157);
+  const std::string data = folder.path("");
+  for (const std::size_t limit : {0, 1, 50, 51, 1000}) {
+    const std::size_t images = limit == 0 ? 157 : std::min<std::size_t>(limit, 157);
+    const std::size_t expected = correct_answers(small_network(), data, limit);
+    for (const bool exact : {false, true}) {
+      std::vector<std::string> arguments = {
+          "evaluate", model, "--data", data, "--limit", std::to_string(limit), "--json"};
+      if (exact) arguments.emplace_back("--exact");
+      const nlohmann::json report = json_of(popcorn(arguments));
+      CHECK(report.at("model") == "small");
+      CHECK(report.at("images") == images);
+      CHECK(report.at("correct") == expected);
+      CHECK(report.at("accuracy").get<double>() ==
+            Approx(static_cast<double>(expected) / static_cast<double>(images)));
+    }
+  }
+}
+
+TEST_CASE("The folder of the test set may come from the environment", "[command_line]") {
+  const TemporaryFolder folder;
+  const std::string model = write_small_network(folder.path("small.popcorn"));
+  write_random_test_set(folder, 3);
+  const ProcessResult result = run_process(command({"evaluate", model}), {"POPCORN_DATA=" + folder.path("")});
+  CHECK(result.exit_code == 0);
+  CHECK_THAT(result.out, Catch::Contains("small") && Catch::Contains("of 3 test images"));
+}
+
+TEST_CASE("inspect tells layers, density, bits and, when asked, the cost", "[command_line]") {
+  const TemporaryFolder folder;
+  const std::string model = write_small_network(folder.path("small.popcorn"));
+  const models::IntegerNetwork network = small_network();
+  const nlohmann::json plain = json_of(popcorn({"inspect", model, "--json"}));
+  CHECK(plain.at("weights") == network.weights());
+  CHECK(plain.at("nonzeros") == network.nonzeros());
+  CHECK(plain.at("density").get<double>() ==
+        Approx(static_cast<double>(network.nonzeros()) / static_cast<double>(network.weights())));
+  CHECK(plain.at("weight_bits") == 3);
+  CHECK(plain.at("layers").size() == network.nodes.size());
+  CHECK_FALSE(plain.contains("multiplications"));
+  const nlohmann::json cost = json_of(popcorn({"inspect", model, "--cost", "--bits", "2048", "--json"}));
+  for (const char* field : {"multiplications", "naive_multiplications", "bytes_up", "bytes_down", "rounds"}) {
+    INFO(field);
+    CHECK(cost.at(field).get<std::uint64_t>() > 0);
+  }
+  CHECK(cost.at("key_bits") == 2048);
+  const ProcessResult text = popcorn({"inspect", model, "--cost"});
+  CHECK(text.exit_code == 0);
+  CHECK_THAT(text.out,
+             Catch::Contains("conv1") && Catch::Contains("2x8x8") && Catch::Contains("multiplications"));
+}
+
+TEST_CASE("verify finds every tensor equal and says how many", "[command_line]") {
+  const TemporaryFolder folder;
+  const std::string model = write_small_network(folder.path("small.popcorn"));
+  const nlohmann::json report = json_of(popcorn(with_test_key({"verify", model, "--images", "2", "--json"})));
+  CHECK(report.at("equal") == true);
+  CHECK(report.at("images") == 2);
+  CHECK(report.at("values").get<std::uint64_t>() >= 2 * (128 + 32 + 32 + 10));
+  const ProcessResult text = popcorn(with_test_key({"verify", model}));
+  CHECK(text.exit_code == 0);
+  CHECK_THAT(text.out, Catch::Contains("bit for bit"));
+}
+
+}  // namespace popcorn::test
