@@ -77,6 +77,8 @@ nlohmann::ordered_json outcome_json(const Outcome& outcome) {
 
 std::vector<Sample> chosen_samples(const DemoOptions& options) {
   std::vector<Sample> samples = shipped_samples();
+  if (samples.empty())
+    throw IoError("samples.not_found", "no sample pictures are shipped with this executable");
   if (options.images > 0 && options.images < samples.size()) samples.resize(options.images);
   return samples;
 }

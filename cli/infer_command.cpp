@@ -132,6 +132,7 @@ void add_infer_command(CLI::App& app, Action& chosen) {
       ->type_name("IMAGE");
   add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);
   command->add_option("--timeout", options->timeout_seconds, "Seconds that one round may take")
+      ->type_name("SECONDS")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();
   command->add_flag("--json", options->json,

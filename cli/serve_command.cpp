@@ -136,23 +136,31 @@ void add_serve_command(CLI::App& app, Action& chosen) {
   command->add_option("models", options->models, "Paths of .popcorn files or names of shipped models")
       ->required()
       ->type_name("MODEL");
-  command->add_option("--host", server.host, "Address to listen on")->capture_default_str();
-  command->add_option("--port", server.port, "Port to listen on; 0 takes a free one")->capture_default_str();
+  command->add_option("--host", server.host, "Address to listen on")
+      ->type_name("ADDRESS")
+      ->capture_default_str();
+  command->add_option("--port", server.port, "Port to listen on; 0 takes a free one")
+      ->type_name("PORT")
+      ->capture_default_str();
   command->add_flag("--allow-insecure-remote", server.allow_insecure_remote,
                     "Listen on an address that others can reach although the connection has no TLS");
   command
       ->add_option("--session-lifetime", server.session_lifetime_seconds,
                    "Seconds after its last round until a session is forgotten")
+      ->type_name("SECONDS")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();
   command->add_option("--max-sessions", server.max_sessions, "Sessions at once")
+      ->type_name("N")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
   command->add_option("--max-keys", server.max_keys, "Registered public keys at once")
+      ->type_name("N")
       ->check(CLI::Range(1, 100000))
       ->capture_default_str();
   command
       ->add_option("--http-threads", server.http_threads, "Threads for connections; 0 chooses from the cores")
+      ->type_name("N")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
   command

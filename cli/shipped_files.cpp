@@ -13,6 +13,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kModelExtension = ".popcorn";
+constexpr std::string_view kSampleExtension = ".png";
 
 std::vector<fs::path> files_with_extension(const fs::path& folder, std::string_view extension) {
   std::vector<fs::path> files;
@@ -42,20 +43,19 @@ fs::path own_executable() {
   return path;
 }
 
-std::optional<fs::path> shipped_folder(const std::string& name) {
+std::optional<fs::path> shipped_folder(const std::string& name, std::string_view extension) {
   const fs::path beside = own_executable().parent_path();
-  const std::array<fs::path, 3> candidates = {beside / name, beside.parent_path() / name,
-                                              beside.parent_path() / "share" / "popcorn" / name};
+  const std::array<fs::path, 3> candidates = {
+      beside.parent_path() / name, beside.parent_path() / "share" / "popcorn" / name, beside / name};
   for (const fs::path& candidate : candidates) {
-    std::error_code ignored;
-    if (fs::is_directory(candidate, ignored)) return candidate;
+    if (!files_with_extension(candidate, extension).empty()) return candidate;
   }
   return std::nullopt;
 }
 
 std::vector<std::string> shipped_models() {
   std::vector<std::string> names;
-  if (const auto folder = shipped_folder("models")) {
+  if (const auto folder = shipped_folder("models", kModelExtension)) {
     for (const fs::path& file : files_with_extension(*folder, kModelExtension))
       names.push_back(file.stem().string());
   }
@@ -67,7 +67,7 @@ fs::path find_model(const std::string& path_or_name) {
   const bool is_name = !path.has_parent_path() && path.extension() != kModelExtension;
   std::error_code ignored;
   if (!is_name || fs::is_regular_file(path, ignored)) return path;
-  if (const auto folder = shipped_folder("models")) {
+  if (const auto folder = shipped_folder("models", kModelExtension)) {
     fs::path shipped = *folder / (path_or_name + std::string(kModelExtension));
     if (fs::is_regular_file(shipped, ignored)) return shipped;
   }
@@ -81,16 +81,13 @@ models::IntegerNetwork load_model(const std::string& path_or_name) {
 }
 
 std::vector<Sample> shipped_samples() {
-  const auto folder = shipped_folder("samples");
+  const auto folder = shipped_folder("samples", kSampleExtension);
   std::vector<Sample> samples;
   if (folder) {
-    for (const fs::path& file : files_with_extension(*folder, ".png")) {
+    for (const fs::path& file : files_with_extension(*folder, kSampleExtension)) {
       const std::string stem = file.stem().string();
       samples.push_back({file, stem.substr(0, stem.find('_'))});
     }
-  }
-  if (samples.empty()) {
-    throw InputError("samples.not_found", "no sample pictures are beside this executable (samples/*.png)");
   }
   return samples;
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "models/integer_network.h"
@@ -13,11 +14,11 @@ namespace popcorn::cli {
 /// The running executable, with symbolic links resolved. @throws IoError
 std::filesystem::path own_executable();
 
-/// Folder NAME ("models", "samples") of the source tree that the executable was built in (build/popcorn →
-/// models/) or of an installation (bin/popcorn → share/popcorn/models/).
-std::optional<std::filesystem::path> shipped_folder(const std::string& name);
+/// Folder NAME ("models", "samples") with files of that extension, of the source tree that the executable was
+/// built in (build/popcorn → models/) or of an installation (bin/popcorn → share/popcorn/models/).
+std::optional<std::filesystem::path> shipped_folder(const std::string& name, std::string_view extension);
 
-/// Names of the model files in shipped_folder("models"), sorted.
+/// Names of the shipped model files, sorted.
 std::vector<std::string> shipped_models();
 
 /// A path of a .popcorn file as it is, or the name of a shipped model.
@@ -31,7 +32,7 @@ struct Sample {
   std::filesystem::path path;
   std::string label;  ///< what stands before the first underscore
 };
-/// Pictures of shipped_folder("samples"), sorted by name. @throws InputError "samples.not_found"
+/// The sample pictures, sorted by name; empty when none are shipped.
 std::vector<Sample> shipped_samples();
 
 }  // namespace popcorn::cli

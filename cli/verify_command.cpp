@@ -58,7 +58,7 @@ std::vector<Input> verification_inputs(const VerifyOptions& options, const model
     for (std::size_t i = 0; i < data.images.size(); ++i) {
       inputs.push_back({"test image " + std::to_string(i), models::encode_image(encoding, data.images[i])});
     }
-  } else if (encoding.shape.channels == 1 && encoding.shape.height > 1 && shipped_folder("samples")) {
+  } else if (encoding.shape.channels == 1 && encoding.shape.height > 1) {
     for (const Sample& sample : shipped_samples()) {
       if (inputs.size() == options.images) break;
       inputs.push_back(

@@ -5,7 +5,7 @@
 #include "models/plaintext_evaluator.h"
 #include "tests/cli/command_line.h"
 #include "tests/cli/small_network.h"
-#include "tests/support/data_folder.h"
+#include "tests/support/seeded_rng.h"
 
 namespace popcorn::test {
 
