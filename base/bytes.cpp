@@ -35,13 +35,15 @@ std::string to_hex(ByteView bytes) {
 }
 
 Bytes from_hex(std::string_view text) {
-  if (text.size() % 2 != 0) throw InputError("hex.invalid", "a hexadecimal string has an odd number of digits");
+  if (text.size() % 2 != 0)
+    throw InputError("hex.invalid", "a hexadecimal string has an odd number of digits");
   Bytes bytes;
   bytes.reserve(text.size() / 2);
   for (std::size_t i = 0; i < text.size(); i += 2) {
     const int high = hex_value(text[i]);
     const int low = hex_value(text[i + 1]);
-    if (high < 0 || low < 0) throw InputError("hex.invalid", "a hexadecimal string holds a foreign character");
+    if (high < 0 || low < 0)
+      throw InputError("hex.invalid", "a hexadecimal string holds a foreign character");
     bytes.push_back(static_cast<std::uint8_t>(16 * high + low));
   }
   return bytes;
@@ -94,8 +96,8 @@ void ByteWriter::little_endian(std::uint64_t value, std::size_t count) {
 ByteView ByteReader::bytes(std::size_t count) {
   if (count > data_.size()) {
     throw InputError(context_ + ".truncated", "the " + context_ + " ends early: " + std::to_string(count) +
-                                                  " more bytes were expected, " + std::to_string(data_.size()) +
-                                                  " are left");
+                                                  " more bytes were expected, " +
+                                                  std::to_string(data_.size()) + " are left");
   }
   const ByteView front = data_.first(count);
   data_ = data_.subspan(count);

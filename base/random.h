@@ -6,8 +6,9 @@
 
 namespace popcorn {
 
-/// A source of random bytes. Whoever needs randomness takes an Rng at construction or as an argument and has no
-/// way to change it afterwards; production code passes system_rng(), tests a seeded one from tests/support.
+/// A source of random bytes. Whoever needs randomness takes an Rng at construction or as an argument and has
+/// no way to change it afterwards; production code passes system_rng(), tests a seeded one from
+/// tests/support.
 class Rng {
  public:
   virtual ~Rng() = default;

@@ -11,8 +11,8 @@
 namespace popcorn {
 
 /// `size()` signed integers, each of `limbs()` 64-bit words, little-endian two's complement, contiguous.
-/// The values of an exact integer network grow with its depth (about 12 bits a layer), so a width is chosen once
-/// for a tensor from its static bound and every value of it has that width.
+/// The values of an exact integer network grow with its depth (about 12 bits a layer), so a width is chosen
+/// once for a tensor from its static bound and every value of it has that width.
 class WideVector {
  public:
   WideVector() = default;
@@ -27,7 +27,9 @@ class WideVector {
   bool empty() const noexcept { return size_ == 0; }
 
   std::span<std::uint64_t> operator[](std::size_t i) { return {words_.data() + i * limbs_, limbs_}; }
-  std::span<const std::uint64_t> operator[](std::size_t i) const { return {words_.data() + i * limbs_, limbs_}; }
+  std::span<const std::uint64_t> operator[](std::size_t i) const {
+    return {words_.data() + i * limbs_, limbs_};
+  }
   std::span<std::uint64_t> words() noexcept { return words_; }
   std::span<const std::uint64_t> words() const noexcept { return words_; }
 

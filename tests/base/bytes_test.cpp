@@ -20,15 +20,16 @@ TEST_CASE("hexadecimal and base64url round-trip random bytes", "[base]") {
 
 TEST_CASE("known encodings", "[base]") {
   REQUIRE(to_hex(as_bytes("\x01\xab")) == "01ab");
-  REQUIRE(to_base64url(as_bytes("fooba")) == "Zm9vYmE");                       // RFC 4648, section 10
+  REQUIRE(to_base64url(as_bytes("fooba")) == "Zm9vYmE");  // RFC 4648, section 10
   REQUIRE(to_base64url(as_bytes("\xfb\xff")) == "-_8");
-  REQUIRE(to_hex(sha256(as_bytes("abc"))) ==                                   // FIPS 180-4 example
+  REQUIRE(to_hex(sha256(as_bytes("abc"))) ==  // FIPS 180-4 example
           "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 TEST_CASE("damaged encodings are refused", "[base]") {
   for (const char* text : {"0", "0g", "zz", "0x"}) REQUIRE_THROWS_AS(from_hex(text), InputError);
-  for (const char* text : {"A", "AB=", "A+B/", "AB C", "AB"}) REQUIRE_THROWS_AS(from_base64url(text), InputError);
+  for (const char* text : {"A", "AB=", "A+B/", "AB C", "AB"})
+    REQUIRE_THROWS_AS(from_base64url(text), InputError);
 }
 
 TEST_CASE("a reader never reads past its end", "[base]") {

@@ -91,7 +91,7 @@ TEST_CASE("bit lengths at the powers of two, of either sign", "[base]") {
     if (bit == 0) continue;
     for (auto& word : value[0]) word = ~word;
     REQUIRE(value.bit_length(0) == bit + 1);  // -2^bit - 1
-    for (std::size_t k = 0; k < 3; ++k) {  // -2^bit: ones from `bit` up
+    for (std::size_t k = 0; k < 3; ++k) {     // -2^bit: ones from `bit` up
       value[0][k] = k < bit / 64 ? 0 : ~std::uint64_t{0};
       if (k == bit / 64) value[0][k] <<= bit % 64;
     }
