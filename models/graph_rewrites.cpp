@@ -1,6 +1,5 @@
 #include "models/graph_rewrites.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -8,22 +7,23 @@ namespace popcorn::models {
 
 namespace {
 
-std::size_t reader_count(const IntegerNetwork& network, std::size_t index) {
-  std::size_t count = 0;
+std::vector<std::size_t> reader_counts(const IntegerNetwork& network) {
+  std::vector<std::size_t> counts(network.nodes.size(), 0);
   for (const Node& node : network.nodes) {
-    count += static_cast<std::size_t>(std::ranges::count(node.inputs, index));
+    for (const std::size_t operand : node.inputs) ++counts[operand];
   }
-  return count;
+  return counts;
 }
 
 /// The ReLU that the max-pool nodes[index] can take its place from, if that saves evaluations or costs none.
-std::optional<std::size_t> movable_relu(const IntegerNetwork& network, std::size_t index) {
+std::optional<std::size_t> movable_relu(const IntegerNetwork& network,
+                                        const std::vector<std::size_t>& readers, std::size_t index) {
   const Node& pool = network.nodes[index];
   if (pool.kind != NodeKind::max_pool2d) return std::nullopt;
   const std::size_t operand = pool.inputs.front();
   const Node& relu = network.nodes[operand];
-  const bool moves = relu.kind == NodeKind::relu && reader_count(network, operand) == 1 &&
-                     pool.shape.size() <= relu.shape.size();
+  const bool moves =
+      relu.kind == NodeKind::relu && readers[operand] == 1 && pool.shape.size() <= relu.shape.size();
   return moves ? std::optional(operand) : std::nullopt;
 }
 
@@ -43,11 +43,13 @@ void swap_relu_and_pool(IntegerNetwork& network, std::size_t relu, std::size_t p
 }  // namespace
 
 std::size_t move_max_pool_before_relu(IntegerNetwork& network) {
+  // By place in the node list; a move changes no place's number of readers.
+  const std::vector<std::size_t> readers = reader_counts(network);
   std::size_t moved = 0;
   for (bool changed = true; changed;) {
     changed = false;
     for (std::size_t i = 0; i < network.nodes.size(); ++i) {
-      const std::optional<std::size_t> relu = movable_relu(network, i);
+      const std::optional<std::size_t> relu = movable_relu(network, readers, i);
       if (!relu) continue;
       swap_relu_and_pool(network, *relu, i);
       ++moved;
