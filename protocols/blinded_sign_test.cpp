@@ -134,10 +134,12 @@ class Blinded final : public SignTest {
     return cost;
   }
 
-  std::unique_ptr<ServerSignTest> server(const paillier::Evaluator& evaluator, Rng& rng) const override {
+  std::unique_ptr<ServerSignTest> server(const paillier::Evaluator& evaluator, Rng& rng,
+                                         std::shared_ptr<const SignTestState> /*state*/) const override {
     return std::make_unique<Server>(evaluator, rng);
   }
-  std::unique_ptr<ClientSignTest> client(const paillier::KeyOwner& owner, Rng& /*rng*/) const override {
+  std::unique_ptr<ClientSignTest> client(const paillier::KeyOwner& owner, Rng& /*rng*/,
+                                         std::shared_ptr<const SignTestState> /*state*/) const override {
     return std::make_unique<Client>(owner);
   }
 };

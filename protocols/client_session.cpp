@@ -34,8 +34,9 @@ struct ClientSession::State {
   State(const ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> key_owner,
         const WideVector& values, const SessionOptions& options, Rng& rng)
       : owner(std::move(key_owner)),
-        plan(bundle, accepted_sign_test(bundle, options), owner->public_key().bits()),
-        sign_test(plan.sign_test().client(*owner, rng)),
+        plan(bundle, accepted_sign_test(bundle, options), owner->public_key().bits(),
+             options.sign_test_state != nullptr),
+        sign_test(plan.sign_test().client(*owner, rng, options.sign_test_state)),
         input(values) {
     check_input(bundle, input);
   }
@@ -56,7 +57,7 @@ struct ClientSession::State {
       if (plan.has_shares(step)) {
         opened = open_shares(*owner, question.ciphertexts, static_cast<std::size_t>(step.count), step.bits);
       }
-      sign_test->begin(plan.sign_test_shape(step));
+      sign_test->begin(plan.sign_test_shape(place.step));
       sign_test->question(place.exchange, opened, question.sign_test);
       shares = std::move(opened);
     } else {
@@ -103,6 +104,7 @@ const Bytes& ClientSession::start() {
   if (state.message.empty()) {
     MessageWriter writer = state.writer(0);
     state.owner->encrypt(state.input, writer.out());
+    if (state.plan.set_up() != SetUp::done) state.sign_test->request(writer.out());
     state.message = writer.finish();
   }
   return state.message;
@@ -152,6 +154,10 @@ const WideVector& ClientSession::logits() const {
   if (!state_->finished)
     throw Error("round.not_finished", "the inference is not over yet; there are no logits");
   return state_->logits;
+}
+
+std::shared_ptr<const SignTestState> ClientSession::sign_test_state() const {
+  return state_->sign_test->state();
 }
 
 std::size_t ClientSession::max_message_bytes() const {

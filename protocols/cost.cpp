@@ -13,9 +13,10 @@ namespace {
 using Layer = InferenceCost::Layer;
 
 /// Server work of one step: difference, share, sign test, select.
-std::uint64_t step_multiplications(const RoundPlan& plan, const Step& step) {
+std::uint64_t step_multiplications(const RoundPlan& plan, std::size_t index) {
+  const Step& step = plan.steps()[index];
   const std::uint64_t n = step.count;
-  std::uint64_t cost = plan.sign_test().cost(plan.sign_test_shape(step)).multiplications +
+  std::uint64_t cost = plan.sign_test().cost(plan.sign_test_shape(index)).multiplications +
                        paillier::parse_cost(plan.selection_ciphertexts(step));
   if (plan.has_shares(step)) cost += seal_cost(n, share_layout(step.bits, plan.key_bits()), plan.key_bits());
   if (step.kind == StepKind::max_pool) cost += paillier::subtract_cost(n) + paillier::add_cost(n);
@@ -26,9 +27,10 @@ std::uint64_t step_multiplications(const RoundPlan& plan, const Step& step) {
          paillier::subtract_cost(n);
 }
 
-void add_step(Layer& layer, const RoundPlan& plan, const Step& step) {
-  const SignTestCost test = plan.sign_test().cost(plan.sign_test_shape(step));
-  const std::uint64_t multiplications = step_multiplications(plan, step);
+void add_step(Layer& layer, const RoundPlan& plan, std::size_t index) {
+  const Step& step = plan.steps()[index];
+  const SignTestCost test = plan.sign_test().cost(plan.sign_test_shape(index));
+  const std::uint64_t multiplications = step_multiplications(plan, index);
   layer.multiplications += multiplications;
   layer.naive_multiplications += multiplications;
   layer.ciphertexts_up += test.ciphertexts_up + plan.selection_ciphertexts(step);
@@ -87,9 +89,13 @@ InferenceCost predict_cost(const ServedModel& model, unsigned key_bits, const st
     layer.naive_multiplications = linear.naive_multiplications;
   }
   Layer& input = cost.layers.front();
-  input.ciphertexts_up = plan.inputs();
-  input.multiplications = input.naive_multiplications = paillier::parse_cost(plan.inputs());
-  for (const Step& step : parts.steps) add_step(cost.layers[step.node], plan, step);
+  const SignTestCost request = plan.sign_test().request_cost(plan.set_up());
+  input.ciphertexts_up = plan.inputs() + request.ciphertexts_up;
+  input.multiplications = input.naive_multiplications =
+      paillier::parse_cost(plan.inputs()) + request.multiplications;
+  for (std::size_t s = 0; s < parts.steps.size(); ++s) {
+    add_step(cost.layers[parts.steps[s].node], plan, s);
+  }
   const SlotLayout logits = logits_layout(plan.output_bits(), key_bits);
   Layer& output = cost.layers.back();
   output.ciphertexts_down = logits.ciphertexts(plan.outputs());

@@ -28,12 +28,13 @@ CiphertextBatch join(std::vector<CiphertextBatch> parts) {
 }  // namespace
 
 NetworkRun::NetworkRun(const ServedModel::Parts& model, const RoundPlan& plan,
-                       const paillier::Evaluator& evaluator, Rng& rng)
+                       const paillier::Evaluator& evaluator, Rng& rng,
+                       std::shared_ptr<const SignTestState> state)
     : model_(model),
       plan_(plan),
       evaluator_(evaluator),
       rng_(rng),
-      sign_test_(plan.sign_test().server(evaluator, rng)),
+      sign_test_(plan.sign_test().server(evaluator, rng, std::move(state))),
       tensors_(model.network.nodes.size()) {}
 
 void NetworkRun::set_input(CiphertextBatch input) {
@@ -75,7 +76,7 @@ void NetworkRun::open_step() {
     x = x.gather(permutation);
   }
   open_ = {std::move(x), {}, std::move(permutation)};
-  sign_test_->begin(plan_.sign_test_shape(step()));
+  sign_test_->begin(plan_.sign_test_shape(step_));
 }
 
 void NetworkRun::question(unsigned exchange, Bytes& out) {

@@ -24,7 +24,7 @@ class NetworkRun {
  public:
   /// The references must outlive the object.
   NetworkRun(const ServedModel::Parts& model, const RoundPlan& plan, const paillier::Evaluator& evaluator,
-             Rng& rng);
+             Rng& rng, std::shared_ptr<const SignTestState> state = {});
 
   void observe(ServerSession::Observer observer) { observer_ = std::move(observer); }
   void set_input(paillier::CiphertextBatch input);
@@ -32,6 +32,9 @@ class NetworkRun {
   bool advance();
   /// Appends the sections of the open step's question: shares (exchange 0) and sign test.
   void question(unsigned exchange, Bytes& out);
+  /// Takes the sign-test section of the input message. @throws InputError, and is then as it was
+  void request(ByteView section) { sign_test_->request(section); }
+  std::shared_ptr<const SignTestState> sign_test_state() const { return sign_test_->state(); }
   /// Takes the sign-test section of an answer. @throws InputError, and is then as it was
   void answer(unsigned exchange, ByteView section) { sign_test_->answer(exchange, section); }
   /// Ends the open step with the client's selection.

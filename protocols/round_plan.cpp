@@ -20,9 +20,10 @@ void check_width(const std::string& what, unsigned bits, unsigned key_bits) {
 
 }  // namespace
 
-RoundPlan::RoundPlan(const ClientBundle& bundle, const SignTest& sign_test, unsigned key_bits)
+RoundPlan::RoundPlan(const ClientBundle& bundle, const SignTest& sign_test, unsigned key_bits, bool has_state)
     : steps_(bundle.steps),
       sign_test_(&sign_test),
+      set_up_(sign_test.set_up(has_state)),
       key_bits_(key_bits),
       inputs_(static_cast<std::uint64_t>(bundle.encoding.shape.size())),
       outputs_(bundle.output_count),
@@ -46,11 +47,14 @@ std::uint64_t RoundPlan::selection_ciphertexts(const Step& step) const noexcept 
 }
 
 MessageShape RoundPlan::client_message(std::uint64_t round) const {
-  if (round == 0) return {MessageKind::input, inputs_, inputs_, ciphertext_bytes(), 0};
+  if (round == 0) {
+    return {MessageKind::input, inputs_, inputs_, ciphertext_bytes(),
+            sign_test_->request_bytes(key_bits_, set_up())};
+  }
   const Place& at = place(round);
   const Step& step = steps_[at.step];
   return {MessageKind::answer, step.count, at.last ? selection_ciphertexts(step) : 0, ciphertext_bytes(),
-          sign_test_->answer_bytes(sign_test_shape(step), at.exchange)};
+          sign_test_->answer_bytes(sign_test_shape(at.step), at.exchange)};
 }
 
 MessageShape RoundPlan::server_message(std::uint64_t round) const {
@@ -63,7 +67,7 @@ MessageShape RoundPlan::server_message(std::uint64_t round) const {
   const std::uint64_t shares =
       at.exchange == 0 && has_shares(step) ? share_layout(step.bits, key_bits_).ciphertexts(step.count) : 0;
   return {MessageKind::question, step.count, shares, ciphertext_bytes(),
-          sign_test_->question_bytes(sign_test_shape(step), at.exchange)};
+          sign_test_->question_bytes(sign_test_shape(at.step), at.exchange)};
 }
 
 MessageAddress RoundPlan::client_address(std::uint64_t round) const {

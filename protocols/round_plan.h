@@ -17,7 +17,8 @@ namespace popcorn::protocols {
 class RoundPlan {
  public:
   /// @throws InputError "model.too_wide" when a step does not fit the key
-  RoundPlan(const ClientBundle& bundle, const SignTest& sign_test, unsigned key_bits);
+  /// @param has_state whether both parties resume the set-up of an earlier session
+  RoundPlan(const ClientBundle& bundle, const SignTest& sign_test, unsigned key_bits, bool has_state = false);
 
   std::uint64_t rounds() const noexcept { return places_.size() + 1; }
   const std::vector<Step>& steps() const noexcept { return steps_; }
@@ -35,7 +36,11 @@ class RoundPlan {
   };
   const Place& place(std::uint64_t round) const { return places_.at(static_cast<std::size_t>(round - 1)); }
 
-  SignTestShape sign_test_shape(const Step& step) const { return {step.count, step.bits, key_bits_}; }
+  SignTestShape sign_test_shape(std::size_t step) const {
+    return {steps_[step].count, steps_[step].bits, key_bits_, step == 0 ? set_up_ : SetUp::done};
+  }
+  /// What the input message and the first step carry to set the sign test up.
+  SetUp set_up() const noexcept { return steps_.empty() ? SetUp::done : set_up_; }
   /// True when the first question of a step carries masked shares.
   bool has_shares(const Step& step) const noexcept;
   /// Ciphertexts of the selection in a step's last answer.
@@ -65,6 +70,7 @@ class RoundPlan {
   std::vector<Step> steps_;
   std::vector<Place> places_;
   const SignTest* sign_test_;
+  SetUp set_up_;
   unsigned key_bits_;
   std::uint64_t inputs_;
   std::uint64_t outputs_;

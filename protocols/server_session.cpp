@@ -11,8 +11,9 @@ struct ServerSession::State {
       : model(std::move(served)),
         key(std::move(context)),
         evaluator(key, rng),
-        plan(model->bundle(), accepted_sign_test(model->bundle(), options), key->key().bits()),
-        run(model->parts(), plan, evaluator, rng) {
+        plan(model->bundle(), accepted_sign_test(model->bundle(), options), key->key().bits(),
+             options.sign_test_state != nullptr),
+        run(model->parts(), plan, evaluator, rng, options.sign_test_state) {
     check_plaintext_space(model->network(), model->parts().steps, plan.key_bits(), plan.sign_test());
   }
 
@@ -63,7 +64,11 @@ Bytes ServerSession::handle(ByteView message) {
   const Message got = state.plan.expect_client(round, state.key_name(), message);
   paillier::CiphertextBatch ciphertexts =
       state.evaluator.parse(got.ciphertexts, static_cast<std::size_t>(got.shape.ciphertexts));
-  if (round > 0) state.run.answer(state.plan.place(round).exchange, got.sign_test);
+  if (round == 0) {
+    if (state.plan.set_up() != SetUp::done) state.run.request(got.sign_test);
+  } else {
+    state.run.answer(state.plan.place(round).exchange, got.sign_test);
+  }
   try {
     Bytes reply = state.compute(round, std::move(ciphertexts));
     ++state.round;
@@ -94,6 +99,9 @@ std::size_t ServerSession::max_message_bytes(std::uint64_t round) const {
 
 paillier::OperationCounts ServerSession::counts() const {
   return state_->evaluator.counts();
+}
+std::shared_ptr<const SignTestState> ServerSession::sign_test_state() const {
+  return state_->run.sign_test_state();
 }
 std::size_t ServerSession::memory_bytes() const noexcept {
   return state_->run.memory_bytes();

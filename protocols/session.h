@@ -22,8 +22,12 @@
 #include "paillier/evaluator.h"
 #include "paillier/key_owner.h"
 #include "protocols/client_bundle.h"
+#include "protocols/sign_test.h"
 
 namespace popcorn::protocols {
+
+/// Leaks nothing; the alternative is "blinded".
+inline constexpr const char* kDefaultSignTest = "oblivious";
 
 /// A network made ready to serve: weighted-sum plans, steps, bundle. Immutable, shared by all sessions.
 class ServedModel {
@@ -62,11 +66,14 @@ struct InferenceCost {
   std::uint64_t rounds = 0;
 };
 InferenceCost predict_cost(const ServedModel& model, unsigned key_bits,
-                           const std::string& sign_test = "blinded");
+                           const std::string& sign_test = kDefaultSignTest);
 
 struct SessionOptions {
-  std::string sign_test = "blinded";
+  std::string sign_test = kDefaultSignTest;
   std::string output = "logits";
+  /// Set-up of the sign test that both parties kept from an earlier session under this key, or null: the
+  /// parties must agree (by SignTestState::id) before the first message.
+  std::shared_ptr<const SignTestState> sign_test_state = nullptr;
 };
 
 /// The server's side. Not thread-safe; one owner at a time.
@@ -84,6 +91,8 @@ class ServerSession {
   /// Largest body that round `k` may have, for the transport's limit.
   std::size_t max_message_bytes(std::uint64_t round) const;
   paillier::OperationCounts counts() const;
+  /// The sign test's set-up, to be kept with the client's key; null until the first step is answered.
+  std::shared_ptr<const SignTestState> sign_test_state() const;
   /// Bytes of ciphertexts held at the moment.
   std::size_t memory_bytes() const noexcept;
 
@@ -119,6 +128,8 @@ class ClientSession {
   const WideVector& logits() const;
   /// Largest body that the answer to the last message may have.
   std::size_t max_message_bytes() const;
+  /// The sign test's set-up, to be kept with the key pair and the server's name; null until the first step.
+  std::shared_ptr<const SignTestState> sign_test_state() const;
 
  private:
   struct State;

@@ -5,13 +5,14 @@
 
 #include "base/error.h"
 #include "protocols/blinded_sign_test.h"
+#include "protocols/oblivious_sign_test.h"
 
 namespace popcorn::protocols {
 
 namespace {
 
 std::span<const SignTest* const> all_sign_tests() {
-  static const std::array<const SignTest*, 1> tests{&blinded_sign_test()};
+  static const std::array<const SignTest*, 2> tests{&oblivious_sign_test(), &blinded_sign_test()};
   return tests;
 }
 

@@ -25,11 +25,28 @@
 
 namespace popcorn::protocols {
 
+/// What a test has to agree on before it can run, once a session, within the messages of the first step.
+enum class SetUp : std::uint8_t {
+  done,     ///< nothing more: every step but the first, and tests that need none
+  resumed,  ///< both parties kept a state from an earlier inference under the same key
+  full,     ///< from nothing
+};
+
 /// The public facts of one test.
 struct SignTestShape {
   std::uint64_t count = 0;  ///< neurons
   unsigned bits = 0;        ///< ℓ: |x| < 2^ℓ
   unsigned key_bits = 0;    ///< |N|
+  SetUp set_up = SetUp::done;
+};
+
+/// What a party keeps of a set-up for later inferences under the same key. Opaque and immutable; its owner
+/// keeps it with the key and never gives it to the other party or to another key.
+class SignTestState {
+ public:
+  virtual ~SignTestState() = default;
+  /// Names the set-up; the same at both parties. Not secret.
+  virtual ByteView id() const noexcept = 0;
 };
 
 /// What the server knows about the neurons of the step: [x] and the masks r of the share (empty when the step
@@ -43,6 +60,9 @@ struct ServerNeurons {
 class ServerSignTest {
  public:
   virtual ~ServerSignTest() = default;
+  /// Takes the section of the input message, exactly request_bytes() long. @throws InputError, and is then as
+  /// it was
+  virtual void request(ByteView section) { static_cast<void>(section); }
   /// Starts a step and forgets the former one.
   virtual void begin(const SignTestShape& shape) = 0;
   /// Appends the section of question `exchange`, exactly question_bytes() long.
@@ -52,12 +72,16 @@ class ServerSignTest {
   virtual void answer(unsigned exchange, ByteView section) = 0;
   /// f, one byte a neuron, 0 or 1; after the last answer.
   virtual std::span<const std::uint8_t> flips() const = 0;
+  /// What to keep for later inferences; null before the set-up has ended, and for tests without one.
+  virtual std::shared_ptr<const SignTestState> state() const { return nullptr; }
 };
 
 /// The client's half; one for a session, used for one step after the other. Not thread-safe.
 class ClientSignTest {
  public:
   virtual ~ClientSignTest() = default;
+  /// Appends the section of the input message, exactly request_bytes() long.
+  virtual void request(Bytes& out) { static_cast<void>(out); }
   /// Starts a step and forgets the former one.
   virtual void begin(const SignTestShape& shape) = 0;
   /// Takes the section of question `exchange`, exactly question_bytes() long. @param shares c; empty without
@@ -68,6 +92,8 @@ class ClientSignTest {
   virtual void answer(unsigned exchange, Bytes& out) = 0;
   /// β, one byte a neuron, 0 or 1; after the last question.
   virtual std::span<const std::uint8_t> bits() const = 0;
+  /// As ServerSignTest::state().
+  virtual std::shared_ptr<const SignTestState> state() const { return nullptr; }
 };
 
 /// Exact work of one test at the server, for the cost model.
@@ -93,9 +119,27 @@ class SignTest {
   virtual std::size_t question_bytes(const SignTestShape& shape, unsigned exchange) const = 0;
   virtual std::size_t answer_bytes(const SignTestShape& shape, unsigned exchange) const = 0;
   virtual SignTestCost cost(const SignTestShape& shape) const = 0;
-  /// The references must outlive the result.
-  virtual std::unique_ptr<ServerSignTest> server(const paillier::Evaluator& evaluator, Rng& rng) const = 0;
-  virtual std::unique_ptr<ClientSignTest> client(const paillier::KeyOwner& owner, Rng& rng) const = 0;
+  /// What the first step of a session needs: `full`, or `resumed` when both parties have a state, or `done`
+  /// for a test without set-up.
+  virtual SetUp set_up(bool has_state) const noexcept {
+    static_cast<void>(has_state);
+    return SetUp::done;
+  }
+  /// Bytes that the input message carries for the set-up, and the server's work on them.
+  virtual std::size_t request_bytes(unsigned key_bits, SetUp set_up) const {
+    static_cast<void>(key_bits), static_cast<void>(set_up);
+    return 0;
+  }
+  virtual SignTestCost request_cost(SetUp set_up) const {
+    static_cast<void>(set_up);
+    return {};
+  }
+  /// The references must outlive the result. @param state kept from an earlier session, or null for a full
+  /// set-up
+  virtual std::unique_ptr<ServerSignTest> server(const paillier::Evaluator& evaluator, Rng& rng,
+                                                 std::shared_ptr<const SignTestState> state = {}) const = 0;
+  virtual std::unique_ptr<ClientSignTest> client(const paillier::KeyOwner& owner, Rng& rng,
+                                                 std::shared_ptr<const SignTestState> state = {}) const = 0;
 };
 
 /// Names of all sign tests of this program, preferred first.

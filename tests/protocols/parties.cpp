@@ -45,15 +45,15 @@ unsigned fitting_key_bits(const models::IntegerNetwork& network) {
 }
 
 Transcript run_inference(std::shared_ptr<const protocols::ServedModel> model, const Party& party,
-                         const WideVector& input, Rng& rng) {
+                         const WideVector& input, Rng& rng, const protocols::SessionOptions& options) {
   Transcript transcript;
   transcript.tensors.resize(model->network().nodes.size());
-  protocols::ServerSession server(model, party.context, {}, rng);
+  protocols::ServerSession server(model, party.context, options, rng);
   server.observe([&](std::size_t node, const CiphertextBatch& batch) {
     const unsigned bits = model->network().nodes[node].bounds.bits;
     transcript.tensors[node] = party.decrypt(batch, WideVector::limbs_for_bits(bits));
   });
-  protocols::ClientSession client(model->bundle(), party.owner, input, {}, rng);
+  protocols::ClientSession client(model->bundle(), party.owner, input, options, rng);
   ByteView message = client.start();
   for (;;) {
     transcript.up.emplace_back(message.begin(), message.end());

@@ -39,6 +39,6 @@ struct Transcript {
 
 /// One whole inference.
 Transcript run_inference(std::shared_ptr<const protocols::ServedModel> model, const Party& party,
-                         const WideVector& input, Rng& rng);
+                         const WideVector& input, Rng& rng, const protocols::SessionOptions& options = {});
 
 }  // namespace popcorn::test

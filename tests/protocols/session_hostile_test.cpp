@@ -50,8 +50,15 @@ struct Fixture {
         model(ServedModel::create(stepped_network(rng))),
         keys(party(test::fitting_key_bits(model->network()))),
         input(test::random_input(rng, model->network())),
-        server(model, keys.context),
-        client(model->bundle(), keys.owner, input) {}
+        server(model, keys.context, options()),
+        client(model->bundle(), keys.owner, input, options()) {}
+
+  /// The blinded test: its messages hold ciphertexts throughout.
+  static SessionOptions options() {
+    SessionOptions blinded;
+    blinded.sign_test = "blinded";
+    return blinded;
+  }
 
   WideVector expected() const { return models::evaluate(model->network(), input); }
 

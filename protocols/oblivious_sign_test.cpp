@@ -1,0 +1,243 @@
+#include "protocols/oblivious_sign_test.h"
+
+#include <openssl/crypto.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "base/error.h"
+#include "protocols/comparison.h"
+#include "protocols/draws.h"
+#include "protocols/ot/base_transfer.h"
+#include "protocols/wide_math.h"
+
+namespace popcorn::protocols {
+
+namespace {
+
+constexpr std::size_t kNonceBytes = 16;
+using Nonce = std::array<std::uint8_t, kNonceBytes>;
+
+/// The kept seeds of one side; named by the nonce of the session that made them.
+template <typename Seeds>
+class KeptSeeds final : public SignTestState {
+ public:
+  KeptSeeds(const Nonce& id, const Seeds& seeds) : id_(id), seeds_(seeds) {}
+  ~KeptSeeds() override { OPENSSL_cleanse(&seeds_, sizeof seeds_); }
+  ByteView id() const noexcept override { return id_; }
+  const Seeds& seeds() const noexcept { return seeds_; }
+
+ private:
+  Nonce id_;
+  Seeds seeds_;
+};
+using KeptSenderSeeds = KeptSeeds<ot::SenderSeeds>;
+using KeptReceiverSeeds = KeptSeeds<ot::ReceiverSeeds>;
+
+template <typename Kept>
+std::shared_ptr<const Kept> as_kept(std::shared_ptr<const SignTestState> state) {
+  auto kept = std::dynamic_pointer_cast<const Kept>(state);
+  if (state != nullptr && kept == nullptr)
+    throw Error("sign_test.state", "a state of another sign test was given");
+  return kept;
+}
+
+ComparisonShape comparison_shape(const SignTestShape& shape) {
+  return {shape.count, shape.bits};
+}
+
+/// Bit `bit` of every value, in two's complement.
+std::vector<std::uint8_t> bit_of(const WideVector& values, unsigned bit) {
+  std::vector<std::uint8_t> bits(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto words = values[i];
+    const std::uint64_t word = bit / 64 < words.size() ? words[bit / 64] : 0 - (words.back() >> 63);
+    bits[i] = static_cast<std::uint8_t>((word >> (bit % 64)) & 1U);
+  }
+  return bits;
+}
+
+void xor_into(std::vector<std::uint8_t>& bits, const std::vector<std::uint8_t>& other) {
+  for (std::size_t i = 0; i < bits.size(); ++i) bits[i] = static_cast<std::uint8_t>(bits[i] ^ other[i]);
+}
+
+class ObliviousServer final : public ServerSignTest {
+ public:
+  ObliviousServer(const paillier::Evaluator& evaluator, Rng& rng, std::shared_ptr<const SignTestState> state)
+      : evaluator_(evaluator), rng_(rng), kept_(as_kept<KeptSenderSeeds>(std::move(state))) {
+    rng.fill(nonce_);
+  }
+
+  void request(ByteView section) override {
+    if (kept_ == nullptr) chooser_.emplace(evaluator_, section);
+  }
+
+  void begin(const SignTestShape& shape) override {
+    shape_ = shape;
+    comparison_.reset();
+    less_.clear();
+  }
+
+  void question(unsigned exchange, const ServerNeurons& neurons, Bytes& out) override {
+    if (exchange == 0) {
+      if (shape_.set_up != SetUp::done) out.insert(out.end(), nonce_.begin(), nonce_.end());
+      if (shape_.set_up == SetUp::full) chooser_->reply(evaluator_, rng_, out);
+      if (shape_.set_up == SetUp::resumed) start_extension();
+      comparison_.emplace(comparison_shape(shape_), neurons.masks);
+      flips_ = bit_of(neurons.masks, shape_.bits);
+      return;
+    }
+    comparison_->answer(exchange - 1, *extension_, rng_, out);
+    if (exchange == comparison_shape(shape_).batches()) xor_into(flips_, comparison_->less());
+  }
+
+  void answer(unsigned exchange, ByteView section) override {
+    const ComparisonShape comparison = comparison_shape(shape_);
+    if (exchange == 0 && shape_.set_up == SetUp::full) {
+      const std::size_t open = ot::base_transfer_sizes(shape_.key_bits).open_bytes;
+      kept_ = std::make_shared<const KeptSenderSeeds>(nonce_, chooser_->finish(section.first(open)));
+      section = section.subspan(open);
+      start_extension();
+    }
+    if (exchange < comparison.batches()) extension_->take_request(section, comparison.transfers(exchange));
+  }
+
+  std::span<const std::uint8_t> flips() const override { return flips_; }
+  std::shared_ptr<const SignTestState> state() const override { return kept_; }
+
+ private:
+  void start_extension() { extension_.emplace(kept_->seeds(), nonce_); }
+
+  const paillier::Evaluator& evaluator_;
+  BufferedRng rng_;
+  Nonce nonce_{};
+  std::shared_ptr<const KeptSenderSeeds> kept_;
+  std::optional<ot::BaseChooser> chooser_;
+  std::optional<ot::ExtensionSender> extension_;
+  SignTestShape shape_;
+  std::optional<ComparisonSender> comparison_;
+  std::vector<std::uint8_t> less_;
+  std::vector<std::uint8_t> flips_;
+};
+
+class ObliviousClient final : public ClientSignTest {
+ public:
+  ObliviousClient(const paillier::KeyOwner& owner, Rng& rng, std::shared_ptr<const SignTestState> state)
+      : owner_(owner), rng_(rng), kept_(as_kept<KeptReceiverSeeds>(std::move(state))) {}
+
+  void request(Bytes& out) override {
+    if (kept_ != nullptr) return;
+    base_.emplace(rng_);
+    base_->request(owner_, out);
+  }
+
+  void begin(const SignTestShape& shape) override {
+    shape_ = shape;
+    comparison_.reset();
+  }
+
+  void question(unsigned exchange, const WideVector& shares, ByteView section) override {
+    if (exchange == 0) {
+      take_set_up(section);
+      // c' = c + 2^ℓ; bit ℓ and the bits below it are all that matters.
+      WideVector shifted =
+          shares.resized(std::max(shares.limbs(), WideVector::limbs_for_bits(shape_.bits + 1)));
+      add_power_of_two(shifted, shape_.bits);
+      bits_ = bit_of(shifted, shape_.bits);
+      comparison_.emplace(comparison_shape(shape_), shifted);
+      return;
+    }
+    comparison_->receive(exchange - 1, *extension_, section);
+    if (exchange == comparison_shape(shape_).batches()) xor_into(bits_, comparison_->less());
+  }
+
+  void answer(unsigned exchange, Bytes& out) override {
+    if (exchange == 0 && shape_.set_up == SetUp::full) out.insert(out.end(), opened_.begin(), opened_.end());
+    if (exchange < comparison_shape(shape_).batches()) comparison_->request(exchange, *extension_, out);
+  }
+
+  std::span<const std::uint8_t> bits() const override { return bits_; }
+  std::shared_ptr<const SignTestState> state() const override { return kept_; }
+
+ private:
+  void take_set_up(ByteView section) {
+    if (shape_.set_up == SetUp::done) return;
+    Nonce nonce;
+    std::ranges::copy(section.first(kNonceBytes), nonce.begin());
+    if (shape_.set_up == SetUp::full) {
+      opened_ = base_->open(owner_, section.subspan(kNonceBytes));
+      kept_ = std::make_shared<const KeptReceiverSeeds>(nonce, base_->seeds());
+    }
+    extension_.emplace(kept_->seeds(), nonce);
+  }
+
+  const paillier::KeyOwner& owner_;
+  Rng& rng_;
+  std::shared_ptr<const KeptReceiverSeeds> kept_;
+  std::optional<ot::BaseOwner> base_;
+  std::optional<ot::ExtensionReceiver> extension_;
+  SignTestShape shape_;
+  Bytes opened_;
+  std::optional<ComparisonReceiver> comparison_;
+  std::vector<std::uint8_t> bits_;
+};
+
+class ObliviousSignTest final : public SignTest {
+ public:
+  std::string_view name() const noexcept override { return "oblivious"; }
+  unsigned exchanges(unsigned bits) const override { return ComparisonShape{0, bits}.batches() + 1; }
+  bool needs_shares() const noexcept override { return true; }
+  bool permutes() const noexcept override { return false; }
+  unsigned plaintext_bits(unsigned /*bits*/) const override { return 0; }
+
+  std::size_t question_bytes(const SignTestShape& shape, unsigned exchange) const override {
+    if (exchange > 0) return comparison_shape(shape).answer_bytes(exchange - 1);
+    if (shape.set_up == SetUp::done) return 0;
+    if (shape.set_up == SetUp::resumed) return kNonceBytes;
+    return kNonceBytes + ot::base_transfer_sizes(shape.key_bits).reply_bytes;
+  }
+
+  std::size_t answer_bytes(const SignTestShape& shape, unsigned exchange) const override {
+    const ComparisonShape comparison = comparison_shape(shape);
+    std::size_t bytes = exchange < comparison.batches() ? comparison.request_bytes(exchange) : 0;
+    if (exchange == 0 && shape.set_up == SetUp::full)
+      bytes += ot::base_transfer_sizes(shape.key_bits).open_bytes;
+    return bytes;
+  }
+
+  SignTestCost cost(const SignTestShape& shape) const override {
+    if (shape.set_up != SetUp::full) return {};
+    return {ot::base_reply_cost(shape.key_bits), ot::base_transfer_sizes(shape.key_bits).reply_ciphertexts,
+            0};
+  }
+
+  SetUp set_up(bool has_state) const noexcept override { return has_state ? SetUp::resumed : SetUp::full; }
+
+  std::size_t request_bytes(unsigned key_bits, SetUp set_up) const override {
+    return set_up == SetUp::full ? ot::base_transfer_sizes(key_bits).request_bytes : 0;
+  }
+
+  SignTestCost request_cost(SetUp set_up) const override {
+    if (set_up != SetUp::full) return {};
+    return {ot::base_request_cost(), 0, 2 * ot::kCodeBits};
+  }
+
+  std::unique_ptr<ServerSignTest> server(const paillier::Evaluator& evaluator, Rng& rng,
+                                         std::shared_ptr<const SignTestState> state) const override {
+    return std::make_unique<ObliviousServer>(evaluator, rng, std::move(state));
+  }
+  std::unique_ptr<ClientSignTest> client(const paillier::KeyOwner& owner, Rng& rng,
+                                         std::shared_ptr<const SignTestState> state) const override {
+    return std::make_unique<ObliviousClient>(owner, rng, std::move(state));
+  }
+};
+
+}  // namespace
+
+const SignTest& oblivious_sign_test() {
+  static const ObliviousSignTest test;
+  return test;
+}
+
+}  // namespace popcorn::protocols

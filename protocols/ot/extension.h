@@ -1,0 +1,75 @@
+// 1-of-N oblivious transfer extension for N ≤ 16 and messages of two bits [KK13; ALSZ13 for the semi-honest
+// form].
+//
+//   receiver: seeds k0_i, k1_i (i < 256), choices r_j        sender: s ∈ {0,1}^256, seeds k_i = k(s_i)_i
+//   u_i = G(k0_i) ⊕ G(k1_i) ⊕ C(r)_i  ─────── u ──────►     q_i = G(k_i) ⊕ s_i·u_i,  so row q_j = t_j ⊕ (s ∧
+//   C(r_j)) m_r = z_r ⊕ H(t_j, j)             ◄─────── z ──────      z_v = m_v ⊕ H(q_j ⊕ (s ∧ C(v)), j)
+//
+// 32 bytes up and N/4 bytes down per transfer. Rows are folded to 128 bits before they are hashed, see
+// code.h. Every transfer has its own index j, and the streams only run forward: no index is ever used twice.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/random.h"
+#include "protocols/ot/aes.h"
+#include "protocols/ot/code.h"
+
+namespace popcorn::protocols::ot {
+
+/// Seeds of the receiver of the extension (the sender of the base transfers).
+struct ReceiverSeeds {
+  std::array<std::array<Block, 2>, kCodeBits> pairs;
+  static ReceiverSeeds draw(Rng& rng);
+};
+
+/// Choice bits (0 or 1) and chosen seeds of the sender of the extension.
+struct SenderSeeds {
+  std::array<std::uint8_t, kCodeBits> choices;
+  std::array<Block, kCodeBits> chosen;
+};
+
+/// Bytes of u for `count` transfers.
+std::size_t correction_bytes(std::size_t count);
+/// Bytes of z for `count` transfers of `choices` messages (4, 8 or 16).
+std::size_t transfer_bytes(std::size_t count, unsigned choices);
+
+class ExtensionReceiver {
+ public:
+  /// @param nonce of this use of the seeds; the sender's must be the same and never come again
+  ExtensionReceiver(const ReceiverSeeds& seeds, ByteView nonce);
+  /// Appends u for choices in [0, 16). Answer it with receive() before the next batch.
+  void request(std::span<const std::uint8_t> choices, Bytes& out);
+  /// Messages of two bits, one a choice of the last request. @throws InputError "ot.length"
+  void receive(ByteView transfers, unsigned choices, std::span<std::uint8_t> messages);
+
+ private:
+  std::vector<std::array<StreamGenerator, 2>> streams_;
+  std::vector<Block> rows_;
+  std::vector<std::uint8_t> choices_;
+  std::uint64_t index_ = 0;
+  FixedKeyHash hash_;
+};
+
+class ExtensionSender {
+ public:
+  ExtensionSender(const SenderSeeds& seeds, ByteView nonce);
+  /// Takes u of `count` transfers. @throws InputError "ot.length"
+  void take_request(ByteView correction, std::size_t count);
+  /// Appends z for messages[j·choices + v] (two bits each) of the last request.
+  void send(std::span<const std::uint8_t> messages, unsigned choices, Bytes& out);
+
+ private:
+  std::array<std::uint8_t, kCodeBits> choice_bits_;
+  std::vector<StreamGenerator> streams_;
+  std::array<Block, kMaxChoices> differences_;
+  std::vector<Block> rows_;
+  std::uint64_t index_ = 0;
+  FixedKeyHash hash_;
+};
+
+}  // namespace popcorn::protocols::ot
