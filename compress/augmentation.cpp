@@ -1,0 +1,162 @@
+#include "compress/augmentation.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numbers>
+
+namespace popcorn::compress {
+
+namespace {
+
+/// Uniform in [−1, 1), the same on every platform (the distributions of <random> are not).
+double symmetric(std::mt19937_64& random) {
+  return static_cast<double>(random() >> 11) * 0x1p-52 - 1;
+}
+
+double uniform(std::mt19937_64& random) {
+  return static_cast<double>(random() >> 11) * 0x1p-53;
+}
+
+/// Roughly normal with deviation 1: three uniforms suffice here.
+double bell(std::mt19937_64& random) {
+  return symmetric(random) + symmetric(random) + symmetric(random);
+}
+
+constexpr int kControls = 6;
+
+/// A smooth displacement: random vectors on a coarse grid, interpolated with a smoothstep.
+class ElasticField {
+ public:
+  ElasticField(double strength, std::mt19937_64& random) {
+    for (auto& point : points_) point = strength * bell(random);
+  }
+
+  double at(double y, double x) const {  // y, x in [0, 1]
+    const auto [row, v] = cell(y);
+    const auto [column, u] = cell(x);
+    const double* p = points_.data() + row * kControls + column;
+    return (p[0] * (1 - u) + p[1] * u) * (1 - v) + (p[kControls] * (1 - u) + p[kControls + 1] * u) * v;
+  }
+
+ private:
+  static std::pair<int, double> cell(double position) {
+    const double scaled = position * (kControls - 1);
+    const int index = std::clamp(static_cast<int>(scaled), 0, kControls - 2);
+    const double t = scaled - index;
+    return {index, t * t * (3 - 2 * t)};
+  }
+
+  std::array<double, kControls * kControls> points_{};
+};
+
+struct Affine {
+  double yy, yx, xy, xx, y, x;  // source = matrix · (target − centre) + centre + shift
+};
+
+/// Without any other distortion shifts stay whole pixels, so that nothing is blurred.
+double random_shift(const Augmentation& s, std::mt19937_64& random) {
+  const double shift = s.shift * symmetric(random);
+  const bool resampled = s.rotation != 0 || s.scale != 0 || s.shear != 0 || s.elastic != 0;
+  return resampled ? shift : std::round(shift);
+}
+
+Affine random_affine(const Augmentation& s, std::mt19937_64& random) {
+  const double angle = s.rotation * symmetric(random) * std::numbers::pi / 180;
+  const double tall = 1 + s.scale * symmetric(random);
+  const double wide = 1 + s.scale * symmetric(random);
+  const double shear = s.shear * symmetric(random);
+  const double mirror = s.mirror && (random() >> 63) != 0 ? -1 : 1;
+  const double c = std::cos(angle), d = std::sin(angle);
+  return {c / tall,
+          -d / wide * mirror,
+          (d + shear * c) / tall,
+          (c - shear * d) / wide * mirror,
+          random_shift(s, random),
+          random_shift(s, random)};
+}
+
+float sample(std::span<const std::uint8_t> plane, std::int64_t height, std::int64_t width, double y, double x,
+             float background) {
+  const double floor_y = std::floor(y), floor_x = std::floor(x);
+  const auto v = static_cast<float>(y - floor_y), u = static_cast<float>(x - floor_x);
+  const auto row = static_cast<std::int64_t>(floor_y), column = static_cast<std::int64_t>(floor_x);
+  const auto pixel = [&](std::int64_t r, std::int64_t c) {
+    if (r < 0 || r >= height || c < 0 || c >= width) return background;
+    return static_cast<float>(plane[static_cast<std::size_t>(r * width + c)]);
+  };
+  return (pixel(row, column) * (1 - u) + pixel(row, column + 1) * u) * (1 - v) +
+         (pixel(row + 1, column) * (1 - u) + pixel(row + 1, column + 1) * u) * v;
+}
+
+void erase_rectangle(const models::Shape& shape, float background, std::mt19937_64& random,
+                     std::span<float> out) {
+  const auto side = [&](std::int64_t length) {
+    return std::max<std::int64_t>(
+        1, static_cast<std::int64_t>((0.15 + 0.3 * uniform(random)) * static_cast<double>(length)));
+  };
+  const std::int64_t height = side(shape.height), width = side(shape.width);
+  const auto top =
+      static_cast<std::int64_t>(uniform(random) * static_cast<double>(shape.height - height + 1));
+  const auto left = static_cast<std::int64_t>(uniform(random) * static_cast<double>(shape.width - width + 1));
+  for (std::int64_t c = 0; c < shape.channels; ++c) {
+    for (std::int64_t y = top; y < top + height; ++y) {
+      const auto row = out.subspan(static_cast<std::size_t>((c * shape.height + y) * shape.width));
+      std::fill_n(row.begin() + left, width, background);
+    }
+  }
+}
+
+}  // namespace
+
+bool Augmentation::any() const noexcept {
+  return shift != 0 || rotation != 0 || scale != 0 || shear != 0 || elastic != 0 || mirror || erase != 0;
+}
+
+Augmentation Augmentation::digits() {
+  Augmentation s;
+  s.shift = 2;
+  s.rotation = 12;
+  s.scale = 0.12;
+  s.shear = 0.15;
+  s.elastic = 0.8;
+  return s;
+}
+
+Augmentation Augmentation::objects() {
+  Augmentation s;
+  s.shift = 4;
+  s.mirror = true;
+  return s;
+}
+
+void augment(const Augmentation& settings, const models::Shape& shape, std::span<const std::uint8_t> picture,
+             float background, std::mt19937_64& random, std::span<float> out) {
+  const Affine a = random_affine(settings, random);
+  const bool bend = settings.elastic != 0;
+  const ElasticField bend_y(settings.elastic, random), bend_x(settings.elastic, random);
+  const double centre_y = static_cast<double>(shape.height - 1) / 2,
+               centre_x = static_cast<double>(shape.width - 1) / 2;
+  const auto plane = static_cast<std::size_t>(shape.height * shape.width);
+  std::size_t at = 0;
+  for (std::int64_t row = 0; row < shape.height; ++row) {
+    for (std::int64_t column = 0; column < shape.width; ++column, ++at) {
+      const double y = static_cast<double>(row) - centre_y, x = static_cast<double>(column) - centre_x;
+      double from_y = a.yy * y + a.yx * x + centre_y + a.y, from_x = a.xy * y + a.xx * x + centre_x + a.x;
+      if (bend) {
+        const double v = (y + centre_y) / std::max(1.0, 2 * centre_y),
+                     u = (x + centre_x) / std::max(1.0, 2 * centre_x);
+        from_y += bend_y.at(v, u);
+        from_x += bend_x.at(v, u);
+      }
+      for (std::int64_t c = 0; c < shape.channels; ++c) {
+        const std::size_t offset = static_cast<std::size_t>(c) * plane;
+        out[offset + at] =
+            sample(picture.subspan(offset, plane), shape.height, shape.width, from_y, from_x, background);
+      }
+    }
+  }
+  if (settings.erase > 0 && uniform(random) < settings.erase) erase_rectangle(shape, background, random, out);
+}
+
+}  // namespace popcorn::compress

@@ -1,0 +1,45 @@
+// The whole way from a trained float network to a small integer network.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <optional>
+
+#include "compress/dataset.h"
+#include "compress/float_graph.h"
+#include "compress/pruning.h"
+#include "compress/quantisation.h"
+#include "compress/training.h"
+
+namespace popcorn::compress {
+
+struct CompressionOptions {
+  PruningOptions pruning;
+  QuantisationOptions quantisation;
+  /// Fine-tuning while weights are removed step by step, and while they stay on their grid; 0 epochs = none.
+  TrainingOptions pruning_training, quantisation_training;
+  /// Share of the pruning epochs over which the sparsity grows; the rest heals.
+  double ramp = 0.6;
+  std::optional<double> max_drop;  ///< largest loss of accuracy against the float network, as a share
+};
+
+struct CompressionResult {
+  models::IntegerNetwork network;
+  FloatGraph graph;  ///< the quantised float graph it was lowered from
+  double float_accuracy = 0, pruned_accuracy = 0, integer_accuracy = 0;
+  std::size_t test_images = 0;
+};
+
+struct CompressionHooks {
+  std::function<void(const EpochReport&)> report;
+  const std::atomic<bool>* stop = nullptr;
+};
+
+/// Folds batch-norm, prunes with fine-tuning, quantises with fine-tuning, lowers, measures on all of `test`.
+/// The float network is the teacher where the training options ask for distillation.
+/// @throws CheckError "compress.accuracy" when more than `max_drop` is lost; UsageError, InputError,
+/// Interrupted
+CompressionResult compress_network(FloatGraph graph, const Dataset& training, const Dataset& test,
+                                   const CompressionOptions& options, const CompressionHooks& hooks = {});
+
+}  // namespace popcorn::compress

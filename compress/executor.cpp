@@ -1,0 +1,99 @@
+#include "compress/executor.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "compress/torch_graph.h"
+
+namespace popcorn::compress {
+
+namespace {
+constexpr std::size_t kBatch = 250;
+}
+
+struct Executor::Impl {
+  TorchGraph torch;
+  models::Shape input;
+  at::ScalarType type;
+
+  template <typename T>
+  std::vector<T> run(std::span<const T> inputs, std::size_t count, at::ScalarType outer) {
+    if (inputs.size() != count * static_cast<std::size_t>(input.size())) {
+      throw InputError("executor.size", "the input has " + std::to_string(inputs.size()) +
+                                            " values, expected " + std::to_string(count) + " × " +
+                                            std::to_string(input.size()));
+    }
+    const at::NoGradGuard guard;
+    std::vector<T> result;
+    const auto size = static_cast<std::size_t>(input.size());
+    for (std::size_t first = 0; first < count; first += kBatch) {
+      const auto rows = static_cast<std::int64_t>(std::min(kBatch, count - first));
+      const at::Tensor x =
+          at::from_blob(const_cast<T*>(inputs.data()) + first * size,
+                        {rows, input.channels, input.height, input.width}, at::TensorOptions().dtype(outer));
+      const at::Tensor y = torch.forward(x.to(type)).to(outer).contiguous();
+      result.insert(result.end(), y.data_ptr<T>(), y.data_ptr<T>() + y.numel());
+    }
+    return result;
+  }
+};
+
+Executor::Executor(const FloatGraph& graph, Precision precision) {
+  const at::ScalarType type = precision == Precision::double_precision ? at::kDouble : at::kFloat;
+  impl_ = std::make_unique<Impl>(
+      Impl{TorchGraph(graph, TorchGraph::Mode::inference, type), graph.input().shape, type});
+}
+Executor::~Executor() = default;
+Executor::Executor(Executor&&) noexcept = default;
+Executor& Executor::operator=(Executor&&) noexcept = default;
+
+std::vector<float> Executor::run(std::span<const float> inputs, std::size_t count) {
+  return impl_->run<float>(inputs, count, at::kFloat);
+}
+
+std::vector<double> Executor::run(std::span<const double> inputs, std::size_t count) {
+  return impl_->run<double>(inputs, count, at::kDouble);
+}
+
+void normalise(const FloatGraph& graph, std::span<float> values) {
+  const models::Shape& shape = graph.input().shape;
+  const auto plane = static_cast<std::size_t>(shape.height * shape.width);
+  for (std::size_t c = 0; c < static_cast<std::size_t>(shape.channels); ++c) {
+    const auto factor = static_cast<float>(1 / (255 * graph.deviation[c]));
+    const auto offset = static_cast<float>(graph.mean[c] / graph.deviation[c]);
+    for (std::size_t i = c * plane; i < (c + 1) * plane; ++i) values[i] = values[i] * factor - offset;
+  }
+}
+
+std::vector<float> logits(const FloatGraph& graph, const Dataset& data) {
+  const auto size = static_cast<std::size_t>(graph.input().shape.size());
+  if (static_cast<std::size_t>(data.shape.size()) != size) {
+    throw InputError("executor.shape", "the pictures are " + data.shape.to_string() +
+                                           ", the network expects " + graph.input().shape.to_string());
+  }
+  Executor executor(graph);
+  std::vector<float> result, block;
+  for (std::size_t first = 0; first < data.count(); first += kBatch) {
+    const std::size_t count = std::min(kBatch, data.count() - first);
+    block.assign(data.pixels.begin() + static_cast<std::ptrdiff_t>(first * size),
+                 data.pixels.begin() + static_cast<std::ptrdiff_t>((first + count) * size));
+    for (std::size_t k = 0; k < count; ++k) normalise(graph, std::span(block).subspan(k * size, size));
+    const std::vector<float> part = executor.run(std::span<const float>(block), count);
+    result.insert(result.end(), part.begin(), part.end());
+  }
+  return result;
+}
+
+double accuracy(const FloatGraph& graph, const Dataset& data) {
+  const std::vector<float> all = logits(graph, data);
+  const auto classes = static_cast<std::size_t>(graph.output().shape.size());
+  std::size_t right = 0;
+  for (std::size_t i = 0; i < data.count(); ++i) {
+    const auto row = all.begin() + static_cast<std::ptrdiff_t>(i * classes);
+    right += static_cast<std::size_t>(std::max_element(row, row + static_cast<std::ptrdiff_t>(classes)) -
+                                      row) == data.classes[i];
+  }
+  return data.count() == 0 ? 0 : static_cast<double>(right) / static_cast<double>(data.count());
+}
+
+}  // namespace popcorn::compress

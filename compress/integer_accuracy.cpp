@@ -1,0 +1,51 @@
+#include "compress/integer_accuracy.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "models/plaintext_evaluator.h"
+
+namespace popcorn::compress {
+
+namespace {
+constexpr std::size_t kBatch = 500;
+}
+
+std::vector<std::int16_t> integer_inputs(const models::IntegerNetwork& network, const Dataset& data,
+                                         std::size_t first, std::size_t count) {
+  const models::Shape& shape = network.input().shape;
+  if (data.shape.size() != shape.size()) {
+    throw InputError("training.shape", "the pictures are " + data.shape.to_string() +
+                                           ", the network expects " + shape.to_string());
+  }
+  const std::vector<std::int64_t>& offsets = network.encoding.offset;
+  const auto plane = static_cast<std::size_t>(shape.height * shape.width);
+  std::vector<std::int16_t> result;
+  result.reserve(count * static_cast<std::size_t>(shape.size()));
+  for (std::size_t i = first; i < first + count; ++i) {
+    const std::span<const std::uint8_t> picture = data.picture(i);
+    for (std::size_t k = 0; k < picture.size(); ++k) {
+      const std::int64_t offset = offsets.empty() ? 0 : offsets[offsets.size() == 1 ? 0 : k / plane];
+      result.push_back(static_cast<std::int16_t>(picture[k] - offset));
+    }
+  }
+  return result;
+}
+
+double integer_accuracy(const models::IntegerNetwork& network, const Dataset& data) {
+  const models::FastEvaluator evaluator(network);
+  const auto classes = static_cast<std::size_t>(network.output().shape.size());
+  std::size_t right = 0;
+  for (std::size_t first = 0; first < data.count(); first += kBatch) {
+    const std::size_t count = std::min(kBatch, data.count() - first);
+    const std::vector<double> values = evaluator.run(integer_inputs(network, data, first, count), count);
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto row = values.begin() + static_cast<std::ptrdiff_t>(i * classes);
+      const auto best = std::max_element(row, row + static_cast<std::ptrdiff_t>(classes)) - row;
+      right += static_cast<std::size_t>(best) == data.classes[first + i];
+    }
+  }
+  return data.count() == 0 ? 0 : static_cast<double>(right) / static_cast<double>(data.count());
+}
+
+}  // namespace popcorn::compress

@@ -1,0 +1,18 @@
+// Accuracy of an integer network on a data set, by the exact semantics.
+#pragma once
+
+#include "compress/dataset.h"
+#include "models/integer_network.h"
+
+namespace popcorn::compress {
+
+/// Share of pictures whose largest output is their class (the lowest class wins a tie), through
+/// models::FastEvaluator. @throws InputError "training.shape" when the pictures do not fit the network's
+/// input
+double integer_accuracy(const models::IntegerNetwork& network, const Dataset& data);
+
+/// The integer inputs of pictures [first, first + count): pixel − offset, channel by channel.
+std::vector<std::int16_t> integer_inputs(const models::IntegerNetwork& network, const Dataset& data,
+                                         std::size_t first, std::size_t count);
+
+}  // namespace popcorn::compress

@@ -1,0 +1,109 @@
+// Builds a FloatGraph from the nodes of an ONNX graph, one by one. Includes the ONNX messages.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "compress/float_graph.h"
+#include "compress/onnx_constant.h"
+
+namespace popcorn::compress {
+
+/// What an ONNX name stands for: a constant, or the output of a float node seen with ONNX's dimensions.
+struct OnnxValue {
+  std::optional<OnnxConstant> constant;
+  std::size_t node = 0;
+  std::vector<std::int64_t> dims;  ///< with the batch, which is 1
+  bool channels_last = false;      ///< the dimensions are N, H, W, C; the float node is always channel first
+  /// A vector that was flattened channel last: the shape it had; the next dense layer reorders its columns.
+  std::optional<models::Shape> flattened_from;
+  models::Window padding;  ///< zeros around the picture that the next convolution or pool takes over
+  bool softmax = false;    ///< a Softmax was dropped here: only the graph output may follow
+  bool unknown = false;    ///< a node that was not taken over made it
+
+  bool padded() const noexcept {
+    return padding.pad_top + padding.pad_bottom + padding.pad_left + padding.pad_right > 0;
+  }
+};
+
+class OnnxBuilder {
+ public:
+  explicit OnnxBuilder(const onnx::GraphProto& source) : source_(source) {}
+
+  /// Takes over initialisers, the input (with this shape if given) and all nodes.
+  void build(const std::optional<models::Shape>& input_shape);
+  /// One line for each node that could not be taken over: name, operator, reason.
+  const std::vector<std::string>& problems() const noexcept { return problems_; }
+  /// The nodes up to the graph's output; only without problems.
+  FloatGraph take();
+
+  static const std::vector<std::string>& operators();
+
+ private:
+  using Handler = OnnxValue (OnnxBuilder::*)(const onnx::NodeProto&);
+  static const std::map<std::string, Handler>& handlers();
+
+  void add_initialisers();
+  void add_input(const std::optional<models::Shape>& shape);
+  void add_node(const onnx::NodeProto& node);
+  std::optional<OnnxConstant> constant_result(const onnx::NodeProto& node) const;
+  void check_output();
+
+  OnnxValue convolution(const onnx::NodeProto& node);
+  OnnxValue gemm(const onnx::NodeProto& node);
+  OnnxValue mat_mul(const onnx::NodeProto& node);
+  OnnxValue batch_normalisation(const onnx::NodeProto& node);
+  OnnxValue element_wise(const onnx::NodeProto& node);  ///< Add, Sub, Mul, Div
+  OnnxValue relu(const onnx::NodeProto& node);
+  OnnxValue clip(const onnx::NodeProto& node);
+  OnnxValue sign(const onnx::NodeProto& node);
+  OnnxValue max_pool(const onnx::NodeProto& node);
+  OnnxValue average_pool(const onnx::NodeProto& node);
+  OnnxValue global_average_pool(const onnx::NodeProto& node);
+  OnnxValue reduce_mean(const onnx::NodeProto& node);
+  OnnxValue concat(const onnx::NodeProto& node);
+  OnnxValue flatten(const onnx::NodeProto& node);
+  OnnxValue reshape(const onnx::NodeProto& node);
+  OnnxValue squeeze(const onnx::NodeProto& node);
+  OnnxValue unsqueeze(const onnx::NodeProto& node);
+  OnnxValue transpose(const onnx::NodeProto& node);
+  OnnxValue pad(const onnx::NodeProto& node);
+  OnnxValue slice(const onnx::NodeProto& node);
+  OnnxValue identity(const onnx::NodeProto& node);
+  OnnxValue softmax(const onnx::NodeProto& node);
+
+  const OnnxValue* operand(const onnx::NodeProto& node, int k) const;  ///< null when absent
+  OnnxValue activation(const onnx::NodeProto& node, int k, bool padding_allowed = false) const;
+  OnnxValue picture(const onnx::NodeProto& node, int k, bool padding_allowed = false) const;
+  const OnnxConstant& constant(const onnx::NodeProto& node, int k) const;
+  const OnnxConstant* optional_constant(const onnx::NodeProto& node, int k) const;
+  std::vector<float> per_channel(const OnnxConstant& values, const OnnxValue& x) const;
+  const models::Shape& shape(const OnnxValue& value) const { return graph_.nodes[value.node].shape; }
+
+  FloatNode start(FloatKind kind, const onnx::NodeProto& node, const OnnxValue& x);
+  /// Appends a node and returns its value: picture or vector as its shape says.
+  OnnxValue emit(FloatNode node, const models::Shape& shape);
+  /// As emit, for nodes that keep shape and layout.
+  OnnxValue emit_like(FloatNode node, const OnnxValue& x);
+  OnnxValue dense(const onnx::NodeProto& node, const OnnxValue& x, std::vector<float> weights,
+                  std::vector<float> bias);
+  OnnxValue relabel(const onnx::NodeProto& node, OnnxValue x, std::vector<std::int64_t> dims);
+  models::Window window(const onnx::NodeProto& node, const OnnxValue& x, std::int64_t kernel_height,
+                        std::int64_t kernel_width) const;
+  void round_up(const onnx::NodeProto& node, const OnnxValue& x, models::Window& w, bool allowed) const;
+  OnnxValue average_over_all(const onnx::NodeProto& node, const OnnxValue& x);
+  OnnxValue spread_channels(const onnx::NodeProto& node, const OnnxValue& x, std::int64_t before,
+                            std::int64_t after);
+  std::string unique_name(const std::string& wanted);
+  static std::string display_name(const onnx::NodeProto& node);
+
+  const onnx::GraphProto& source_;
+  FloatGraph graph_;
+  std::map<std::string, OnnxValue> values_;
+  std::set<std::string> names_;
+  std::vector<std::string> problems_;
+};
+
+}  // namespace popcorn::compress

@@ -1,0 +1,162 @@
+#include "compress/onnx_import.h"
+
+#include <google/protobuf/stubs/logging.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "compress/onnx_builder.h"
+#include "compress/onnx_metadata.h"
+#include "models/input_encoding.h"
+
+namespace popcorn::compress {
+
+namespace {
+
+constexpr std::int64_t kOldestOpset = 7;
+
+[[noreturn]] void fail(const char* code, const std::string& source, const std::string& problem) {
+  throw InputError(code, source + ": " + problem);
+}
+
+onnx::ModelProto parse_model(ByteView file, const std::string& source) {
+  if (file.size() > kMaxOnnxBytes) fail("onnx.too_large", source, "larger than 1 GiB");
+  const google::protobuf::LogSilencer silence;  // our own message names the file
+  onnx::ModelProto model;
+  if (!model.ParseFromArray(file.data(), static_cast<int>(file.size())) || !model.has_graph()) {
+    fail("onnx.damaged", source, "not an ONNX file, or damaged");
+  }
+  return model;
+}
+
+void check_opset(const onnx::ModelProto& model, const std::string& source) {
+  for (const onnx::OperatorSetIdProto& opset : model.opset_import()) {
+    if (!opset.domain().empty() && opset.domain() != "ai.onnx") continue;
+    if (opset.version() < kOldestOpset) {
+      fail("onnx.opset", source,
+           "uses operator set " + std::to_string(opset.version()) + ", 7 or later is supported");
+    }
+    return;
+  }
+  fail("onnx.opset", source, "does not say which operator set it uses");
+}
+
+std::map<std::string, std::string> metadata(const onnx::ModelProto& model) {
+  std::map<std::string, std::string> result;
+  for (const onnx::StringStringEntryProto& entry : model.metadata_props())
+    result[entry.key()] = entry.value();
+  return result;
+}
+
+std::vector<double> numbers(const std::string& text) {
+  std::vector<double> result;
+  std::istringstream in(text);
+  in.imbue(std::locale::classic());
+  for (std::string part; std::getline(in, part, ',');) {
+    std::istringstream number(part);
+    number.imbue(std::locale::classic());
+    double value = 0;
+    if (!(number >> value)) throw InputError("onnx.metadata", "\"" + part + "\" is not a number");
+    result.push_back(value);
+  }
+  return result;
+}
+
+std::vector<std::string> strings(const std::string& text) {
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_array()) throw InputError("onnx.metadata", "the labels are not a JSON array");
+  std::vector<std::string> result;
+  for (const nlohmann::json& label : json) {
+    if (!label.is_string()) throw InputError("onnx.metadata", "a label is not a string");
+    result.push_back(label);
+  }
+  return result;
+}
+
+std::string stem(const std::string& source) {
+  const std::string name = std::filesystem::path(source).stem().string();
+  return name.empty() ? "network" : name;
+}
+
+/// One number for all channels is as good as one each.
+std::vector<double> spread(std::vector<double> values, double otherwise, std::int64_t channels) {
+  if (values.empty()) values = {otherwise};
+  if (values.size() == 1) values.resize(static_cast<std::size_t>(channels), values.front());
+  return values;
+}
+
+models::InputEncoding default_encoding(const models::Shape& shape) {
+  models::InputEncoding encoding;
+  encoding.shape = shape;
+  encoding.color = shape.channels == 3 ? "rgb" : "gray";
+  encoding.offset.assign(static_cast<std::size_t>(shape.channels), 0);
+  return encoding;
+}
+
+void describe(FloatGraph& graph, const std::map<std::string, std::string>& meta, const ImportOptions& options,
+              const std::string& source) {
+  const auto text = [&](const char* key, const std::string& otherwise) {
+    const auto found = meta.find(key);
+    return found == meta.end() ? otherwise : found->second;
+  };
+  const models::Shape& shape = graph.input().shape;
+  graph.name = options.name.value_or(text(kMetaName, stem(source)));
+  graph.description = text(kMetaDescription, "");
+  const std::string encoding = text(kMetaEncoding, "");
+  graph.encoding = encoding.empty() ? default_encoding(shape) : models::encoding_from_json(encoding);
+  if (!(graph.encoding.shape == shape))
+    throw InputError("onnx.metadata", "the input encoding is not for an input of " + shape.to_string());
+  if (options.color) graph.encoding.color = *options.color;
+  graph.mean = spread(options.mean.empty() ? numbers(text(kMetaMean, "")) : options.mean, 0, shape.channels);
+  graph.deviation = spread(options.deviation.empty() ? numbers(text(kMetaDeviation, "")) : options.deviation,
+                           1, shape.channels);
+  const std::string labels = text(kMetaLabels, "");
+  graph.labels = !options.labels.empty() || labels.empty() ? options.labels : strings(labels);
+  if (text(kMetaSoftmax, "") == "true") graph.softmax = true;
+}
+
+[[noreturn]] void fail_unsupported(const std::vector<std::string>& problems, const std::string& source) {
+  std::string message = source + ": " + std::to_string(problems.size()) +
+                        (problems.size() == 1 ? " part" : " parts") + " of the network cannot be taken over:";
+  for (const std::string& problem : problems) message += "\n  " + problem;
+  message += "\nsupported operators:";
+  for (const std::string& op : onnx_operators()) message += " " + op;
+  throw InputError("onnx.unsupported", message);
+}
+
+/// Shape that the metadata name, so that a file written for pictures keeps them.
+std::optional<models::Shape> wanted_shape(const std::map<std::string, std::string>& meta,
+                                          const ImportOptions& options) {
+  if (options.input_shape) return options.input_shape;
+  const auto encoding = meta.find(kMetaEncoding);
+  if (encoding == meta.end()) return std::nullopt;
+  return models::encoding_from_json(encoding->second).shape;
+}
+
+}  // namespace
+
+FloatGraph parse_onnx(ByteView file, const std::string& source, const ImportOptions& options) {
+  const onnx::ModelProto model = parse_model(file, source);
+  check_opset(model, source);
+  const std::map<std::string, std::string> meta = metadata(model);
+  try {
+    OnnxBuilder builder(model.graph());
+    builder.build(wanted_shape(meta, options));
+    if (!builder.problems().empty()) fail_unsupported(builder.problems(), source);
+    FloatGraph graph = builder.take();
+    describe(graph, meta, options, source);
+    graph.finish();
+    return graph;
+  } catch (const InputError& error) {
+    if (error.code() == "onnx.unsupported") throw;
+    fail(error.code().c_str(), source, error.what());
+  }
+}
+
+FloatGraph read_onnx(const std::filesystem::path& path, const ImportOptions& options) {
+  return parse_onnx(read_file(path, kMaxOnnxBytes), path.string(), options);
+}
+
+}  // namespace popcorn::compress

@@ -1,0 +1,41 @@
+// Reading a float network from an ONNX file.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "compress/float_graph.h"
+
+namespace popcorn::compress {
+
+/// What an ONNX file does not say. Unset members come from the file's metadata as `popcorn train` writes
+/// them, else from defaults: x = pixel / 255, the shape of the graph input, no labels.
+struct ImportOptions {
+  std::optional<std::string> name;
+  std::optional<models::Shape> input_shape;  ///< e.g. 1x28x28 for a file whose input is a vector of 784
+  std::optional<std::string> color;          ///< "gray", "rgb", "bgr"
+  std::vector<double> mean, deviation;       ///< x = (pixel / 255 − mean) / deviation, per channel
+  std::vector<std::string> labels;
+};
+
+/// Largest file that is read.
+constexpr std::size_t kMaxOnnxBytes = std::size_t{1} << 30;
+
+/// ONNX, opset 7 and later, float32; the operators of onnx_operators(). Constant subgraphs (shapes, reshaped
+/// weights) are evaluated, Identity and Dropout vanish, a final Softmax sets `softmax`. Batch-norm stays a
+/// node of its own.
+/// @param source named in every message
+/// @throws InputError "onnx.*": not an ONNX file, inconsistent tensors, or "onnx.unsupported" with every node
+/// that is not supported, its operator and the reason
+FloatGraph parse_onnx(ByteView file, const std::string& source, const ImportOptions& options = {});
+
+/// @throws IoError; the rest as parse_onnx
+FloatGraph read_onnx(const std::filesystem::path& path, const ImportOptions& options = {});
+
+/// The operators that the importer knows, sorted.
+std::vector<std::string> onnx_operators();
+
+}  // namespace popcorn::compress

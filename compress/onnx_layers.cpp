@@ -1,0 +1,506 @@
+// The operators of an ONNX graph that become nodes of a FloatGraph.
+#include <algorithm>
+#include <cmath>
+
+#include "compress/onnx_builder.h"
+#include "compress/onnx_import.h"
+
+namespace popcorn::compress {
+
+namespace {
+
+constexpr std::int64_t kMaxWindow = 1 << 16;
+
+std::int64_t positive(std::int64_t value, const char* what) {
+  if (value < 1 || value > kMaxWindow) throw NotSupported{std::string(what) + " is " + std::to_string(value)};
+  return value;
+}
+
+std::vector<std::int64_t> pair(const OnnxAttributes& attributes, const char* name) {
+  std::vector<std::int64_t> values = attributes.integers(name, {1, 1});
+  if (values.size() != 2)
+    throw NotSupported{std::string(name) + " has " + std::to_string(values.size()) +
+                       " values, 2 are expected"};
+  return values;
+}
+
+/// Padding of auto_pad SAME: as much as keeps ⌈size / stride⌉ positions; the odd pixel goes to the end
+/// (UPPER).
+void pad_same(std::int64_t size, std::int64_t kernel, std::int64_t stride, std::int64_t dilation, bool upper,
+              std::int64_t& before, std::int64_t& after) {
+  const std::int64_t positions = (size + stride - 1) / stride;
+  const std::int64_t total =
+      std::max<std::int64_t>(0, (positions - 1) * stride + dilation * (kernel - 1) + 1 - size);
+  before = upper ? total / 2 : total - total / 2;
+  after = total - before;
+}
+
+void set_padding(models::Window& w, const std::vector<std::int64_t>& pads) {
+  if (pads.size() != 4)
+    throw NotSupported{"pads has " + std::to_string(pads.size()) + " values, 4 are expected"};
+  for (const std::int64_t p : pads) {
+    if (p < 0 || p > kMaxWindow) throw NotSupported{"a padding of " + std::to_string(p)};
+  }
+  w.pad_top = pads[0];
+  w.pad_left = pads[1];
+  w.pad_bottom = pads[2];
+  w.pad_right = pads[3];
+}
+
+/// Dense weights with columns in channel-last order, reordered to channel-first.
+std::vector<float> reorder_columns(const std::vector<float>& weights, const models::Shape& from) {
+  const auto columns = static_cast<std::size_t>(from.size());
+  const auto c_count = static_cast<std::size_t>(from.channels);
+  const std::size_t plane = columns / c_count;
+  std::vector<float> result(weights.size());
+  for (std::size_t row = 0; row < weights.size(); row += columns) {
+    for (std::size_t p = 0; p < plane; ++p) {
+      for (std::size_t c = 0; c < c_count; ++c) result[row + c * plane + p] = weights[row + p * c_count + c];
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+std::vector<std::string> onnx_operators() {
+  return OnnxBuilder::operators();
+}
+
+models::Window OnnxBuilder::window(const onnx::NodeProto& node, const OnnxValue& x,
+                                   std::int64_t kernel_height, std::int64_t kernel_width) const {
+  const OnnxAttributes attributes(node);
+  models::Window w;
+  w.kernel_height = positive(kernel_height, "the kernel height");
+  w.kernel_width = positive(kernel_width, "the kernel width");
+  const std::vector<std::int64_t> strides = pair(attributes, "strides"),
+                                  dilations = pair(attributes, "dilations");
+  w.stride_height = positive(strides[0], "a stride");
+  w.stride_width = positive(strides[1], "a stride");
+  w.dilation_height = positive(dilations[0], "a dilation");
+  w.dilation_width = positive(dilations[1], "a dilation");
+  const std::string auto_pad = attributes.text("auto_pad", "NOTSET");
+  if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {
+    const bool upper = auto_pad == "SAME_UPPER";
+    pad_same(shape(x).height, w.kernel_height, w.stride_height, w.dilation_height, upper, w.pad_top,
+             w.pad_bottom);
+    pad_same(shape(x).width, w.kernel_width, w.stride_width, w.dilation_width, upper, w.pad_left,
+             w.pad_right);
+  } else if (auto_pad == "NOTSET") {
+    set_padding(w, attributes.integers("pads", {0, 0, 0, 0}));
+  } else if (auto_pad != "VALID") {
+    throw NotSupported{"auto_pad \"" + auto_pad + "\""};
+  }
+  w.pad_top += x.padding.pad_top;
+  w.pad_bottom += x.padding.pad_bottom;
+  w.pad_left += x.padding.pad_left;
+  w.pad_right += x.padding.pad_right;
+  return w;
+}
+
+/// ceil_mode: a last, partial window becomes a full one by more padding at the end.
+void OnnxBuilder::round_up(const onnx::NodeProto& node, const OnnxValue& x, models::Window& w,
+                           bool allowed) const {
+  if (OnnxAttributes(node).integer("ceil_mode", 0) == 0) return;
+  const auto extend = [&](std::int64_t size, std::int64_t kernel, std::int64_t stride, std::int64_t before,
+                          std::int64_t& after) {
+    const std::int64_t span = size + before + after - kernel;
+    std::int64_t extra = span > 0 ? (stride - span % stride) % stride : 0;
+    if (extra > 0 && size + before <= (span + extra)) extra = 0;  // that window would see padding only
+    if (extra > 0 && !allowed) throw NotSupported{"ceil_mode with a partial last window"};
+    after += extra;
+  };
+  extend(shape(x).height, w.dilation_height * (w.kernel_height - 1) + 1, w.stride_height, w.pad_top,
+         w.pad_bottom);
+  extend(shape(x).width, w.dilation_width * (w.kernel_width - 1) + 1, w.stride_width, w.pad_left,
+         w.pad_right);
+}
+
+OnnxValue OnnxBuilder::convolution(const onnx::NodeProto& node) {
+  const OnnxValue x = picture(node, 0, true);
+  const OnnxConstant& weights = constant(node, 1);
+  if (weights.dims.size() != 4)
+    throw NotSupported{"its weights have " + std::to_string(weights.dims.size()) +
+                       " dimensions, 4 are expected"};
+  FloatNode conv = start(FloatKind::conv2d, node, x);
+  conv.groups = OnnxAttributes(node).integer("group", 1);
+  const std::int64_t channels = shape(x).channels, outputs = weights.dims[0];
+  if (outputs < 1 || conv.groups < 1 || conv.groups > channels || channels % conv.groups != 0 ||
+      outputs % conv.groups != 0 || weights.dims[1] != channels / conv.groups) {
+    throw NotSupported{"its weights do not fit an input of " + std::to_string(channels) + " channels in " +
+                       std::to_string(conv.groups) + " groups"};
+  }
+  conv.window = window(node, x, weights.dims[2], weights.dims[3]);
+  conv.weights = weights.values;
+  const OnnxConstant* bias = optional_constant(node, 2);
+  if (bias != nullptr && bias->size() != outputs) throw NotSupported{"its bias does not fit its weights"};
+  conv.bias = bias != nullptr ? bias->values : std::vector<float>(static_cast<std::size_t>(outputs), 0.0F);
+  const models::Shape result = window_output(shape(x), conv.window, outputs, conv.name);
+  return emit(std::move(conv), result);
+}
+
+OnnxValue OnnxBuilder::dense(const onnx::NodeProto& node, const OnnxValue& x, std::vector<float> weights,
+                             std::vector<float> bias) {
+  FloatNode layer = start(FloatKind::dense, node, x);
+  layer.weights = x.flattened_from ? reorder_columns(weights, *x.flattened_from) : std::move(weights);
+  layer.bias = std::move(bias);
+  const auto outputs = static_cast<std::int64_t>(layer.bias.size());
+  return emit(std::move(layer), {outputs, 1, 1});
+}
+
+OnnxValue OnnxBuilder::gemm(const onnx::NodeProto& node) {
+  const OnnxAttributes attributes(node);
+  OnnxValue x = activation(node, 0);
+  if (attributes.integer("transA", 0) != 0) throw NotSupported{"transA"};
+  const OnnxConstant& b = constant(node, 1);
+  const bool transposed = attributes.integer("transB", 0) != 0;
+  if (b.dims.size() != 2 || x.dims.size() != 2) throw NotSupported{"its operands must be matrices"};
+  const std::int64_t inputs = b.dims[transposed ? 1 : 0], outputs = b.dims[transposed ? 0 : 1];
+  if (inputs != shape(x).size() || outputs < 1)
+    throw NotSupported{"its weights do not fit a vector of " + std::to_string(shape(x).size())};
+  const float alpha = attributes.real("alpha", 1), beta = attributes.real("beta", 1);
+  std::vector<float> weights(b.values.size());
+  for (std::int64_t o = 0; o < outputs; ++o) {
+    for (std::int64_t i = 0; i < inputs; ++i) {
+      const std::int64_t at = transposed ? o * inputs + i : i * outputs + o;
+      weights[static_cast<std::size_t>(o * inputs + i)] = alpha * b.values[static_cast<std::size_t>(at)];
+    }
+  }
+  std::vector<float> bias(static_cast<std::size_t>(outputs), 0.0F);
+  if (const OnnxConstant* c = optional_constant(node, 2)) {
+    if (c->size() != 1 && c->size() != outputs) throw NotSupported{"its bias does not fit its weights"};
+    for (std::size_t o = 0; o < bias.size(); ++o) bias[o] = beta * c->values[c->size() == 1 ? 0 : o];
+  }
+  return dense(node, x, std::move(weights), std::move(bias));
+}
+
+OnnxValue OnnxBuilder::mat_mul(const onnx::NodeProto& node) {
+  const OnnxValue x = activation(node, 0);
+  const OnnxConstant& b = constant(node, 1);
+  if (x.dims.size() != 2 || b.dims.size() != 2 || b.dims[0] != shape(x).size() || b.dims[1] < 1) {
+    throw NotSupported{"supported as vector times matrix only"};
+  }
+  const std::int64_t inputs = b.dims[0], outputs = b.dims[1];
+  std::vector<float> weights(b.values.size());
+  for (std::int64_t o = 0; o < outputs; ++o) {
+    for (std::int64_t i = 0; i < inputs; ++i) {
+      weights[static_cast<std::size_t>(o * inputs + i)] = b.values[static_cast<std::size_t>(i * outputs + o)];
+    }
+  }
+  return dense(node, x, std::move(weights), std::vector<float>(static_cast<std::size_t>(outputs), 0.0F));
+}
+
+OnnxValue OnnxBuilder::batch_normalisation(const onnx::NodeProto& node) {
+  const OnnxAttributes attributes(node);
+  const OnnxValue x = activation(node, 0);
+  if (attributes.integer("training_mode", 0) != 0) throw NotSupported{"training_mode"};
+  if (attributes.integer("spatial", 1) != 1) throw NotSupported{"spatial = 0"};
+  if (x.channels_last || x.flattened_from) throw NotSupported{"its operand has its channels last"};
+  FloatNode norm = start(FloatKind::batch_norm, node, x);
+  std::vector<float>* parts[] = {&norm.gamma, &norm.beta, &norm.mean, &norm.variance};
+  for (int k = 0; k < 4; ++k) {
+    const OnnxConstant& values = constant(node, k + 1);
+    if (values.size() != shape(x).channels)
+      throw NotSupported{"operand " + std::to_string(k + 1) + " does not have one value per channel"};
+    *parts[k] = values.values;
+  }
+  norm.epsilon = attributes.real("epsilon", 1e-5F);
+  return emit_like(std::move(norm), x);
+}
+
+OnnxValue OnnxBuilder::element_wise(const onnx::NodeProto& node) {
+  if (node.input_size() != 2) throw NotSupported{"two operands are expected"};
+  const std::string& op = node.op_type();
+  const bool first_constant = operand(node, 0)->constant.has_value();
+  const bool second_constant = operand(node, 1)->constant.has_value();
+  if (!first_constant && !second_constant) {
+    const OnnxValue a = activation(node, 0), b = activation(node, 1);
+    if (op != "Add") throw NotSupported{"supported with one constant operand only"};
+    if (a.dims != b.dims || a.channels_last != b.channels_last || a.flattened_from != b.flattened_from) {
+      throw NotSupported{"its operands have different shapes"};
+    }
+    FloatNode sum = start(FloatKind::add, node, a);
+    sum.inputs.push_back(b.node);
+    return emit_like(std::move(sum), a);
+  }
+  const OnnxValue x = activation(node, first_constant ? 1 : 0);
+  const std::vector<float> c = per_channel(constant(node, first_constant ? 0 : 1), x);
+  if (op == "Div" && first_constant) throw NotSupported{"divides by an activation"};
+  FloatNode affine = start(FloatKind::affine, node, x);
+  affine.gamma.assign(c.size(), op == "Sub" && first_constant ? -1.0F : 1.0F);
+  affine.beta.assign(c.size(), 0);
+  for (std::size_t k = 0; k < c.size(); ++k) {
+    if (op == "Add") affine.beta[k] = c[k];
+    if (op == "Sub") affine.beta[k] = first_constant ? c[k] : -c[k];
+    if (op == "Mul") affine.gamma[k] = c[k];
+    if (op == "Div") affine.gamma[k] = 1 / c[k];
+    if (!std::isfinite(affine.gamma[k])) throw NotSupported{"divides by zero"};
+  }
+  return emit_like(std::move(affine), x);
+}
+
+OnnxValue OnnxBuilder::relu(const onnx::NodeProto& node) {
+  const OnnxValue x = activation(node, 0);
+  return emit_like(start(FloatKind::relu, node, x), x);
+}
+
+OnnxValue OnnxBuilder::sign(const onnx::NodeProto& node) {
+  const OnnxValue x = activation(node, 0);
+  return emit_like(start(FloatKind::sign, node, x), x);
+}
+
+OnnxValue OnnxBuilder::clip(const onnx::NodeProto& node) {
+  const OnnxAttributes attributes(node);
+  const OnnxValue x = activation(node, 0);
+  float low = attributes.real("min", -INFINITY), high = attributes.real("max", INFINITY);
+  for (const int k : {1, 2}) {
+    const OnnxConstant* limit = optional_constant(node, k);
+    if (limit == nullptr) continue;
+    if (limit->size() != 1) throw NotSupported{"a limit is not one number"};
+    (k == 1 ? low : high) = limit->values.front();
+  }
+  if (low != 0 || !(high > 0)) throw NotSupported{"supported from 0 to a positive limit only"};
+  if (std::isinf(high)) return emit_like(start(FloatKind::relu, node, x), x);
+  FloatNode clip = start(FloatKind::clip, node, x);
+  clip.upper = high;
+  return emit_like(std::move(clip), x);
+}
+
+OnnxValue OnnxBuilder::max_pool(const onnx::NodeProto& node) {
+  const OnnxValue x = picture(node, 0, true);
+  const FloatKind producer = graph_.nodes[x.node].kind;
+  if (x.padded() && producer != FloatKind::relu && producer != FloatKind::clip) {
+    throw NotSupported{"zero padding before a maximum is supported after Relu only"};
+  }
+  if (node.output_size() > 1 && !node.output(1).empty()) throw NotSupported{"its second output"};
+  const std::vector<std::int64_t> kernel = pair(OnnxAttributes(node), "kernel_shape");
+  FloatNode pool = start(FloatKind::max_pool2d, node, x);
+  pool.window = window(node, x, kernel[0], kernel[1]);
+  round_up(node, x, pool.window, true);
+  const models::Shape result = window_output(shape(x), pool.window, shape(x).channels, pool.name);
+  return emit(std::move(pool), result);
+}
+
+OnnxValue OnnxBuilder::average_pool(const onnx::NodeProto& node) {
+  const OnnxValue x = picture(node, 0, true);
+  const OnnxAttributes attributes(node);
+  const std::vector<std::int64_t> kernel = pair(attributes, "kernel_shape");
+  FloatNode pool = start(FloatKind::average_pool2d, node, x);
+  pool.window = window(node, x, kernel[0], kernel[1]);
+  const models::Window& w = pool.window;
+  const bool own_padding =
+      w.pad_top + w.pad_bottom + w.pad_left + w.pad_right >
+      x.padding.pad_top + x.padding.pad_bottom + x.padding.pad_left + x.padding.pad_right;
+  if (own_padding && attributes.integer("count_include_pad", 0) == 0) {
+    throw NotSupported{"padding that is left out of the average (count_include_pad = 0)"};
+  }
+  if (w.dilation_height != 1 || w.dilation_width != 1) throw NotSupported{"dilations"};
+  round_up(node, x, pool.window, false);
+  const models::Shape result = window_output(shape(x), pool.window, shape(x).channels, pool.name);
+  return emit(std::move(pool), result);
+}
+
+OnnxValue OnnxBuilder::average_over_all(const onnx::NodeProto& node, const OnnxValue& x) {
+  FloatNode pool = start(FloatKind::average_pool2d, node, x);
+  pool.window.kernel_height = shape(x).height;
+  pool.window.kernel_width = shape(x).width;
+  const models::Shape result{shape(x).channels, 1, 1};
+  return emit(std::move(pool), result);
+}
+
+OnnxValue OnnxBuilder::global_average_pool(const onnx::NodeProto& node) {
+  return average_over_all(node, picture(node, 0));
+}
+
+OnnxValue OnnxBuilder::reduce_mean(const onnx::NodeProto& node) {
+  const OnnxAttributes attributes(node);
+  OnnxValue x = activation(node, 0);
+  const OnnxConstant* given = optional_constant(node, 1);
+  std::vector<std::int64_t> axes = given != nullptr ? given->integers : attributes.integers("axes", {});
+  for (std::int64_t& axis : axes) axis += axis < 0 ? 4 : 0;
+  std::sort(axes.begin(), axes.end());
+  const std::vector<std::int64_t> space =
+      x.channels_last ? std::vector<std::int64_t>{1, 2} : std::vector<std::int64_t>{2, 3};
+  if (x.dims.size() != 4 || axes != space) throw NotSupported{"supported over height and width only"};
+  const bool keep = attributes.integer("keepdims", 1) != 0, last = x.channels_last;
+  x = average_over_all(node, x);
+  if (!keep)
+    x.dims = {1, shape(x).channels};
+  else if (last)
+    x.dims = {1, 1, 1, shape(x).channels};
+  x.channels_last = keep && last;
+  return x;
+}
+
+OnnxValue OnnxBuilder::concat(const onnx::NodeProto& node) {
+  if (node.input_size() == 1) return activation(node, 0);
+  const OnnxValue first = activation(node, 0);
+  const std::int64_t rank = static_cast<std::int64_t>(first.dims.size());
+  const std::int64_t axis =
+      OnnxAttributes(node).integer("axis", 1) + (OnnxAttributes(node).integer("axis", 1) < 0 ? rank : 0);
+  if (axis != (first.channels_last ? rank - 1 : 1)) throw NotSupported{"supported along the channels only"};
+  FloatNode join = start(FloatKind::concat, node, first);
+  models::Shape sum = shape(first);
+  OnnxValue result = first;
+  for (int k = 1; k < node.input_size(); ++k) {
+    const OnnxValue x = activation(node, k);
+    if (x.dims.size() != first.dims.size() || x.channels_last != first.channels_last || x.flattened_from ||
+        first.flattened_from || shape(x).height != sum.height || shape(x).width != sum.width) {
+      throw NotSupported{"its operands have different shapes or layouts"};
+    }
+    join.inputs.push_back(x.node);
+    sum.channels += shape(x).channels;
+  }
+  result.dims[static_cast<std::size_t>(axis)] = sum.channels;
+  const OnnxValue emitted = emit(std::move(join), sum);
+  result.node = emitted.node;
+  return result;
+}
+
+OnnxValue OnnxBuilder::flatten(const onnx::NodeProto& node) {
+  OnnxValue x = activation(node, 0);
+  const std::int64_t rank = static_cast<std::int64_t>(x.dims.size());
+  std::int64_t axis = OnnxAttributes(node).integer("axis", 1);
+  axis += axis < 0 ? rank : 0;
+  if (axis < 0 || axis > rank || element_count({x.dims.begin(), x.dims.begin() + axis}) != 1) {
+    throw NotSupported{"supported after the batch axis only"};
+  }
+  const std::int64_t size = shape(x).size();
+  return relabel(node, std::move(x), {1, size});
+}
+
+OnnxValue OnnxBuilder::reshape(const onnx::NodeProto& node) {
+  OnnxValue x = activation(node, 0);
+  const OnnxConstant* given = optional_constant(node, 1);
+  const std::vector<std::int64_t> target =
+      given != nullptr ? given->integers : OnnxAttributes(node).integers("shape", {});
+  if (target.empty()) throw NotSupported{"its target shape is missing"};
+  std::vector<std::int64_t> dims = reshape_target(x.dims, target);
+  return relabel(node, std::move(x), std::move(dims));
+}
+
+OnnxValue OnnxBuilder::squeeze(const onnx::NodeProto& node) {
+  OnnxValue x = activation(node, 0);
+  const OnnxConstant* given = optional_constant(node, 1);
+  std::vector<std::int64_t> dims =
+      squeezed(x.dims, given != nullptr ? given->integers : OnnxAttributes(node).integers("axes", {}));
+  return relabel(node, std::move(x), std::move(dims));
+}
+
+OnnxValue OnnxBuilder::unsqueeze(const onnx::NodeProto& node) {
+  OnnxValue x = activation(node, 0);
+  const OnnxConstant* given = optional_constant(node, 1);
+  std::vector<std::int64_t> dims =
+      unsqueezed(x.dims, given != nullptr ? given->integers : OnnxAttributes(node).integers("axes", {}));
+  return relabel(node, std::move(x), std::move(dims));
+}
+
+OnnxValue OnnxBuilder::transpose(const onnx::NodeProto& node) {
+  OnnxValue x = activation(node, 0);
+  const std::vector<std::int64_t> order = OnnxAttributes(node).integers("perm", {});
+  const std::vector<std::int64_t> to_first{0, 3, 1, 2}, to_last{0, 2, 3, 1};
+  if (x.dims.size() == 4 && order == to_first && x.channels_last) {
+    x.channels_last = false;
+    x.dims = {x.dims[0], x.dims[3], x.dims[1], x.dims[2]};
+  } else if (x.dims.size() == 4 && order == to_last && !x.channels_last) {
+    x.channels_last = true;
+    x.dims = {x.dims[0], x.dims[2], x.dims[3], x.dims[1]};
+  } else {
+    throw NotSupported{"supported between N×C×H×W and N×H×W×C only"};
+  }
+  return x;
+}
+
+OnnxValue OnnxBuilder::spread_channels(const onnx::NodeProto& node, const OnnxValue& x, std::int64_t before,
+                                       std::int64_t after) {
+  const std::int64_t channels = shape(x).channels;
+  if (before > kMaxWindow || after > kMaxWindow ||
+      (channels + before + after) > (std::int64_t{1} << 26) / channels) {
+    throw NotSupported{"it adds too many channels"};
+  }
+  FloatNode conv = start(FloatKind::conv2d, node, x);
+  const std::int64_t outputs = channels + before + after;
+  conv.weights.assign(static_cast<std::size_t>(outputs * channels), 0);
+  conv.bias.assign(static_cast<std::size_t>(outputs), 0);
+  for (std::int64_t c = 0; c < channels; ++c)
+    conv.weights[static_cast<std::size_t>((before + c) * channels + c)] = 1;
+  const models::Shape result{outputs, shape(x).height, shape(x).width};
+  return emit(std::move(conv), result);
+}
+
+OnnxValue OnnxBuilder::pad(const onnx::NodeProto& node) {
+  const OnnxAttributes attributes(node);
+  OnnxValue x = picture(node, 0, true);
+  const OnnxConstant* given = optional_constant(node, 1);
+  const std::vector<std::int64_t> pads = given != nullptr ? given->integers : attributes.integers("pads", {});
+  if (attributes.text("mode", "constant") != "constant")
+    throw NotSupported{"mode \"" + attributes.text("mode", "") + "\""};
+  const OnnxConstant* value = optional_constant(node, 2);
+  const float fill =
+      value != nullptr && value->size() == 1 ? value->values.front() : attributes.real("value", 0);
+  if (fill != 0) throw NotSupported{"a padding other than zero"};
+  if (optional_constant(node, 3) != nullptr) throw NotSupported{"a list of axes"};
+  if (pads.size() != 8 || pads[0] != 0 || pads[4] != 0) throw NotSupported{"its list of pads"};
+  if (std::any_of(pads.begin(), pads.end(), [](std::int64_t p) { return p < 0 || p > kMaxWindow; })) {
+    throw NotSupported{"a padding is negative or too large"};
+  }
+  if (pads[1] != 0 || pads[5] != 0) {
+    if (x.padded()) throw NotSupported{"follows another Pad"};
+    x = spread_channels(node, x, pads[1], pads[5]);
+  }
+  x.padding.pad_top += pads[2];
+  x.padding.pad_left += pads[3];
+  x.padding.pad_bottom += pads[6];
+  x.padding.pad_right += pads[7];
+  const models::Shape& inner = shape(x);
+  x.dims = {1, inner.channels, inner.height + x.padding.pad_top + x.padding.pad_bottom,
+            inner.width + x.padding.pad_left + x.padding.pad_right};
+  return x;
+}
+
+/// Every s-th pixel from the first: a 1×1 convolution of each channel alone with stride s.
+OnnxValue OnnxBuilder::slice(const onnx::NodeProto& node) {
+  const OnnxAttributes attributes(node);
+  const OnnxValue x = picture(node, 0);
+  const auto list = [&](int k, const char* name, std::vector<std::int64_t> otherwise) {
+    const OnnxConstant* given = optional_constant(node, k);
+    return given != nullptr ? given->integers : attributes.integers(name, std::move(otherwise));
+  };
+  const std::vector<std::int64_t> starts = list(1, "starts", {}), ends = list(2, "ends", {});
+  std::vector<std::int64_t> axes = list(3, "axes", {});
+  for (std::size_t k = axes.size(); axes.size() < starts.size(); ++k)
+    axes.push_back(static_cast<std::int64_t>(k));
+  const std::vector<std::int64_t> steps = list(4, "steps", std::vector<std::int64_t>(starts.size(), 1));
+  if (starts.size() != ends.size() || axes.size() != starts.size() || steps.size() != starts.size()) {
+    throw NotSupported{"its lists have different lengths"};
+  }
+  FloatNode conv = start(FloatKind::conv2d, node, x);
+  for (std::size_t k = 0; k < axes.size(); ++k) {
+    const std::int64_t axis = axes[k] + (axes[k] < 0 ? 4 : 0);
+    const bool space = axis == 2 || axis == 3;
+    if (axis < 0 || axis > 3 || starts[k] != 0 || ends[k] < x.dims[static_cast<std::size_t>(axis)] ||
+        (!space && steps[k] != 1)) {
+      throw NotSupported{"supported as every s-th pixel of whole channels only"};
+    }
+    if (axis == 2) conv.window.stride_height = positive(steps[k], "a step");
+    if (axis == 3) conv.window.stride_width = positive(steps[k], "a step");
+  }
+  conv.groups = shape(x).channels;
+  conv.weights.assign(static_cast<std::size_t>(conv.groups), 1);
+  conv.bias.assign(static_cast<std::size_t>(conv.groups), 0);
+  const models::Shape result = window_output(shape(x), conv.window, shape(x).channels, conv.name);
+  return emit(std::move(conv), result);
+}
+
+OnnxValue OnnxBuilder::identity(const onnx::NodeProto& node) {
+  return activation(node, 0, true);
+}
+
+OnnxValue OnnxBuilder::softmax(const onnx::NodeProto& node) {
+  OnnxValue x = activation(node, 0);
+  if (shape(x).size() != shape(x).channels) throw NotSupported{"supported on a vector only"};
+  x.softmax = true;
+  return x;
+}
+
+}  // namespace popcorn::compress

@@ -1,0 +1,271 @@
+#include "compress/quantisation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "base/error.h"
+#include "compress/layer_pattern.h"
+
+namespace popcorn::compress {
+
+namespace {
+
+constexpr int kSearchSteps = 60;
+constexpr double kSmallestClip = 0.3;  // no better step was ever seen below this share of the largest weight
+
+double squared_error(const std::vector<double>& weights, double step, std::int32_t levels) {
+  double error = 0;
+  for (const double w : weights) {
+    const double rounded =
+        std::clamp(std::round(w / step), -static_cast<double>(levels), static_cast<double>(levels));
+    error += (w - step * rounded) * (w - step * rounded);
+  }
+  return error;
+}
+
+/// Rewrites one graph. `factor_[i][c]` is the real value of one unit of channel c of node i in the rewritten
+/// graph, `unit_[i]` what one integer of the lowered network is worth there.
+class Quantiser {
+ public:
+  Quantiser(FloatGraph& graph, const QuantisationOptions& options) : graph_(graph), options_(options) {}
+
+  void run() {
+    check();
+    find_tied_layers();
+    factor_.resize(graph_.nodes.size());
+    unit_.assign(graph_.nodes.size(), 1);
+    quantise_input();
+    for (std::size_t i = 1; i < graph_.nodes.size(); ++i) visit(i);
+  }
+
+ private:
+  void check() const {
+    const auto check_bits = [](int bits) {
+      if (bits < 2 || bits > 8)
+        throw UsageError("quantisation.bits", "weights take 2 to 8 bits, not " + std::to_string(bits));
+    };
+    check_bits(options_.bits);
+    for (const LayerBits& layer : options_.layers) {
+      check_bits(layer.bits);
+      require_match(graph_, layer.pattern);
+    }
+    for (const FloatNode& node : graph_.nodes) {
+      if (node.kind == FloatKind::batch_norm || node.kind == FloatKind::affine) {
+        throw InputError("quantisation.batch_norm",
+                         "node \"" + node.name + "\" must be folded before quantisation");
+      }
+    }
+  }
+
+  /// Layers whose outputs must keep one common scale, and groups whose integers must have the same unit.
+  void find_tied_layers() {
+    tied_.assign(graph_.nodes.size(), false);
+    tie(graph_.nodes.size() - 1);
+    for (const FloatNode& node : graph_.nodes) {
+      if (node.kind == FloatKind::add || node.kind == FloatKind::clip) {
+        for (const std::size_t input : node.inputs) tie(input);
+      }
+    }
+  }
+
+  void tie(std::size_t index) {
+    const FloatNode& node = graph_.nodes[index];
+    if (node.has_weights()) tied_[index] = true;
+    if (node.has_weights() || node.kind == FloatKind::sign || node.kind == FloatKind::add) return;
+    for (const std::size_t input : node.inputs) tie(input);
+  }
+
+  /// A concatenation needs the same unit in all operands: layers that make a later operand take the unit that
+  /// the first operand already has.
+  void prefer_unit(std::size_t index, double unit) {
+    const FloatNode& node = graph_.nodes[index];
+    if (node.has_weights()) {
+      preferred_[index] = unit;
+      return;
+    }
+    if (node.kind == FloatKind::relu || node.kind == FloatKind::max_pool2d ||
+        node.kind == FloatKind::flatten) {
+      prefer_unit(node.inputs.front(), unit);
+    }
+  }
+
+  void quantise_input() {
+    const std::size_t channels = graph_.mean.size();
+    const double common = std::accumulate(graph_.deviation.begin(), graph_.deviation.end(), 0.0) /
+                          static_cast<double>(channels);
+    std::vector<double> shift(channels);
+    factor_[0].resize(channels);
+    for (std::size_t c = 0; c < channels; ++c) {
+      const double whole = std::round(255 * graph_.mean[c]) / 255;
+      shift[c] = (whole - graph_.mean[c]) / graph_.deviation[c];
+      factor_[0][c] = common / graph_.deviation[c];
+      graph_.mean[c] = whole;
+      graph_.deviation[c] = common;
+    }
+    unit_[0] = 1 / (255 * common);
+    for (FloatNode& node : graph_.nodes) {
+      if (node.has_weights() && node.inputs.front() == 0) shift_bias(node, shift);
+    }
+  }
+
+  /// bias ← bias + ΣW·shift: what rounding the mean took away (exact where no padding is involved).
+  static void shift_bias(FloatNode& node, const std::vector<double>& shift) {
+    const std::size_t row = node.weights.size() / node.bias.size();
+    for (std::size_t o = 0; o < node.bias.size(); ++o) {
+      double sum = 0;
+      for (std::size_t i = 0; i < row; ++i) {
+        const std::size_t at = o * row + i;
+        if (node.mask.empty() || node.mask[at] != 0)
+          sum += static_cast<double>(node.weights[at]) * shift[input_channel(node, o, i)];
+      }
+      node.bias[o] += static_cast<float>(sum);
+    }
+  }
+
+  /// Input channel that weight i of output o reads.
+  static std::size_t input_channel(const FloatNode& node, std::size_t o, std::size_t i) {
+    if (node.kind == FloatKind::dense) return i;
+    const auto kernel = static_cast<std::size_t>(node.window.kernel_height * node.window.kernel_width);
+    const std::size_t row = node.weights.size() / node.bias.size();
+    const std::size_t per_group = node.bias.size() / static_cast<std::size_t>(node.groups);
+    return (o / per_group) * (row / kernel) + i / kernel;
+  }
+
+  void visit(std::size_t index) {
+    FloatNode& node = graph_.nodes[index];
+    const std::size_t first = node.inputs.front();
+    unit_[index] = unit_[first];
+    switch (node.kind) {
+      case FloatKind::conv2d:
+      case FloatKind::dense:
+        quantise_layer(index);
+        break;
+      case FloatKind::flatten: {
+        const auto pixels =
+            static_cast<std::size_t>(graph_.nodes[first].shape.height * graph_.nodes[first].shape.width);
+        for (const double f : factor_[first]) factor_[index].insert(factor_[index].end(), pixels, f);
+        break;
+      }
+      case FloatKind::concat:
+        for (const std::size_t input : node.inputs) {
+          factor_[index].insert(factor_[index].end(), factor_[input].begin(), factor_[input].end());
+        }
+        break;
+      case FloatKind::sign:
+        factor_[index].assign(factor_[first].size(), 1);
+        unit_[index] = 1;
+        break;
+      case FloatKind::average_pool2d:
+        factor_[index] = factor_[first];
+        unit_[index] /= static_cast<double>(node.window.kernel_height * node.window.kernel_width);
+        break;
+      case FloatKind::add:
+        unit_[index] = std::min(unit_[first], unit_[node.inputs[1]]);
+        factor_[index] = factor_[first];
+        break;
+      default:
+        factor_[index] = factor_[first];
+        break;
+    }
+    for (const FloatNode& reader : graph_.nodes) {
+      if (reader.kind != FloatKind::concat || reader.inputs.front() != index) continue;
+      for (std::size_t k = 1; k < reader.inputs.size(); ++k) prefer_unit(reader.inputs[k], unit_[index]);
+    }
+  }
+
+  int bits_of(const FloatNode& node) const {
+    for (const LayerBits& layer : options_.layers) {
+      if (matches(layer.pattern, node.name)) return layer.bits;
+    }
+    return options_.bits;
+  }
+
+  void quantise_layer(std::size_t index) {
+    FloatNode& node = graph_.nodes[index];
+    const std::vector<double>& input = factor_[node.inputs.front()];
+    const std::size_t outputs = node.bias.size(), row = node.weights.size() / outputs;
+    std::vector<double> folded(node.weights.size());
+    for (std::size_t at = 0; at < folded.size(); ++at) {
+      folded[at] =
+          node.gain * static_cast<double>(node.weights[at]) * input[input_channel(node, at / row, at % row)];
+      if (!node.mask.empty() && node.mask[at] == 0) folded[at] = 0;
+    }
+    node.grid.levels = (1 << (bits_of(node) - 1)) - 1;
+    node.grid.codebook.clear();
+    const std::vector<double> steps = choose_steps(folded, outputs, node.grid.levels, tied_[index]);
+    node.weights.resize(folded.size());
+    for (std::size_t o = 0; o < outputs; ++o) {
+      for (std::size_t at = o * row; at < (o + 1) * row; ++at) {
+        node.weights[at] =
+            static_cast<float>(std::clamp(folded[at] / steps[o], -static_cast<double>(node.grid.levels),
+                                          static_cast<double>(node.grid.levels)));
+      }
+      node.bias[o] = static_cast<float>(node.gain * static_cast<double>(node.bias[o]) / steps[o]);
+    }
+    node.gain = choose_gain(index, steps);
+    factor_[index].resize(outputs);
+    for (std::size_t o = 0; o < outputs; ++o) factor_[index][o] = steps[o] / node.gain;
+    unit_[index] = node.gain * unit_[node.inputs.front()];
+  }
+
+  static std::vector<double> choose_steps(const std::vector<double>& weights, std::size_t outputs,
+                                          std::int32_t levels, bool tied) {
+    if (tied) return std::vector<double>(outputs, best_step(weights, levels));
+    std::vector<double> steps;
+    const std::size_t row = weights.size() / outputs;
+    for (std::size_t o = 0; o < outputs; ++o) {
+      const auto begin = weights.begin() + static_cast<std::ptrdiff_t>(o * row);
+      steps.push_back(best_step({begin, begin + static_cast<std::ptrdiff_t>(row)}, levels));
+    }
+    return steps;
+  }
+
+  /// Keeps activations at their size: the geometric mean of the steps, or whatever unit a concatenation asks
+  /// for.
+  double choose_gain(std::size_t index, const std::vector<double>& steps) const {
+    if (tied_[index]) return steps.front();
+    const auto wanted = preferred_.find(index);
+    if (wanted != preferred_.end()) return wanted->second / unit_[graph_.nodes[index].inputs.front()];
+    double sum = 0;
+    for (const double q : steps) sum += std::log(q);
+    return std::exp(sum / static_cast<double>(steps.size()));
+  }
+
+  FloatGraph& graph_;
+  const QuantisationOptions& options_;
+  std::vector<bool> tied_;
+  std::map<std::size_t, double> preferred_;
+  std::vector<std::vector<double>> factor_;
+  std::vector<double> unit_;
+};
+
+}  // namespace
+
+double best_step(const std::vector<double>& weights, std::int32_t levels) {
+  double largest = 0;
+  std::vector<double> nonzero;
+  for (const double w : weights) {
+    largest = std::max(largest, std::abs(w));
+    if (w != 0) nonzero.push_back(w);
+  }
+  if (largest == 0) return 1;
+  double best = largest / levels, best_error = squared_error(nonzero, best, levels);
+  for (int k = 1; k < kSearchSteps; ++k) {
+    const double step = largest / levels * (1 - (1 - kSmallestClip) * k / kSearchSteps);
+    const double error = squared_error(nonzero, step, levels);
+    if (error < best_error) {
+      best = step;
+      best_error = error;
+    }
+  }
+  return best;
+}
+
+void quantise(FloatGraph& graph, const QuantisationOptions& options) {
+  Quantiser(graph, options).run();
+  graph.finish();
+}
+
+}  // namespace popcorn::compress

@@ -1,0 +1,39 @@
+// Quantisation of weights: from real weights to weights in units of an integer grid.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "compress/float_graph.h"
+
+namespace popcorn::compress {
+
+struct LayerBits {
+  std::string pattern;  ///< layer name, or prefix followed by *
+  int bits = 0;
+};
+
+struct QuantisationOptions {
+  int bits = 4;  ///< 2 (ternary) … 8: the integers [−(2^(bits−1) − 1), 2^(bits−1) − 1]
+  std::vector<LayerBits> layers;  ///< the first that matches decides
+};
+
+/// Gives every convolution and dense layer a uniform symmetric grid, with one step per output channel.
+///
+/// The graph is rewritten so that each layer's weights are in units of its own grid (step 1). The steps q_o
+/// of a layer's outputs do not stay behind: they are folded into the columns of the layers that read it,
+/// before those are quantised in turn, so that every activation tensor has one scale. Where a scale per
+/// channel cannot move on (an addition, a clip, the network's output) the layer has one step for all outputs.
+/// Each step minimises the squared error Σ(w − q·round(w/q))² over the kept weights. The input's mean becomes
+/// a whole pixel value, its deviations one.
+///
+/// Afterwards the graph computes the same function up to that rounding; fine-tuning may follow, then lower().
+/// @throws UsageError "quantisation.bits", "layer.unknown"; InputError "quantisation.batch_norm" when
+/// fold_batch_norm() was not called
+void quantise(FloatGraph& graph, const QuantisationOptions& options);
+
+/// The step q > 0 that minimises Σ(w − q·clamp(round(w/q), ±levels))² over the given weights; 1 when all are
+/// zero.
+double best_step(const std::vector<double>& weights, std::int32_t levels);
+
+}  // namespace popcorn::compress

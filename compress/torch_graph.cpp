@@ -1,0 +1,223 @@
+#include "compress/torch_graph.h"
+
+#include <limits>
+
+namespace popcorn::compress {
+
+namespace {
+
+bool symmetric_padding(const models::Window& w) {
+  return w.pad_top == w.pad_bottom && w.pad_left == w.pad_right;
+}
+
+/// Pads what the operator itself cannot (it only knows equal padding on both sides).
+at::Tensor pad(const at::Tensor& x, const models::Window& w, double value) {
+  return at::constant_pad_nd(x, {w.pad_left, w.pad_right, w.pad_top, w.pad_bottom}, value);
+}
+
+at::Tensor max_pool(const at::Tensor& input, const models::Window& w) {
+  const bool padded = w.pad_top + w.pad_bottom + w.pad_left + w.pad_right > 0;
+  const at::Tensor x = padded ? pad(input, w, -std::numeric_limits<double>::infinity()) : input;
+  return at::max_pool2d(x, {w.kernel_height, w.kernel_width}, {w.stride_height, w.stride_width}, {0, 0},
+                        {w.dilation_height, w.dilation_width});
+}
+
+at::Tensor average_pool(const at::Tensor& input, const models::Window& w) {
+  const bool padded = w.pad_top + w.pad_bottom + w.pad_left + w.pad_right > 0;
+  return at::avg_pool2d(padded ? pad(input, w, 0) : input, {w.kernel_height, w.kernel_width},
+                        {w.stride_height, w.stride_width});
+}
+
+/// ±1, +1 at zero; the gradient is that of the clamp to [−1, 1].
+at::Tensor sign(const at::Tensor& x, bool training) {
+  const at::Tensor hard = at::where(x >= 0, at::ones_like(x), -at::ones_like(x));
+  if (!training) return hard;
+  const at::Tensor soft = at::clamp(x, -1, 1);
+  return soft + (hard - soft).detach();
+}
+
+at::Tensor nearest_in_codebook(const at::Tensor& weights, const at::Tensor& codebook) {
+  const at::Tensor borders = (codebook.slice(0, 1) + codebook.slice(0, 0, -1)) / 2;
+  return codebook.index_select(0, at::bucketize(weights.flatten(), borders)).view(weights.sizes());
+}
+
+std::vector<std::int64_t> weight_shape(const FloatNode& node) {
+  const std::int64_t outputs = static_cast<std::int64_t>(node.bias.size());
+  const std::int64_t kernel_height = node.kind == FloatKind::conv2d ? node.window.kernel_height : 1;
+  const std::int64_t kernel_width = node.kind == FloatKind::conv2d ? node.window.kernel_width : 1;
+  return {outputs, -1, kernel_height, kernel_width};
+}
+
+}  // namespace
+
+at::Tensor to_tensor(const std::vector<float>& values, at::ScalarType type) {
+  const at::Tensor view =
+      at::from_blob(const_cast<float*>(values.data()), {static_cast<std::int64_t>(values.size())},
+                    at::TensorOptions().dtype(at::kFloat));
+  return view.to(at::TensorOptions().dtype(type), false, true);
+}
+
+std::vector<float> to_vector(const at::Tensor& tensor) {
+  const at::Tensor flat = tensor.detach().to(at::kFloat).contiguous();
+  const float* data = flat.data_ptr<float>();
+  return {data, data + flat.numel()};
+}
+
+TorchGraph::TorchGraph(const FloatGraph& graph, Mode mode, at::ScalarType type)
+    : nodes_(graph.nodes), mode_(mode), type_(type) {
+  load(graph);
+}
+
+void TorchGraph::load(const FloatGraph& graph) {
+  const bool first = tensors_.empty();
+  tensors_.resize(graph.nodes.size());
+  const auto set = [&](at::Tensor& target, const std::vector<float>& values, bool trained) {
+    if (values.empty()) return;
+    const at::NoGradGuard guard;
+    at::Tensor value = to_tensor(values, type_);
+    if (target.defined()) {
+      target.copy_(value.view(target.sizes()));
+    } else {
+      target = value;
+      if (trained && mode_ == Mode::training) target.requires_grad_(true);
+    }
+  };
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    const FloatNode& node = graph.nodes[i];
+    NodeTensors& t = tensors_[i];
+    set(t.weights, node.weights, true);
+    set(t.bias, node.bias, true);
+    set(t.gamma, node.gamma, true);
+    set(t.beta, node.beta, true);
+    set(t.mean, node.mean, false);
+    set(t.variance, node.variance, false);
+    if (!node.mask.empty()) t.mask = to_tensor({node.mask.begin(), node.mask.end()}, type_);
+    if (!node.grid.codebook.empty()) {
+      t.codebook = to_tensor({node.grid.codebook.begin(), node.grid.codebook.end()}, type_);
+    }
+    if (!first) nodes_[i].grid = node.grid;
+  }
+  if (!first) return;
+  for (FloatNode& node : nodes_) {  // the tensors hold the values from now on
+    for (std::vector<float>* values : {&node.weights, &node.gamma, &node.beta, &node.mean, &node.variance}) {
+      values->clear();
+      values->shrink_to_fit();
+    }
+  }
+}
+
+void TorchGraph::store(FloatGraph& graph) const {
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    const NodeTensors& t = tensors_[i];
+    FloatNode& node = graph.nodes[i];
+    const auto get = [](std::vector<float>& target, const at::Tensor& tensor) {
+      if (tensor.defined()) target = to_vector(tensor);
+    };
+    get(node.weights, t.weights);
+    get(node.bias, t.bias);
+    get(node.gamma, t.gamma);
+    get(node.beta, t.beta);
+    get(node.mean, t.mean);
+    get(node.variance, t.variance);
+  }
+}
+
+std::vector<TorchGraph::Parameter> TorchGraph::parameters() const {
+  std::vector<Parameter> result;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    const NodeTensors& t = tensors_[i];
+    const bool on_grid = nodes_[i].grid.active();
+    if (t.weights.defined()) result.push_back({t.weights, on_grid, !on_grid});
+    if (t.bias.defined()) result.push_back({t.bias, on_grid, false});
+    if (t.gamma.defined()) result.push_back({t.gamma, false, false});
+    if (t.beta.defined()) result.push_back({t.beta, false, false});
+  }
+  return result;
+}
+
+void TorchGraph::project() {
+  const at::NoGradGuard guard;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    const WeightGrid& grid = nodes_[i].grid;
+    if (!grid.active()) continue;
+    const double low = grid.codebook.empty() ? -grid.levels : grid.codebook.front();
+    const double high = grid.codebook.empty() ? grid.levels : grid.codebook.back();
+    tensors_[i].weights.clamp_(low, high);
+  }
+}
+
+at::Tensor TorchGraph::effective_weights(const FloatNode& node, const NodeTensors& t) const {
+  at::Tensor w = t.weights;
+  if (node.grid.active()) {
+    const at::Tensor exact = w.detach();
+    const at::Tensor rounded = t.codebook.defined()
+                                   ? nearest_in_codebook(exact, t.codebook)
+                                   : at::clamp(at::round(exact), -node.grid.levels, node.grid.levels);
+    w = w + (rounded - exact);
+  }
+  if (t.mask.defined()) w = feedback_ ? w + (w.detach() * (t.mask - 1)) : w * t.mask;
+  return w.view(weight_shape(node));
+}
+
+at::Tensor TorchGraph::layer(const FloatNode& node, const NodeTensors& t, const at::Tensor& input) const {
+  // A dense layer runs as a 1×1 convolution: LibTorch's convolution is far faster than its matrix product
+  // where it was built with the reference BLAS, as in Debian.
+  models::Window w;
+  if (node.kind == FloatKind::conv2d) w = node.window;
+  const bool even = symmetric_padding(w);
+  const at::Tensor x = even ? input : pad(input, w, 0);
+  const std::int64_t pad_y = even ? w.pad_top : 0, pad_x = even ? w.pad_left : 0;
+  const at::Tensor y = at::conv2d(x, effective_weights(node, t), t.bias, {w.stride_height, w.stride_width},
+                                  {pad_y, pad_x}, {w.dilation_height, w.dilation_width}, node.groups);
+  return node.gain == 1 ? y : y * node.gain;
+}
+
+at::Tensor TorchGraph::run(const FloatNode& node, const NodeTensors& t,
+                           const std::vector<at::Tensor>& values) const {
+  const bool training = mode_ == Mode::training;
+  const at::Tensor& x = values[node.inputs.front()];
+  switch (node.kind) {
+    case FloatKind::conv2d:
+    case FloatKind::dense:
+      return layer(node, t, x);
+    case FloatKind::batch_norm:
+      return at::batch_norm(x, t.gamma, t.beta, t.mean, t.variance, training, 0.1, node.epsilon, false);
+    case FloatKind::affine:
+      return x * t.gamma.view({1, -1, 1, 1}) + t.beta.view({1, -1, 1, 1});
+    case FloatKind::relu:
+      return at::relu(x);
+    case FloatKind::clip:
+      return at::clamp(x, 0, node.upper);
+    case FloatKind::sign:
+      return sign(x, training);
+    case FloatKind::max_pool2d:
+      return max_pool(x, node.window);
+    case FloatKind::average_pool2d:
+      return average_pool(x, node.window);
+    case FloatKind::add:
+      return x + values[node.inputs[1]];
+    case FloatKind::concat: {
+      std::vector<at::Tensor> operands;
+      for (const std::size_t k : node.inputs) operands.push_back(values[k]);
+      return at::cat(operands, 1);
+    }
+    case FloatKind::flatten:
+      return at::reshape(x, {x.size(0), -1, 1, 1});
+    case FloatKind::input:
+      break;
+  }
+  return x;
+}
+
+std::vector<at::Tensor> TorchGraph::forward_all(const at::Tensor& input) {
+  std::vector<at::Tensor> values{input};
+  for (std::size_t i = 1; i < nodes_.size(); ++i) values.push_back(run(nodes_[i], tensors_[i], values));
+  return values;
+}
+
+at::Tensor TorchGraph::forward(const at::Tensor& input) {
+  const at::Tensor output = forward_all(input).back();
+  return at::reshape(output, {output.size(0), -1});
+}
+
+}  // namespace popcorn::compress

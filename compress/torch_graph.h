@@ -1,0 +1,68 @@
+// Execution of a FloatGraph on LibTorch tensors, with or without gradients. Includes LibTorch: only the few
+// sources that train or run networks include this header.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <vector>
+
+#include "compress/float_graph.h"
+
+namespace popcorn::compress {
+
+/// The parameters of one node as tensors; undefined where the node has none.
+struct NodeTensors {
+  at::Tensor weights, bias, mask, codebook;
+  at::Tensor gamma, beta, mean, variance;
+};
+
+class TorchGraph {
+ public:
+  enum class Mode { inference, training };
+
+  /// Copies every parameter. @param type at::kFloat, or at::kDouble to check exactness
+  explicit TorchGraph(const FloatGraph& graph, Mode mode, at::ScalarType type = at::kFloat);
+
+  /// Logits, batch × classes, for inputs batch × channels × height × width. In training mode batch-norm uses
+  /// and updates batch statistics, and rounding to a grid and sign pass gradients straight through (Bengio et
+  /// al. 2013).
+  at::Tensor forward(const at::Tensor& input);
+  /// The outputs of all nodes (4-D), in node order.
+  std::vector<at::Tensor> forward_all(const at::Tensor& input);
+
+  /// One trainable tensor and what the optimiser must know about it.
+  struct Parameter {
+    at::Tensor tensor;
+    bool on_grid = false;  ///< in grid units (steps of 1)
+    bool decays = false;   ///< weight decay applies
+  };
+  std::vector<Parameter> parameters() const;
+  /// Keeps weights inside the range of their grid; to be called after each step of the optimiser.
+  void project();
+
+  /// Writes the parameters back into a graph of the same structure.
+  void store(FloatGraph& graph) const;
+  /// With feedback, pruned weights still receive gradients, computed with the pruned network, so that a
+  /// wrongly pruned weight can grow back (Lin et al. 2020); without it they stand still.
+  void set_feedback(bool on) noexcept { feedback_ = on; }
+  /// Takes over masks (and weights) that a rewrite of the graph changed.
+  void load(const FloatGraph& graph);
+
+ private:
+  at::Tensor run(const FloatNode& node, const NodeTensors& tensors,
+                 const std::vector<at::Tensor>& values) const;
+  at::Tensor layer(const FloatNode& node, const NodeTensors& tensors, const at::Tensor& input) const;
+  at::Tensor effective_weights(const FloatNode& node, const NodeTensors& tensors) const;
+
+  std::vector<FloatNode> nodes_;  // without parameter values
+  std::vector<NodeTensors> tensors_;
+  Mode mode_;
+  at::ScalarType type_;
+  bool feedback_ = false;
+};
+
+/// Copies values into a new tensor and back.
+at::Tensor to_tensor(const std::vector<float>& values, at::ScalarType type);
+std::vector<float> to_vector(const at::Tensor& tensor);
+
+}  // namespace popcorn::compress

@@ -1,0 +1,108 @@
+#include "compress/zoo_graph.h"
+
+#include <cmath>
+#include <random>
+
+namespace popcorn::compress {
+
+namespace {
+
+using Kind = models::ZooLayer::Kind;
+
+FloatKind float_kind(Kind kind) {
+  switch (kind) {
+    case Kind::conv2d:
+      return FloatKind::conv2d;
+    case Kind::dense:
+      return FloatKind::dense;
+    case Kind::max_pool2d:
+      return FloatKind::max_pool2d;
+    case Kind::average_pool2d:
+      return FloatKind::average_pool2d;
+    case Kind::relu:
+      return FloatKind::relu;
+    case Kind::sign:
+      return FloatKind::sign;
+    case Kind::flatten:
+      return FloatKind::flatten;
+    case Kind::batch_norm:
+      return FloatKind::batch_norm;
+  }
+  return FloatKind::relu;
+}
+
+void initialise(FloatNode& node, std::int64_t inputs, std::mt19937_64& random) {
+  const double range = std::sqrt(6.0 / static_cast<double>(inputs));
+  for (float& w : node.weights) {
+    w = static_cast<float>(range * (static_cast<double>(random() >> 11) * 0x1p-52 - 1));
+  }
+}
+
+void add_parameters(FloatNode& node, const models::ZooLayer& layer, const models::Shape& input,
+                    std::mt19937_64& random) {
+  if (node.kind == FloatKind::batch_norm) {
+    const auto channels = static_cast<std::size_t>(input.channels);
+    node.gamma.assign(channels, 1);
+    node.beta.assign(channels, 0);
+    node.mean.assign(channels, 0);
+    node.variance.assign(channels, 1);
+  }
+  if (!node.has_weights()) return;
+  const std::int64_t kernel =
+      node.kind == FloatKind::conv2d ? layer.window.kernel_height * layer.window.kernel_width : 1;
+  node.bias.assign(static_cast<std::size_t>(layer.outputs), 0);
+  node.weights.resize(static_cast<std::size_t>(layer.outputs * input.channels * kernel));
+  initialise(node, input.channels * kernel, random);
+}
+
+models::Shape shape_after(const FloatNode& node, const models::ZooLayer& layer, const models::Shape& input) {
+  switch (node.kind) {
+    case FloatKind::conv2d:
+      return window_output(input, node.window, layer.outputs, node.name);
+    case FloatKind::max_pool2d:
+    case FloatKind::average_pool2d:
+      return window_output(input, node.window, input.channels, node.name);
+    case FloatKind::dense:
+      return {layer.outputs, 1, 1};
+    case FloatKind::flatten:
+      return {input.size(), 1, 1};
+    default:
+      return input;
+  }
+}
+
+}  // namespace
+
+FloatGraph build_zoo_graph(const models::ZooNetwork& network, std::uint64_t seed) {
+  FloatGraph graph;
+  graph.name = network.name;
+  graph.description = network.description;
+  graph.encoding = network.encoding;
+  graph.labels = network.labels;
+  const models::Shape& shape = network.encoding.shape;
+  graph.mean.assign(static_cast<std::size_t>(shape.channels), 0);
+  for (std::size_t c = 0; c < network.encoding.offset.size() && c < graph.mean.size(); ++c) {
+    graph.mean[c] = static_cast<double>(network.encoding.offset[c]) / 255;
+  }
+  graph.deviation.assign(graph.mean.size(), 1);
+  FloatNode input;
+  input.name = "input";
+  input.shape = shape;
+  graph.nodes.push_back(input);
+
+  std::mt19937_64 random(seed);
+  for (const models::ZooLayer& layer : network.layers) {
+    FloatNode node;
+    node.kind = float_kind(layer.kind);
+    node.name = layer.name;
+    node.inputs = {graph.nodes.size() - 1};
+    node.window = layer.window;
+    add_parameters(node, layer, graph.nodes.back().shape, random);
+    node.shape = shape_after(node, layer, graph.nodes.back().shape);
+    graph.nodes.push_back(std::move(node));
+  }
+  graph.finish();
+  return graph;
+}
+
+}  // namespace popcorn::compress
