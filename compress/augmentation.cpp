@@ -130,6 +130,10 @@ Augmentation Augmentation::objects() {
   return s;
 }
 
+Augmentation Augmentation::for_dataset(const std::string& dataset) {
+  return dataset == "mnist" ? digits() : objects();
+}
+
 void augment(const Augmentation& settings, const models::Shape& shape, std::span<const std::uint8_t> picture,
              float background, std::mt19937_64& random, std::span<float> out) {
   const Affine a = random_affine(settings, random);

@@ -3,6 +3,7 @@
 
 #include <random>
 #include <span>
+#include <string>
 
 #include "models/integer_network.h"
 
@@ -23,6 +24,8 @@ struct Augmentation {
   static Augmentation digits();
   /// Small natural pictures: shifts and mirror images.
   static Augmentation objects();
+  /// What suits the data set of this name: digits for mnist, objects otherwise.
+  static Augmentation for_dataset(const std::string& dataset);
 };
 
 /// One distorted copy of a picture (channel first), bilinear, with `background` outside.

@@ -83,6 +83,7 @@ struct FloatGraph {
   std::vector<double> mean;        ///< per channel, in units of 255
   std::vector<double> deviation;   ///< per channel, in units of 255
   std::vector<std::string> labels;
+  std::string dataset;  ///< what it was trained on, as read_dataset() knows it; may be empty
   bool softmax = true;
   std::vector<FloatNode> nodes;  ///< first: input; last: the output (logits); topological order
 

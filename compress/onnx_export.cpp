@@ -218,6 +218,7 @@ void add_metadata(const FloatGraph& graph, onnx::ModelProto& model) {
   add(kMetaEncoding, models::encoding_to_json(graph.encoding));
   add(kMetaMean, comma_separated(graph.mean));
   add(kMetaDeviation, comma_separated(graph.deviation));
+  if (!graph.dataset.empty()) add(kMetaDataset, graph.dataset);
   if (!graph.labels.empty()) add(kMetaLabels, nlohmann::json(graph.labels).dump());
   add(kMetaSoftmax, graph.softmax ? "true" : "false");
 }

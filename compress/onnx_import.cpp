@@ -104,6 +104,7 @@ void describe(FloatGraph& graph, const std::map<std::string, std::string>& meta,
   const models::Shape& shape = graph.input().shape;
   graph.name = options.name.value_or(text(kMetaName, stem(source)));
   graph.description = text(kMetaDescription, "");
+  graph.dataset = text(kMetaDataset, "");
   const std::string encoding = text(kMetaEncoding, "");
   graph.encoding = encoding.empty() ? default_encoding(shape) : models::encoding_from_json(encoding);
   if (!(graph.encoding.shape == shape))

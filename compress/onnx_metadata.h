@@ -9,6 +9,7 @@ constexpr char kMetaEncoding[] = "popcorn.input.encoding";  ///< JSON of models:
 constexpr char kMetaMean[] = "popcorn.input.mean";          ///< comma-separated, in units of 255
 constexpr char kMetaDeviation[] = "popcorn.input.deviation";
 constexpr char kMetaLabels[] = "popcorn.labels";  ///< JSON array of strings
+constexpr char kMetaDataset[] = "popcorn.dataset";
 constexpr char kMetaSoftmax[] = "popcorn.softmax";
 
 }  // namespace popcorn::compress

@@ -79,6 +79,7 @@ FloatGraph build_zoo_graph(const models::ZooNetwork& network, std::uint64_t seed
   graph.description = network.description;
   graph.encoding = network.encoding;
   graph.labels = network.labels;
+  graph.dataset = network.dataset;
   const models::Shape& shape = network.encoding.shape;
   graph.mean.assign(static_cast<std::size_t>(shape.channels), 0);
   for (std::size_t c = 0; c < network.encoding.offset.size() && c < graph.mean.size(); ++c) {

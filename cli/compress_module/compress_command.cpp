@@ -1,0 +1,229 @@
+// popcorn compress: from a float ONNX network to a small integer network.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/compress_module/commands.h"
+#include "cli/compress_module/config_file.h"
+#include "cli/compress_module/interruption.h"
+#include "cli/compress_module/report_table.h"
+#include "cli/compress_module/training_progress.h"
+#include "cli/output.h"
+#include "compress/compression.h"
+#include "compress/onnx_import.h"
+#include "models/popcorn_file.h"
+
+namespace popcorn::cli {
+
+namespace {
+
+struct CompressOptions {
+  std::string input, output, data, dataset, shape, scope = "adaptive";
+  std::string name, color;
+  std::vector<double> mean, deviation;
+  std::vector<std::string> layer_sparsity, layer_bits;
+  compress::CompressionOptions compression;
+  int epochs = 20, quantise_epochs = -1;
+  double quantise_rate = 1e-3;
+  double max_drop = -1;
+  bool plain = false, verbose = false, json = false;
+};
+
+void add_network_options(CLI::App& app, CompressOptions& o) {
+  app.add_option("input", o.input, "Float network, ONNX")->required();
+  app.add_option("-o,--output", o.output, "Integer network to write, .popcorn")->required();
+  app.add_option("-d,--data", o.data, "Folder of the data set, or the folder that holds it")
+      ->required()
+      ->envname("POPCORN_DATA");
+  app.add_option("--dataset", o.dataset,
+                 "Data set to tune and measure on (default: what the ONNX file names, else mnist)");
+  app.add_option("--name", o.name, "Name of the network (default: from the file)");
+  app.add_option("--input-shape", o.shape, "CxHxW, for a file whose input is a plain vector");
+  app.add_option("--color", o.color, "Order of the colour channels: gray, rgb, bgr")
+      ->check(CLI::IsMember({"gray", "rgb", "bgr"}));
+  app.add_option("--mean", o.mean, "Mean per channel, as a share of 255: x = (pixel/255 - mean)/std")
+      ->delimiter(',');
+  app.add_option("--std", o.deviation, "Deviation per channel, as a share of 255")->delimiter(',');
+}
+
+void add_size_options(CLI::App& app, CompressOptions& o) {
+  compress::CompressionOptions& c = o.compression;
+  app.add_option("--sparsity", c.pruning.sparsity, "Share of all weights that become zero")
+      ->capture_default_str();
+  app.add_option("--scope", o.scope,
+                 "How thresholds are chosen: global, layer, adaptive (spares small layers)")
+      ->check(CLI::IsMember({"global", "layer", "adaptive"}))
+      ->capture_default_str();
+  app.add_option("--layer-sparsity", o.layer_sparsity, "NAME=SHARE for one layer; NAME may end with *");
+  app.add_option(
+         "--cost-exponent", c.pruning.cost_exponent,
+         "How strongly the homomorphic cost of a weight counts when choosing what to prune (0: not at all)")
+      ->check(CLI::Range(0.0, 2.0))
+      ->capture_default_str();
+  app.add_option("--bits", c.quantisation.bits, "Bits of the signed weights, 2 to 8")
+      ->check(CLI::Range(2, 8))
+      ->capture_default_str();
+  app.add_option("--layer-bits", o.layer_bits, "NAME=BITS for one layer; NAME may end with *");
+  app.add_option("--max-drop", o.max_drop,
+                 "Largest permitted loss of accuracy in percentage points; beyond it nothing is written "
+                 "(exit code 8)")
+      ->check(CLI::NonNegativeNumber);
+}
+
+void add_training_options(CLI::App& app, CompressOptions& o) {
+  compress::TrainingOptions& t = o.compression.pruning_training;
+  app.add_option("--epochs", o.epochs, "Fine-tuning epochs while pruning")
+      ->check(CLI::Range(0, 10000))
+      ->capture_default_str();
+  app.add_option("--quantise-epochs", o.quantise_epochs,
+                 "Fine-tuning epochs on quantised weights (default: as --epochs)")
+      ->check(CLI::Range(0, 10000));
+  app.add_option("--lr", t.learning_rate, "Largest learning rate while pruning")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--quantise-lr", o.quantise_rate, "Largest learning rate on quantised weights")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--grid-rate", t.grid_rate,
+                 "Learning rate of quantised weights, which move in units of their grid, as a multiple")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--distillation", t.distillation, "Weight of the float network's outputs in the loss")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--batch", t.batch, "Pictures per step")->check(CLI::Range(1, 65536))->capture_default_str();
+  app.add_option("--seed", t.seed, "Seed of order and distortions")->capture_default_str();
+  app.add_option("--threads", t.threads, "Threads; the result is the same for the same number")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_flag("--no-augmentation", o.plain, "Fine-tune on the pictures as they are");
+}
+
+void add_options(CLI::App& app, CompressOptions& o) {
+  add_network_options(app, o);
+  add_size_options(app, o);
+  add_training_options(app, o);
+  app.add_option("--config", "JSON file with these options in its section \"compress\"; flags win")
+      ->type_name("FILE");
+  app.add_flag("-v,--verbose", o.verbose, "A line per epoch even when standard error is not a terminal");
+  app.add_flag("--json", o.json, "Print the report as JSON");
+  for (CLI::Option* option : app.get_options()) {
+    const std::string flag = option->get_name();
+    if (flag == "--layer-sparsity" || flag == "--layer-bits") {
+      option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    } else if (flag != "--mean" && flag != "--std") {
+      option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    }
+  }
+}
+
+/// "NAME=VALUE" → both parts. @throws UsageError "option.pair"
+std::pair<std::string, double> parse_pair(const std::string& text) {
+  const std::size_t equals = text.rfind('=');
+  double value = 0;
+  if (equals == std::string::npos || equals == 0 ||
+      !CLI::detail::lexical_cast(text.substr(equals + 1), value)) {
+    throw UsageError("option.pair", "\"" + text + "\" is not NAME=VALUE with a number as its value");
+  }
+  return {text.substr(0, equals), value};
+}
+
+models::Shape parse_shape(const std::string& text) {
+  std::vector<std::int64_t> sides;
+  for (const std::string& part : CLI::detail::split(text, 'x')) {
+    std::int64_t side = 0;
+    if (!CLI::detail::lexical_cast(part, side) || side < 1 || side > models::Limits::kExtent) sides.clear();
+    sides.push_back(side);
+  }
+  if (sides.size() != 3) throw UsageError("option.shape", "\"" + text + "\" is not a shape like 1x28x28");
+  return {sides[0], sides[1], sides[2]};
+}
+
+compress::ImportOptions import_options(const CompressOptions& o) {
+  compress::ImportOptions result;
+  if (!o.name.empty()) result.name = o.name;
+  if (!o.color.empty()) result.color = o.color;
+  if (!o.shape.empty()) result.input_shape = parse_shape(o.shape);
+  result.mean = o.mean;
+  result.deviation = o.deviation;
+  return result;
+}
+
+compress::CompressionOptions compression_options(const CompressOptions& o, const std::string& dataset) {
+  compress::CompressionOptions result = o.compression;
+  result.pruning.scope = o.scope == "global"  ? compress::PruningScope::global
+                         : o.scope == "layer" ? compress::PruningScope::layer
+                                              : compress::PruningScope::adaptive;
+  for (const std::string& pair : o.layer_sparsity) {
+    const auto [name, share] = parse_pair(pair);
+    result.pruning.layers.push_back({name, share});
+  }
+  for (const std::string& pair : o.layer_bits) {
+    const auto [name, bits] = parse_pair(pair);
+    result.quantisation.layers.push_back({name, static_cast<int>(bits)});
+  }
+  if (!o.plain) result.pruning_training.augmentation = compress::Augmentation::for_dataset(dataset);
+  result.pruning_training.epochs = o.epochs;
+  result.quantisation_training = result.pruning_training;
+  result.quantisation_training.epochs = o.quantise_epochs >= 0 ? o.quantise_epochs : o.epochs;
+  result.quantisation_training.learning_rate = o.quantise_rate;
+  result.quantisation_training.seed += 1;
+  if (o.max_drop >= 0) result.max_drop = o.max_drop / 100;
+  return result;
+}
+
+void add_facts(compress::CompressionResult& result, const std::string& dataset) {
+  result.network.facts = {{"dataset", dataset},
+                          {"test_images", std::to_string(result.test_images)},
+                          {"float_accuracy", fixed(result.float_accuracy, 4)},
+                          {"integer_accuracy", fixed(result.integer_accuracy, 4)}};
+}
+
+int compress_file(const CompressOptions& o) {
+  const compress::FloatGraph graph = compress::read_onnx(o.input, import_options(o));
+  const std::string dataset = !o.dataset.empty()      ? o.dataset
+                              : graph.dataset.empty() ? "mnist"
+                                                      : graph.dataset;
+  const compress::Dataset training = compress::read_dataset(dataset, o.data, compress::Split::train);
+  const compress::Dataset test = compress::read_dataset(dataset, o.data, compress::Split::test);
+  compress::CompressionHooks hooks;
+  hooks.report = training_progress(o.verbose);
+  hooks.stop = &watch_interruption();
+  compress::CompressionResult result =
+      compress::compress_network(graph, training, test, compression_options(o, dataset), hooks);
+  add_facts(result, dataset);
+  const Bytes file = models::serialise_network(result.network);
+  write_file(o.output, file);
+  const compress::CompressionReport report = compress::make_report(result, file.size());
+  if (o.json) {
+    std::cout << compress::report_json(report);
+  } else {
+    print_report(std::cout, report);
+    std::cout << "Written: " << o.output << "\n";
+  }
+  return 0;
+}
+
+}  // namespace
+
+int run_compress(const std::vector<std::string>& arguments) {
+  CompressOptions options;
+  CLI::App app("Prune, quantise and lower a float ONNX network to a small exact integer network.",
+               "popcorn compress");
+  app.footer(
+      "Example:\n  popcorn compress mnist-conv2.onnx -o mnist-conv2.popcorn --data ../data --sparsity 0.9 "
+      "--bits 4");
+  add_options(app, options);
+  std::vector<std::string> reversed = with_config_file("compress", arguments);
+  std::reverse(reversed.begin(), reversed.end());
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error, std::cout, std::cerr) == 0 ? 0 : 2;
+  }
+  return compress_file(options);
+}
+
+}  // namespace popcorn::cli

@@ -1,0 +1,141 @@
+// popcorn train: trains a network of the zoo and writes it as ONNX.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "cli/compress_module/commands.h"
+#include "cli/compress_module/config_file.h"
+#include "cli/compress_module/interruption.h"
+#include "cli/compress_module/training_progress.h"
+#include "cli/output.h"
+#include "compress/executor.h"
+#include "compress/onnx_export.h"
+#include "compress/onnx_import.h"
+#include "compress/training.h"
+#include "compress/zoo_graph.h"
+
+namespace popcorn::cli {
+
+namespace {
+
+constexpr std::size_t kCheckedImages = 100;
+constexpr double kTolerance = 1e-4;
+
+struct TrainOptions {
+  std::string network;
+  std::string data;
+  std::string output;
+  compress::TrainingOptions training;
+  bool plain = false;
+  bool verbose = false;
+  bool json = false;
+};
+
+std::string known_networks() {
+  std::string names;
+  for (const models::ZooNetwork& network : models::zoo()) names += (names.empty() ? "" : ", ") + network.name;
+  return names;
+}
+
+void add_options(CLI::App& app, TrainOptions& o) {
+  compress::TrainingOptions& t = o.training;
+  app.add_option("network", o.network, "Network of the zoo: " + known_networks())->required();
+  app.add_option("-d,--data", o.data, "Folder of the data set, or the folder that holds it")
+      ->required()
+      ->envname("POPCORN_DATA");
+  app.add_option("-o,--output", o.output, "ONNX file to write")->required();
+  app.add_option("--epochs", t.epochs, "Passes over the training pictures")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  app.add_option("--batch", t.batch, "Pictures per step")->check(CLI::Range(1, 65536))->capture_default_str();
+  app.add_option("--lr", t.learning_rate, "Largest learning rate (warm-up, then a cosine down to zero)")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--weight-decay", t.weight_decay, "Decoupled weight decay")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--seed", t.seed, "Seed of weights, order and distortions")->capture_default_str();
+  app.add_option("--threads", t.threads, "Threads; the result is the same for the same number")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_flag("--no-augmentation", o.plain, "Train on the pictures as they are");
+  app.add_flag("-v,--verbose", o.verbose, "A line per epoch even when standard error is not a terminal");
+  app.add_flag("--json", o.json, "Print the result as JSON");
+  app.add_option("--config", "JSON file with these options in its section \"train\"; flags win")
+      ->type_name("FILE");
+  for (CLI::Option* option : app.get_options()) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
+/// Reads the written file back and compares its outputs with those of the trained network.
+void check_written_file(const TrainOptions& o, const compress::FloatGraph& graph,
+                        const compress::Dataset& test) {
+  const compress::Dataset few = test.first(kCheckedImages);
+  const std::vector<float> expected = compress::logits(graph, few);
+  const std::vector<float> found = compress::logits(compress::read_onnx(o.output), few);
+  double largest = 1, difference = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    largest = std::max(largest, std::abs(static_cast<double>(expected[i])));
+    difference =
+        std::max(difference, std::abs(static_cast<double>(expected[i]) - static_cast<double>(found[i])));
+  }
+  if (difference > kTolerance * largest) {
+    throw CheckError("train.onnx", o.output + " computes something else than the trained network");
+  }
+}
+
+int train(const TrainOptions& o) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  const models::ZooNetwork& network = models::zoo_network(o.network);
+  const compress::Dataset training = compress::read_dataset(network.dataset, o.data, compress::Split::train);
+  const compress::Dataset test = compress::read_dataset(network.dataset, o.data, compress::Split::test);
+  compress::FloatGraph graph = compress::build_zoo_graph(network, o.training.seed);
+  compress::TrainingOptions options = o.training;
+  if (!o.plain) options.augmentation = compress::Augmentation::for_dataset(network.dataset);
+  compress::TrainingHooks hooks;
+  hooks.report = training_progress(o.verbose);
+  hooks.test = &test;
+  hooks.stop = &watch_interruption();
+  compress::train(graph, training, options, hooks);
+  const double accuracy = compress::accuracy(graph, test);
+  compress::write_onnx(graph, o.output);
+  check_written_file(o, graph, test);
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  if (o.json) {
+    print_json(std::cout, {{"network", network.name},
+                           {"output", o.output},
+                           {"parameters", graph.parameters()},
+                           {"epochs", options.epochs},
+                           {"images", test.count()},
+                           {"accuracy", accuracy},
+                           {"seconds", seconds}});
+  } else {
+    std::cout << network.name << ": " << human_percent(accuracy) << " of " << grouped(test.count())
+              << " test images after " << options.epochs << " epochs (" << human_seconds(seconds) << "), "
+              << grouped(graph.parameters()) << " parameters\nWritten and checked: " << o.output << "\n";
+  }
+  return 0;
+}
+
+}  // namespace
+
+int run_train(const std::vector<std::string>& arguments) {
+  TrainOptions options;
+  CLI::App app("Train a network of the zoo with LibTorch and write it as ONNX.", "popcorn train");
+  app.footer("Example:\n  popcorn train mnist-conv2 --data ../data -o mnist-conv2.onnx --epochs 40");
+  add_options(app, options);
+  std::vector<std::string> reversed = with_config_file("train", arguments);
+  std::reverse(reversed.begin(), reversed.end());
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error, std::cout, std::cerr) == 0 ? 0 : 2;
+  }
+  return train(options);
+}
+
+}  // namespace popcorn::cli

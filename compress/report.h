@@ -1,0 +1,44 @@
+// What a compression did to a network, layer by layer.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "compress/compression.h"
+#include "compress/cost_model.h"
+
+namespace popcorn::compress {
+
+struct LayerReport {
+  std::string name, kind, shape;
+  std::uint64_t weights = 0, nonzeros = 0;
+  double density = 1;
+  unsigned bits = 0;           ///< of the signed weights
+  std::size_t magnitudes = 0;  ///< distinct |w| > 0
+  unsigned bound_bits = 0;     ///< every output is below 2^bound_bits
+  std::uint64_t multiplications_before = 0;
+  Cost cost;
+};
+
+struct CompressionReport {
+  std::string name;
+  std::vector<LayerReport> layers;  ///< every node but flatten
+  std::uint64_t weights = 0, nonzeros = 0;
+  double density = 1;
+  unsigned weight_bits = 0;  ///< largest of all layers
+  std::uint64_t multiplications_before = 0;
+  Cost cost;
+  double float_accuracy = 0, pruned_accuracy = 0, integer_accuracy = 0;
+  std::size_t test_images = 0;
+  std::uint64_t file_bytes = 0;
+  CostSettings settings;
+};
+
+/// @param file_bytes size of the serialised network
+CompressionReport make_report(const CompressionResult& result, std::uint64_t file_bytes);
+
+/// The JSON of `popcorn compress --json`, two-space indented, newline at the end.
+std::string report_json(const CompressionReport& report);
+
+}  // namespace popcorn::compress
