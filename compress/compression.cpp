@@ -36,7 +36,6 @@ void prune_with_training(FloatGraph& graph, const FloatGraph& teacher, const Dat
                          const CompressionHooks& hooks) {
   TrainingHooks training_hook = training_hooks(hooks, "prune", test, teacher);
   bool reached = false;
-  training_hook.feedback = options.ramp;
   training_hook.rewrite = [&](double done, FloatGraph& current) {
     if (reached) return false;
     const double ramp = options.ramp > 0 ? done / options.ramp : 1;

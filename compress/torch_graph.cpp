@@ -155,7 +155,7 @@ at::Tensor TorchGraph::effective_weights(const FloatNode& node, const NodeTensor
                                    : at::clamp(at::round(exact), -node.grid.levels, node.grid.levels);
     w = w + (rounded - exact);
   }
-  if (t.mask.defined()) w = feedback_ ? w + (w.detach() * (t.mask - 1)) : w * t.mask;
+  if (t.mask.defined()) w = w * t.mask;
   return w.view(weight_shape(node));
 }
 

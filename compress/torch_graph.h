@@ -42,9 +42,6 @@ class TorchGraph {
 
   /// Writes the parameters back into a graph of the same structure.
   void store(FloatGraph& graph) const;
-  /// With feedback, pruned weights still receive gradients, computed with the pruned network, so that a
-  /// wrongly pruned weight can grow back (Lin et al. 2020); without it they stand still.
-  void set_feedback(bool on) noexcept { feedback_ = on; }
   /// Takes over masks (and weights) that a rewrite of the graph changed.
   void load(const FloatGraph& graph);
 
@@ -58,7 +55,6 @@ class TorchGraph {
   std::vector<NodeTensors> tensors_;
   Mode mode_;
   at::ScalarType type_;
-  bool feedback_ = false;
 };
 
 /// Copies values into a new tensor and back.

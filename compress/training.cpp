@@ -148,7 +148,6 @@ class Trainer {
     for (std::int64_t step = 0; step < steps; ++step) {
       if (hooks_.stop != nullptr && *hooks_.stop) throw Interrupted{};
       const double done = (epoch + static_cast<double>(step) / static_cast<double>(steps)) / options_.epochs;
-      torch_.set_feedback(done < hooks_.feedback);
       if (hooks_.rewrite && (epoch * steps + step) % hooks_.rewrite_steps == 0) rewrite(done);
       loss_sum += run_step(step, rate_at(done, options_));
     }

@@ -48,8 +48,6 @@ struct TrainingHooks {
   /// (not the structure) and says whether it did.
   std::function<bool(double done, FloatGraph&)> rewrite;
   int rewrite_steps = 50;
-  /// Share of the training during which pruned weights still receive gradients and may come back.
-  double feedback = 0;
   const std::atomic<bool>* stop = nullptr;
 };
 

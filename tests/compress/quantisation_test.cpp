@@ -1,0 +1,135 @@
+#include "compress/quantisation.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "base/error.h"
+#include "compress/executor.h"
+#include "compress/fold_batch_norm.h"
+#include "compress/pruning.h"
+#include "tests/compress/random_graph.h"
+
+using namespace popcorn;
+using namespace popcorn::compress;
+
+namespace {
+
+std::vector<float> unrounded_logits(FloatGraph graph, const Dataset& pictures) {
+  for (FloatNode& node : graph.nodes) node.grid = {};
+  return logits(graph, pictures);
+}
+
+}  // namespace
+
+TEST_CASE("the nearest value of a grid") {
+  WeightGrid uniform{3, {}};
+  CHECK(uniform.nearest(0.49F) == 0);
+  CHECK(uniform.nearest(0.5F) == 1);
+  CHECK(uniform.nearest(-2.7F) == -3);
+  CHECK(uniform.nearest(99) == 3);
+  CHECK(uniform.nearest(-99) == -3);
+  WeightGrid codebook{0, {-8, 0, 1, 5}};
+  test::SeededRng rng(1);
+  for (int round = 0; round < 500; ++round) {
+    const float w = test::uniform(rng, -12, 12);
+    const std::int32_t found = codebook.nearest(w);
+    for (const std::int32_t c : codebook.codebook) {
+      CHECK(std::abs(w - static_cast<float>(found)) <= std::abs(w - static_cast<float>(c)));
+    }
+  }
+}
+
+TEST_CASE("the best step is no worse than any plain choice") {
+  test::SeededRng rng(2);
+  for (int round = 0; round < 50; ++round) {
+    const std::int32_t levels = (1 << rng.between(1, 7)) - 1;
+    std::vector<double> weights(static_cast<std::size_t>(rng.between(1, 60)));
+    for (double& w : weights) w = static_cast<double>(test::uniform(rng, -2, 2) * test::uniform(rng, 0, 1));
+    const auto error = [&](double step) {
+      double sum = 0;
+      for (const double w : weights) {
+        const double rounded =
+            std::clamp(std::round(w / step), -static_cast<double>(levels), static_cast<double>(levels));
+        sum += (w - step * rounded) * (w - step * rounded);
+      }
+      return sum;
+    };
+    double largest = 0;
+    for (const double w : weights) largest = std::max(largest, std::abs(w));
+    const double step = best_step(weights, levels);
+    CHECK(step > 0);
+    CHECK(error(step) <= error(largest / levels) + 1e-12);
+  }
+  CHECK(best_step({0, 0}, 7) == 1);
+}
+
+TEST_CASE("scales fold forward without changing the function") {
+  test::SeededRng rng(3);
+  for (int round = 0; round < 60; ++round) {
+    FloatGraph graph = test::random_graph(rng, {true, round % 2 == 0, true, true, false});
+    // Whole pixel means, as the rounding of the mean is exact for layers without padding only.
+    for (double& m : graph.mean) m = std::round(255 * m) / 255;
+    Dataset pictures;
+    pictures.shape = graph.input().shape;
+    pictures.pixels.resize(3 * static_cast<std::size_t>(pictures.shape.size()));
+    rng.fill(pictures.pixels);
+    pictures.classes.assign(3, 0);
+    fold_batch_norm(graph);
+    PruningOptions pruning;
+    pruning.sparsity = 0.4;
+    prune(graph, pruning);
+    const std::vector<float> expected = logits(graph, pictures);
+    QuantisationOptions options;
+    options.bits = 8;
+    quantise(graph, options);
+    // Without the rounding, and with no weight clamped away (the best step of 8 bits hardly clamps), it is
+    // the same.
+    for (const FloatNode& node : graph.nodes) {
+      if (!node.has_weights()) continue;
+      CHECK(node.grid.levels == 127);
+      for (const float w : node.weights) CHECK(std::abs(w) <= 127.0F);
+    }
+    CHECK(test::relative_difference(unrounded_logits(graph, pictures), expected) < 0.05);
+    CHECK(test::relative_difference(logits(graph, pictures), expected) < 0.15);
+  }
+}
+
+TEST_CASE("bits can be chosen layer by layer") {
+  test::SeededRng rng(4);
+  FloatGraph graph = test::random_graph(rng);
+  QuantisationOptions options;
+  options.bits = 3;
+  options.layers = {{graph.output().name, 6}};
+  quantise(graph, options);
+  for (const FloatNode& node : graph.nodes) {
+    if (!node.has_weights()) continue;
+    CHECK(node.grid.levels == (&node == &graph.output() ? 31 : 3));
+    for (std::size_t i = 0; i < node.weights.size(); ++i) {
+      const float w = node.effective_weight(i);
+      CHECK(w == std::round(w));
+      CHECK(std::abs(w) <= static_cast<float>(node.grid.levels));
+    }
+  }
+  options.layers = {{"nowhere", 4}};
+  CHECK_THROWS_AS(quantise(graph, options), UsageError);
+  for (const int bits : {1, 9, 0, -4}) {
+    options.layers = {};
+    options.bits = bits;
+    CHECK_THROWS_AS(quantise(graph, options), UsageError);
+  }
+}
+
+TEST_CASE("batch-norm must be folded first") {
+  test::SeededRng rng(5);
+  FloatGraph graph = test::random_graph(rng);
+  FloatNode norm;
+  norm.kind = FloatKind::batch_norm;
+  norm.name = "norm";
+  norm.inputs = {graph.nodes.size() - 1};
+  const auto outputs = static_cast<std::size_t>(graph.output().shape.channels);
+  norm.gamma = norm.beta = norm.mean = norm.variance = std::vector<float>(outputs, 1);
+  graph.nodes.push_back(norm);
+  graph.finish();
+  CHECK_THROWS_AS(quantise(graph, {}), InputError);
+}
