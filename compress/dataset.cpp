@@ -89,7 +89,8 @@ Bytes read_maybe_gzip(const fs::path& path, std::size_t max_bytes) {
     stream.avail_out = block.size();
     status = inflate(&stream, Z_NO_FLUSH);
     const std::size_t made = block.size() - stream.avail_out;
-    if (result.size() + made > max_bytes) break;
+    if (result.size() + made > max_bytes) status = Z_BUF_ERROR;
+    if (status != Z_OK && status != Z_STREAM_END) break;
     result.insert(result.end(), block.begin(), block.begin() + static_cast<std::ptrdiff_t>(made));
     if (status == Z_OK && made == 0 && stream.avail_in == 0) break;
   }

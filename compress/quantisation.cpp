@@ -13,6 +13,7 @@ namespace popcorn::compress {
 namespace {
 
 constexpr int kSearchSteps = 60;
+constexpr double kLargestSpread = 8;   // of the steps of one layer below their mean
 constexpr double kSmallestClip = 0.3;  // no better step was ever seen below this share of the largest weight
 
 double squared_error(const std::vector<double>& weights, double step, std::int32_t levels) {
@@ -77,8 +78,8 @@ class Quantiser {
     for (const std::size_t input : node.inputs) tie(input);
   }
 
-  /// A concatenation needs the same unit in all operands: layers that make a later operand take the unit that
-  /// the first operand already has.
+  /// A concatenation aligns the units of its operands by integer multipliers: layers that make a later
+  /// operand choose theirs so that this is exact.
   void prefer_unit(std::size_t index, double unit) {
     const FloatNode& node = graph_.nodes[index];
     if (node.has_weights()) {
@@ -215,22 +216,37 @@ class Quantiser {
     if (tied) return std::vector<double>(outputs, best_step(weights, levels));
     std::vector<double> steps;
     const std::size_t row = weights.size() / outputs;
+    double log_sum = 0;
+    std::size_t live = 0;
     for (std::size_t o = 0; o < outputs; ++o) {
-      const auto begin = weights.begin() + static_cast<std::ptrdiff_t>(o * row);
-      steps.push_back(best_step({begin, begin + static_cast<std::ptrdiff_t>(row)}, levels));
+      const auto begin = weights.begin() + static_cast<std::ptrdiff_t>(o * row),
+                 end = begin + static_cast<std::ptrdiff_t>(row);
+      const bool dead = std::all_of(begin, end, [](double w) { return w == 0; });
+      steps.push_back(dead ? 0 : best_step({begin, end}, levels));
+      if (dead) continue;
+      log_sum += std::log(steps.back());
+      ++live;
     }
+    // A step far below the others would shrink its column in the next layer to nothing there, and a channel
+    // without weights has no step of its own.
+    const double mean = live == 0 ? 1 : std::exp(log_sum / static_cast<double>(live));
+    for (double& q : steps) q = q == 0 ? mean : std::max(q, mean / kLargestSpread);
     return steps;
   }
 
-  /// Keeps activations at their size: the geometric mean of the steps, or whatever unit a concatenation asks
-  /// for.
+  /// Keeps activations at their size: the geometric mean of the steps. Where a concatenation wants this
+  /// layer's unit to match another, the nearest unit that is a whole multiple or a whole part of it.
   double choose_gain(std::size_t index, const std::vector<double>& steps) const {
     if (tied_[index]) return steps.front();
-    const auto wanted = preferred_.find(index);
-    if (wanted != preferred_.end()) return wanted->second / unit_[graph_.nodes[index].inputs.front()];
     double sum = 0;
     for (const double q : steps) sum += std::log(q);
-    return std::exp(sum / static_cast<double>(steps.size()));
+    const double gain = std::exp(sum / static_cast<double>(steps.size()));
+    const auto wanted = preferred_.find(index);
+    if (wanted == preferred_.end()) return gain;
+    const double input_unit = unit_[graph_.nodes[index].inputs.front()];
+    const double ratio = wanted->second / (gain * input_unit);
+    const double whole = ratio >= 1 ? std::round(ratio) : 1 / std::round(1 / ratio);
+    return wanted->second / whole / input_unit;
   }
 
   FloatGraph& graph_;

@@ -66,6 +66,7 @@ TEST_CASE("the best step is no worse than any plain choice") {
 
 TEST_CASE("scales fold forward without changing the function") {
   test::SeededRng rng(3);
+  std::vector<double> errors;
   for (int round = 0; round < 60; ++round) {
     FloatGraph graph = test::random_graph(rng, {true, round % 2 == 0, true, true, false});
     // Whole pixel means, as the rounding of the mean is exact for layers without padding only.
@@ -90,9 +91,12 @@ TEST_CASE("scales fold forward without changing the function") {
       CHECK(node.grid.levels == 127);
       for (const float w : node.weights) CHECK(std::abs(w) <= 127.0F);
     }
-    CHECK(test::relative_difference(unrounded_logits(graph, pictures), expected) < 0.05);
-    CHECK(test::relative_difference(logits(graph, pictures), expected) < 0.15);
+    CHECK(test::relative_difference(unrounded_logits(graph, pictures), expected) < 0.02);
+    errors.push_back(test::relative_difference(logits(graph, pictures), expected));
   }
+  std::sort(errors.begin(), errors.end());
+  CHECK(errors[errors.size() / 2] < 0.03);
+  CHECK(errors[errors.size() * 9 / 10] < 0.2);
 }
 
 TEST_CASE("bits can be chosen layer by layer") {

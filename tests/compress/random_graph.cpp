@@ -73,8 +73,8 @@ class GraphMaker {
       w.kernel_height = w.kernel_width = 3;
       w.pad_top = w.pad_left = w.pad_bottom = w.pad_right = 1;
     } else {
-      w.kernel_height = rng_.between(1, 3);
-      w.kernel_width = rng_.between(1, 3);
+      w.kernel_height = rng_.between(1, std::min<std::int64_t>(3, input.height));
+      w.kernel_width = rng_.between(1, std::min<std::int64_t>(3, input.width));
       w.stride_height = rng_.between(1, 2);
       w.stride_width = rng_.between(1, 2);
       w.pad_top = rng_.between(0, 2);
