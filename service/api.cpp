@@ -1,14 +1,10 @@
 #include "service/api.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <ctime>
 #include <nlohmann/json.hpp>
-#include <sstream>
+#include <optional>
 
-#include "base/random.h"
-#include "service/api_errors.h"
 #include "service/openapi.h"
 #include "service/refusal.h"
 #include "service/request_reading.h"
@@ -19,40 +15,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMaxJsonBody = 65536;
-constexpr std::size_t kMaxRequestIdLength = 64;
 constexpr std::uint64_t kMaxRound = 1'000'000;
-
-std::vector<std::string> split_path(std::string_view path) {
-  std::vector<std::string> segments;
-  for (std::size_t begin = 1; begin <= path.size();) {
-    const std::size_t end = std::min(path.find('/', begin), path.size());
-    segments.emplace_back(path.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return segments;
-}
-
-/// The client's X-Request-Id when it is harmless, else a fresh one.
-std::string request_id_of(const HttpRequest& request) {
-  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-  const std::string_view given = request.header("x-request-id");
-  if (!given.empty() && given.size() <= kMaxRequestIdLength &&
-      given.find_first_not_of(kAllowed) == std::string_view::npos) {
-    return std::string(given);
-  }
-  std::array<std::uint8_t, 8> random{};
-  system_rng().fill(random);
-  return to_hex(random);
-}
-
-std::string utc(std::chrono::system_clock::time_point time) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text.data();
-}
+constexpr std::uint64_t kMaxPatience = 900;
 
 HttpResponse json_response(const Json& body, int status = 200) {
   HttpResponse response;
@@ -77,7 +41,7 @@ Json session_json(const SessionInfo& session) {
           {"state", finished ? "finished" : (session.computing ? "computing" : "active")},
           {"rounds", session.rounds},
           {"next_round", session.next_round},
-          {"expires_at", utc(session.expires_at)}};
+          {"expires_at", utc_text(session.expires_at)}};
 }
 
 Json model_json(const PublishedModel& model) {
@@ -121,148 +85,85 @@ std::uint64_t parse_round(const std::string& text) {
   return std::min<std::uint64_t>(std::stoull(text), kMaxRound);
 }
 
-}  // namespace
-
-struct Api::Route {
-  std::string method;
-  std::string pattern;  ///< as in the OpenAPI document; "{x}" takes one segment
-  HttpResponse (Api::*handler)(Call&);
-  std::vector<std::string> segments;
-};
-
-struct Api::Call {
-  HttpRequest& request;
-  std::string request_id;
-  std::string route = "unmatched";        ///< pattern, for logs: the path itself may hold a session id
-  std::vector<std::string> parameters{};  ///< what the "{x}" stand for, in order
-  std::string caller{};
-  std::uint64_t bytes_in = 0;
-  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
-};
-
-const std::vector<Api::Route>& Api::table() {
-  static const std::vector<Route> routes = [] {
-    std::vector<Route> rows = {
-        {"GET", "/v2/health/live", &Api::live, {}},
-        {"GET", "/v2/health/ready", &Api::ready, {}},
-        {"GET", "/v2", &Api::server_metadata, {}},
-        {"GET", "/v2/models", &Api::list_models, {}},
-        {"GET", "/v2/models/{model}", &Api::model_metadata, {}},
-        {"GET", "/v2/models/{model}/ready", &Api::model_ready, {}},
-        {"GET", "/v2/models/{model}/client", &Api::client_bundle, {}},
-        {"POST", "/v2/models/{model}/sessions", &Api::open_session, {}},
-        {"POST", "/v2/models/{model}/infer", &Api::plaintext_inference, {}},
-        {"POST", "/v2/keys", &Api::register_key, {}},
-        {"GET", "/v2/keys/{key_id}", &Api::key_status, {}},
-        {"DELETE", "/v2/keys/{key_id}", &Api::forget_key, {}},
-        {"GET", "/v2/sessions/{session_id}", &Api::session_status, {}},
-        {"DELETE", "/v2/sessions/{session_id}", &Api::cancel_session, {}},
-        {"POST", "/v2/sessions/{session_id}/rounds/{round}", &Api::run_round, {}},
-        {"GET", "/openapi.json", &Api::openapi, {}},
-    };
-    for (Route& row : rows) {
-      row.segments = split_path(row.pattern);
+/// How long a client that sent "Prefer: respond-async" (RFC 7240) waits before it would rather poll; nothing
+/// when it did not.
+std::optional<std::chrono::seconds> patience_of(const HttpRequest& request) {
+  const std::string_view prefer = request.header("prefer");
+  if (prefer.find("respond-async") == std::string_view::npos) {
+    return std::nullopt;
+  }
+  std::uint64_t seconds = 0;
+  const std::size_t wait = prefer.find("wait=");
+  for (std::size_t i = wait + 5; wait != std::string_view::npos && i < prefer.size(); ++i) {
+    if (prefer[i] < '0' || prefer[i] > '9' || seconds > kMaxPatience) {
+      break;
     }
-    return rows;
-  }();
-  return routes;
+    seconds = 10 * seconds + static_cast<std::uint64_t>(prefer[i] - '0');
+  }
+  return std::chrono::seconds(std::min(seconds, kMaxPatience));
 }
 
-std::vector<Api::RouteName> Api::routes() {
+/// 200 with the answer, or 202 and where to ask for it.
+HttpResponse round_response(std::shared_ptr<const Bytes> answer, const std::string& path) {
+  HttpResponse response;
+  if (answer) {
+    response.content_type = kRoundContentType;
+    response.binary = std::move(answer);
+    return response;
+  }
+  response = json_response({{"state", "computing"}}, 202);
+  response.headers.emplace_back("Location", path);
+  response.headers.emplace_back("Retry-After", "1");
+  return response;
+}
+
+}  // namespace
+
+struct Api::Entry {
+  const char* method;
+  const char* pattern;
+  Access access;
+  HttpResponse (Api::*handler)(Call&);
+};
+
+const std::vector<Api::Entry>& Api::table() {
+  static const std::vector<Entry> entries = {
+      {"GET", "/v2/health/live", Access::open, &Api::live},
+      {"GET", "/v2/health/ready", Access::open, &Api::ready},
+      {"GET", "/v2", Access::infer, &Api::server_metadata},
+      {"GET", "/v2/models", Access::infer, &Api::list_models},
+      {"GET", "/v2/models/{model}", Access::infer, &Api::model_metadata},
+      {"GET", "/v2/models/{model}/ready", Access::infer, &Api::model_ready},
+      {"GET", "/v2/models/{model}/client", Access::infer, &Api::client_bundle},
+      {"POST", "/v2/models/{model}/sessions", Access::infer, &Api::open_session},
+      {"POST", "/v2/models/{model}/infer", Access::infer, &Api::plaintext_inference},
+      {"POST", "/v2/keys", Access::infer, &Api::register_key},
+      {"GET", "/v2/keys/{key_id}", Access::infer, &Api::key_status},
+      {"DELETE", "/v2/keys/{key_id}", Access::infer, &Api::forget_key},
+      {"GET", "/v2/sessions/{session_id}", Access::infer, &Api::session_status},
+      {"DELETE", "/v2/sessions/{session_id}", Access::infer, &Api::cancel_session},
+      {"POST", "/v2/sessions/{session_id}/rounds/{round}", Access::infer, &Api::run_round},
+      {"GET", "/v2/sessions/{session_id}/rounds/{round}", Access::infer, &Api::round_status},
+      {"GET", "/openapi.json", Access::open, &Api::openapi},
+  };
+  return entries;
+}
+
+std::vector<Api::RouteName> Api::route_names() {
   std::vector<RouteName> names;
-  for (const Route& route : table()) {
-    names.push_back({route.method, route.pattern});
+  for (const Entry& entry : table()) {
+    names.push_back({entry.method, entry.pattern});
   }
   return names;
 }
 
-HttpResponse Api::handle(HttpRequest& request) {
-  ++services_.counters.requests;
-  Call call{request, request_id_of(request)};
-  HttpResponse response;
-  std::string code;
-  try {
-    response = dispatch(call);
-  } catch (...) {
-    const ErrorReport report = report_of(std::current_exception());
-    code = report.code;
-    response = error_response(report, call.request_id);
+std::vector<Route> Api::routes() {
+  std::vector<Route> routes;
+  for (const Entry& entry : table()) {
+    routes.push_back({entry.method, entry.pattern, entry.access,
+                      [this, handler = entry.handler](Call& call) { return (this->*handler)(call); }});
   }
-  const bool has = std::any_of(response.headers.begin(), response.headers.end(),
-                               [](const auto& header) { return header.first == "Cache-Control"; });
-  if (!has) {
-    response.headers.emplace_back("Cache-Control", "no-store");
-  }
-  response.headers.emplace_back("X-Request-Id", call.request_id);
-  response.headers.emplace_back("X-Content-Type-Options", "nosniff");
-  log(call, response, code);
-  return response;
-}
-
-HttpResponse Api::reject(int status) {
-  ++services_.counters.requests;
-  const HttpRequest none;
-  HttpResponse response = error_response(report_of_status(status), request_id_of(none));
-  response.headers.emplace_back("Cache-Control", "no-store");
-  return response;
-}
-
-HttpResponse Api::dispatch(Call& call) {
-  const std::vector<std::string> segments = split_path(call.request.path);
-  const std::string method = call.request.method == "HEAD" ? "GET" : call.request.method;
-  std::string allowed;
-  for (const Route& route : table()) {
-    std::vector<std::string> parameters;
-    const bool matches = route.segments.size() == segments.size() &&
-                         std::equal(segments.begin(), segments.end(), route.segments.begin(),
-                                    [&](const std::string& given, const std::string& wanted) {
-                                      if (!wanted.starts_with('{')) {
-                                        return given == wanted;
-                                      }
-                                      parameters.push_back(given);
-                                      return !given.empty();
-                                    });
-    if (!matches) {
-      continue;
-    }
-    if (route.method == method) {
-      call.route = route.pattern;
-      call.parameters = std::move(parameters);
-      return (this->*route.handler)(call);
-    }
-    allowed += (allowed.empty() ? "" : ", ") + route.method;
-  }
-  if (allowed.empty()) {
-    throw Refusal(RefusalKind::not_found, "route.not_found",
-                  "There is nothing at this path; see /openapi.json");
-  }
-  HttpResponse response = error_response(report_of(std::make_exception_ptr(Refusal(
-                                             RefusalKind::method_not_allowed, "route.method_not_allowed",
-                                             "This path does not take this method; it takes: " + allowed))),
-                                         call.request_id);
-  response.headers.emplace_back("Allow", allowed);
-  return response;
-}
-
-void Api::log(const Call& call, const HttpResponse& response, const std::string& code) const {
-  if (!services_.log) {
-    return;
-  }
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - call.started;
-  Json line = {{"time", utc(std::chrono::system_clock::now())},
-               {"event", "request"},
-               {"request_id", call.request_id},
-               {"remote", call.request.remote_address},
-               {"method", call.request.method},
-               {"route", call.route},
-               {"status", response.status},
-               {"seconds", seconds.count()},
-               {"bytes_in", call.bytes_in},
-               {"bytes_out", response.body_bytes()}};
-  if (!code.empty()) {
-    line["code"] = code;
-  }
-  services_.log(line.dump(-1, ' ', false, Json::error_handler_t::replace));
+  return routes;
 }
 
 HttpResponse Api::live(Call&) {
@@ -333,7 +234,7 @@ HttpResponse Api::register_key(Call& call) {
           ? paillier::PublicKey::parse(body, policy)
           : paillier::PublicKey::from_json({reinterpret_cast<const char*>(body.data()), body.size()}, policy);
   const std::string key_id = to_hex(key.fingerprint());
-  const bool created = services_.keys.add(key, call.caller);
+  const bool created = services_.keys.add(key, call.caller.id);
   HttpResponse response = json_response(key_json(key_id, key), created ? 201 : 200);
   response.headers.emplace_back("Location", "/v2/keys/" + key_id);
   return response;
@@ -341,7 +242,7 @@ HttpResponse Api::register_key(Call& call) {
 
 HttpResponse Api::key_status(Call& call) {
   const std::string& key_id = call.parameters.at(0);
-  const auto key = services_.keys.find(key_id, call.caller);
+  const auto key = services_.keys.find(key_id, call.caller.id);
   if (!key) {
     throw Refusal(RefusalKind::not_found, "key.not_found", "This key is not registered here");
   }
@@ -349,7 +250,7 @@ HttpResponse Api::key_status(Call& call) {
 }
 
 HttpResponse Api::forget_key(Call& call) {
-  if (!services_.keys.forget(call.parameters.at(0), call.caller)) {
+  if (!services_.keys.forget(call.parameters.at(0), call.caller.id)) {
     throw Refusal(RefusalKind::not_found, "key.not_found", "This key is not registered here");
   }
   HttpResponse response;
@@ -377,11 +278,11 @@ HttpResponse Api::open_session(Call& call) {
 }
 
 HttpResponse Api::session_status(Call& call) {
-  return json_response(session_json(services_.sessions.info(call.parameters.at(0), call.caller)));
+  return json_response(session_json(services_.sessions.info(call.parameters.at(0), call.caller.id)));
 }
 
 HttpResponse Api::cancel_session(Call& call) {
-  services_.sessions.cancel(call.parameters.at(0), call.caller);
+  services_.sessions.cancel(call.parameters.at(0), call.caller.id);
   HttpResponse response;
   response.status = 204;
   return response;
@@ -390,16 +291,27 @@ HttpResponse Api::cancel_session(Call& call) {
 HttpResponse Api::run_round(Call& call) {
   const std::string& session = call.parameters.at(0);
   const std::uint64_t round = parse_round(call.parameters.at(1));
-  const std::size_t max_bytes = services_.sessions.admit_round(session, round, call.caller);
+  const std::size_t max_bytes = services_.sessions.admit_round(session, round, call.caller.id);
   require_type(call.request, {kRoundContentType});
   const MemoryBudget::Lease lease = services_.memory.take(require_length(call.request, max_bytes));
   Bytes body = read_body(call.request, max_bytes);
   call.bytes_in = body.size();
-  services_.counters.bytes_received += body.size();
-  HttpResponse response;
-  response.content_type = kRoundContentType;
-  response.binary = services_.sessions.answer_round(session, round, std::move(body), call.caller);
-  services_.counters.bytes_sent += response.binary->size();
+  services_.metrics.round_bytes_received(body.size());
+  const auto patience = patience_of(call.request);
+  auto answer = services_.sessions.answer_round(session, round, std::move(body), call.caller.id, patience);
+  HttpResponse response = round_response(std::move(answer), call.request.path);
+  if (patience) {
+    response.headers.emplace_back("Preference-Applied", "respond-async");
+  }
+  services_.metrics.round_bytes_sent(response.binary ? response.binary->size() : 0);
+  return response;
+}
+
+HttpResponse Api::round_status(Call& call) {
+  const std::uint64_t round = parse_round(call.parameters.at(1));
+  HttpResponse response = round_response(
+      services_.sessions.answer_of(call.parameters.at(0), round, call.caller.id), call.request.path);
+  services_.metrics.round_bytes_sent(response.binary ? response.binary->size() : 0);
   return response;
 }
 

@@ -8,6 +8,7 @@
 
 #include "service/http_message.h"
 #include "service/memory_budget.h"
+#include "service/router.h"
 #include "service/session_manager.h"
 
 namespace popcorn::service {
@@ -18,34 +19,27 @@ struct ApiServices {
   const ModelRegistry& models;
   KeyRegistry& keys;
   SessionManager& sessions;
-  JobQueue& queue;
   MemoryBudget& memory;
-  Counters& counters;
+  Metrics& metrics;
   paillier::KeySizePolicy key_policy;
-  std::function<void(const std::string& json_line)> log;
 };
 
+/// The public port.
 class Api {
  public:
-  explicit Api(ApiServices services) : services_(std::move(services)) {}
+  explicit Api(ApiServices services) : services_(services) {}
 
-  /// Never throws.
-  HttpResponse handle(HttpRequest& request);
-  HttpResponse reject(int status);
-
+  /// Handlers keep a pointer to this object.
+  std::vector<Route> routes();
   struct RouteName {
     std::string method, pattern;
   };
-  /// Every route, for the test that compares them with the OpenAPI document.
-  static std::vector<RouteName> routes();
+  /// For the test that compares the routes with the OpenAPI document.
+  static std::vector<RouteName> route_names();
 
  private:
-  struct Call;
-  struct Route;
-  static const std::vector<Route>& table();
-
-  HttpResponse dispatch(Call& call);
-  void log(const Call& call, const HttpResponse& response, const std::string& code) const;
+  struct Entry;
+  static const std::vector<Entry>& table();
 
   HttpResponse live(Call& call);
   HttpResponse ready(Call& call);
@@ -61,6 +55,7 @@ class Api {
   HttpResponse session_status(Call& call);
   HttpResponse cancel_session(Call& call);
   HttpResponse run_round(Call& call);
+  HttpResponse round_status(Call& call);
   HttpResponse plaintext_inference(Call& call);
   HttpResponse openapi(Call& call);
 

@@ -59,6 +59,28 @@ class MemorySessionStore final : public SessionStore {
     }
   }
 
+  RoundClaim peek(const std::string& id, std::uint64_t round) override {
+    const std::lock_guard lock(mutex_);
+    RoundClaim claim;
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end()) {
+      return claim;
+    }
+    Entry& entry = found->second;
+    end_if_expired(entry);
+    claim.next_round = entry.info.next_round;
+    if (entry.info.phase == SessionPhase::gone) {
+      claim.state = RoundClaim::State::gone;
+    } else if (round + 1 == entry.info.next_round && entry.last_answer) {
+      claim.state = RoundClaim::State::answered;
+      claim.answer = entry.last_answer;
+    } else {
+      const bool running = round == entry.info.next_round && entry.info.computing;
+      claim.state = running ? RoundClaim::State::running : RoundClaim::State::out_of_order;
+    }
+    return claim;
+  }
+
   std::shared_ptr<const Bytes> commit(const std::string& id, std::uint64_t round, const Sha256& body,
                                       std::shared_ptr<const Bytes> answer,
                                       std::unique_ptr<protocols::ServerSession> machine) override {
@@ -129,6 +151,21 @@ class MemorySessionStore final : public SessionStore {
   std::size_t active(const std::string& caller) override {
     const std::lock_guard lock(mutex_);
     return count_locked(&caller);
+  }
+
+  bool count_today(const std::string& caller, std::uint64_t limit) override {
+    const auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
+    const std::lock_guard lock(mutex_);
+    if (today != day_) {
+      day_ = today;
+      opened_today_.clear();
+    }
+    std::uint64_t& count = opened_today_[caller];
+    if (count >= limit) {
+      return false;
+    }
+    ++count;
+    return true;
   }
 
  private:
@@ -214,6 +251,8 @@ class MemorySessionStore final : public SessionStore {
   std::condition_variable changed_;
   std::map<std::string, Entry> sessions_;
   std::deque<std::pair<std::string, Steady::time_point>> ended_;  ///< oldest first
+  std::chrono::sys_days day_;
+  std::map<std::string, std::uint64_t> opened_today_;  ///< by caller
 };
 
 }  // namespace

@@ -3,10 +3,13 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <mutex>
 #include <thread>
 
 #include "base/error.h"
+#include "service/admin_api.h"
 #include "service/api.h"
 #include "service/http_server.h"
 
@@ -14,7 +17,8 @@ namespace popcorn::service {
 namespace {
 
 constexpr unsigned kDefaultHttpThreads = 64;
-constexpr std::uint64_t kDefaultUploadMemory = std::uint64_t{4} << 30;
+constexpr unsigned kAdminThreads = 4;
+constexpr std::chrono::milliseconds kDrainPoll{200};
 
 bool is_loopback(const std::string& host) {
   in_addr v4{};
@@ -36,8 +40,14 @@ void check(const ServerOptions& options) {
   if (options.session_lifetime_seconds == 0 || options.max_sessions == 0 || options.max_keys == 0) {
     throw UsageError("server.limits", "Session lifetime, sessions and keys of a server must be at least 1");
   }
-  if (!is_loopback(options.host) && !options.allow_insecure_remote) {
-    throw UsageError("server.insecure_remote", "Listening on " + options.host +
+  const bool tls = !options.tls_certificate_file.empty();
+  if (tls != !options.tls_key_file.empty() || (!tls && !options.tls_client_ca_file.empty())) {
+    throw UsageError("server.tls", "TLS needs both a certificate and its private key");
+  }
+  const bool open_admin = options.admin_port && !is_loopback(options.admin_host);
+  if (((!tls && !is_loopback(options.host)) || open_admin) && !options.allow_insecure_remote) {
+    throw UsageError("server.insecure_remote", "Listening on " +
+                                                   (open_admin ? options.admin_host : options.host) +
                                                    " without TLS needs the explicit permission "
                                                    "(allow_insecure_remote)");
   }
@@ -51,6 +61,7 @@ HttpOptions http_options(const ServerOptions& options) {
   HttpOptions http;
   http.host = options.host;
   http.port = options.port;
+  http.tls = {options.tls_certificate_file, options.tls_key_file, options.tls_client_ca_file};
   http.threads = options.http_threads != 0 ? options.http_threads : kDefaultHttpThreads;
   return http;
 }
@@ -68,9 +79,22 @@ KeyRegistryOptions key_options(const ServerOptions& options) {
   return keys;
 }
 
-JobQueueOptions queue_options() {
+HttpOptions admin_http_options(const ServerOptions& options) {
+  HttpOptions http;
+  http.host = options.admin_host;
+  http.port = options.admin_port.value_or(0);
+  http.threads = kAdminThreads;
+  return http;
+}
+
+JobQueueOptions queue_options(const ServerOptions& options) {
   JobQueueOptions queue;
-  queue.workers = std::max(2U, std::thread::hardware_concurrency() / 2);
+  queue.workers =
+      options.workers != 0 ? options.workers : std::max(2U, std::thread::hardware_concurrency() / 2);
+  queue.max_waiting = std::max<std::size_t>(1, options.max_queue);
+  // Without tokens everybody is the same caller.
+  queue.max_waiting_per_caller =
+      options.token_file.empty() ? queue.max_waiting : std::max<std::size_t>(1, queue.max_waiting / 2);
   return queue;
 }
 
@@ -79,16 +103,22 @@ JobQueueOptions queue_options() {
 struct Server::State {
   explicit State(ServerOptions given)
       : options((check(given), std::move(given))),
+        authenticator(options.token_file.empty() ? Authenticator() : Authenticator(options.token_file)),
+        memory(options.max_upload_bytes),
         models(options.models, published_key_sizes(options)),
         keys(key_options(options)),
         store(make_memory_session_store(store_options(options))),
-        queue(queue_options()),
-        sessions({}, models, keys, *store, queue, counters),
-        api({models, keys, sessions, queue, memory, counters, options.key_policy,
-             options.log ? [this](const std::string& line) { log(line); }
-                         : std::function<void(const std::string&)>()}),
-        http(http_options(options), {[this](HttpRequest& request) { return api.handle(request); },
-                                     [this](int status) { return api.reject(status); }}) {}
+        queue(queue_options(options), [this](double waited, double ran) { metrics.job(waited, ran); }),
+        sessions({}, models, keys, *store, queue, metrics),
+        api({models, keys, sessions, memory, metrics, options.key_policy}),
+        router(api.routes(), authenticator, metrics, log_function()),
+        admin_router(admin_routes(sessions, metrics, [this] { return gauges(); }), authenticator, metrics,
+                     log_function()),
+        http(http_options(options), handlers(router)) {
+    if (options.admin_port) {
+      admin = std::make_unique<HttpServer>(admin_http_options(options), handlers(admin_router));
+    }
+  }
 
   /// Jobs whose clients gave up may still run; they use the sessions.
   ~State() {
@@ -96,43 +126,111 @@ struct Server::State {
     queue.finish();
   }
 
-  void log(const std::string& line) {
-    const std::lock_guard lock(log_mutex);
-    options.log(line);
+  Router::Log log_function() {
+    if (!options.log) {
+      return {};
+    }
+    return [this](const std::string& line) {
+      const std::lock_guard lock(log_mutex);
+      options.log(line);
+    };
+  }
+
+  static HttpServer::Handlers handlers(const Router& router) {
+    return {[&router](HttpRequest& request) { return router.handle(request); },
+            [&router](int status) { return router.reject(status); }};
+  }
+
+  Metrics::Gauges gauges() {
+    return {queue.depth(), store->active(), keys.size(), http.connections(), memory.used()};
+  }
+
+  /// Ends the public port once the sessions that run are over or out of time.
+  void drain_then_stop() {
+    std::unique_lock lock(drain_mutex);
+    drain_wake.wait(lock, [this] { return stops > 0; });
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(options.drain_seconds);
+    while (stops < 2 && store->active() > 0 && std::chrono::steady_clock::now() < deadline) {
+      drain_wake.wait_for(lock, kDrainPoll);
+    }
+    http.stop();
+  }
+
+  void run() {
+    std::thread drainer([this] { drain_then_stop(); });
+    std::thread admin_thread;
+    if (admin) {
+      admin_thread = std::thread([this] { admin->run(); });
+    }
+    http.run();
+    if (admin) {
+      admin->stop();
+      admin_thread.join();
+    }
+    drainer.join();
+  }
+
+  void stop() {
+    sessions.drain();
+    {
+      const std::lock_guard lock(drain_mutex);
+      ++stops;
+    }
+    drain_wake.notify_all();
   }
 
   // The order matters: what stands later uses what stands before and goes away first.
   const ServerOptions options;
   std::mutex log_mutex;
-  Counters counters;
-  MemoryBudget memory{kDefaultUploadMemory};
+  Metrics metrics;
+  Authenticator authenticator;
+  MemoryBudget memory;
   ModelRegistry models;
   KeyRegistry keys;
   std::unique_ptr<SessionStore> store;
   JobQueue queue;
   SessionManager sessions;
   Api api;
+  Router router;
+  Router admin_router;
   HttpServer http;
+  std::unique_ptr<HttpServer> admin;
+  std::uint16_t admin_port = 0;
+
+  std::mutex drain_mutex;
+  std::condition_variable drain_wake;
+  unsigned stops = 0;
 };
 
 Server::Server(ServerOptions options) : state_(std::make_unique<State>(std::move(options))) {}
 Server::~Server() = default;
 
 std::uint16_t Server::bind() {
+  if (state_->admin) {
+    state_->admin_port = state_->admin->bind();
+  }
   return state_->http.bind();
 }
 
 void Server::run() {
-  state_->http.run();
+  state_->run();
 }
 
 void Server::stop() {
-  state_->sessions.drain();
-  state_->http.stop();
+  state_->stop();
+}
+
+void Server::reload() {
+  state_->authenticator.reload();
+  state_->http.reload_tls();
+}
+
+std::uint16_t Server::admin_port() const noexcept {
+  return state_->admin_port;
 }
 
 ServerStatistics Server::statistics() const {
-  return state_->counters.snapshot();
+  return state_->metrics.snapshot();
 }
 
 }  // namespace popcorn::service

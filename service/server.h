@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,9 +21,18 @@ struct ServerOptions {
   unsigned session_lifetime_seconds = 600;  ///< since its last round
   std::size_t max_sessions = 64;
   std::size_t max_keys = 256;
-  unsigned http_threads = 0;                              ///< 0 = a default from the cores
-  bool allow_insecure_remote = false;                     ///< listening off loopback without TLS needs it
-  std::function<void(const std::string& json_line)> log;  ///< one JSON object a line; nothing secret
+  unsigned http_threads = 0;  ///< 0 = a default from the cores
+  std::string token_file;     ///< bearer tokens, see service/tokens.h; empty = everybody may use the service
+  std::string tls_certificate_file, tls_key_file;  ///< PEM; both or none
+  std::string tls_client_ca_file;                  ///< when set, clients must show a certificate it signed
+  std::optional<std::uint16_t> admin_port;         ///< metrics and drain; none by default, 0 = any free port
+  std::string admin_host = "127.0.0.1";
+  unsigned drain_seconds = 0;  ///< after stop(): how long sessions that run may go on
+  std::size_t max_queue = 64;  ///< rounds that wait for a worker
+  unsigned workers = 0;        ///< rounds computed at once; 0 = a default from the cores
+  std::uint64_t max_upload_bytes = std::uint64_t{4} << 30;  ///< bodies in memory at once
+  bool allow_insecure_remote = false;                       ///< listening off loopback without TLS needs it
+  std::function<void(const std::string& json_line)> log;    ///< one JSON object a line; nothing secret
 };
 
 /// What the server saw, for `popcorn demo`: counts only, there is nothing else to see.
@@ -41,9 +51,14 @@ class Server {
   std::uint16_t bind();
   /// Serves until stop(); call bind() first.
   void run();
-  /// Refuses new sessions, lets running rounds end, then returns from run(). From any thread; also safe
-  /// twice.
+  /// Refuses new sessions, lets running rounds end (and for `drain_seconds` whole sessions), then run()
+  /// returns. From any thread; a second call ends the wait for sessions.
   void stop();
+  /// Reads tokens, certificate and key again, for SIGHUP; what is broken leaves the old in force.
+  /// @throws IoError, InputError
+  void reload();
+  /// Of the admin port, after bind(); 0 when there is none.
+  std::uint16_t admin_port() const noexcept;
   ServerStatistics statistics() const;
 
  private:

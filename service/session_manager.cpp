@@ -69,13 +69,13 @@ struct SessionManager::RoundJob {
 };
 
 SessionManager::SessionManager(SessionManagerOptions options, const ModelRegistry& models, KeyRegistry& keys,
-                               SessionStore& store, JobQueue& queue, Counters& counters)
+                               SessionStore& store, JobQueue& queue, Metrics& metrics)
     : options_(options),
       models_(models),
       keys_(keys),
       store_(store),
       queue_(queue),
-      counters_(counters),
+      metrics_(metrics),
       sweeper_([this] { sweep_until_stopped(); }) {}
 
 SessionManager::~SessionManager() {
@@ -91,7 +91,7 @@ void SessionManager::sweep_until_stopped() {
   std::unique_lock lock(sweeper_mutex_);
   while (!sweeper_wake_.wait_for(lock, options_.sweep_interval, [this] { return stopped_; })) {
     lock.unlock();
-    store_.sweep();
+    metrics_.session_ended(SessionOutcome::expired, store_.sweep());
     lock.lock();
   }
 }
@@ -120,13 +120,29 @@ void SessionManager::check_request(const SessionRequest& request, const Publishe
   }
 }
 
-SessionInfo SessionManager::open(const SessionRequest& request, const std::string& caller) {
+void SessionManager::check_limits(const Caller& caller) {
+  if (caller.max_sessions != 0 && store_.active(caller.id) >= caller.max_sessions) {
+    throw Refusal(RefusalKind::over_limit, "caller.sessions", "You have as many sessions at once as you may",
+                  5);
+  }
+  if (caller.max_sessions_per_day != 0 && !store_.count_today(caller.id, caller.max_sessions_per_day)) {
+    const auto now = std::chrono::system_clock::now();
+    const auto midnight = std::chrono::ceil<std::chrono::days>(now);
+    const auto left = std::chrono::ceil<std::chrono::seconds>(midnight - now).count();
+    throw Refusal(RefusalKind::over_limit, "caller.sessions_per_day",
+                  "You have used all your sessions of this day", static_cast<unsigned>(left));
+  }
+}
+
+SessionInfo SessionManager::open(const SessionRequest& request, const Caller& asking) {
   const PublishedModel& model = models_.get(request.model);
   check_request(request, model);
+  const std::string& caller = asking.id;
   if (!keys_.find(request.key_id, caller)) {
     throw Refusal(RefusalKind::not_found, "key.not_found",
                   "This key is not registered here; register it with POST /v2/keys");
   }
+  check_limits(asking);
   const std::function<SessionInfo()> make = [this, request, &model, caller] {
     protocols::SessionOptions options;
     options.output = request.output;
@@ -149,7 +165,7 @@ SessionInfo SessionManager::open(const SessionRequest& request, const std::strin
     return store_.create(std::move(info), std::move(machine));
   };
   SessionInfo info = await(submit(queue_, caller, make), options_.round_timeout);
-  ++counters_.sessions_started;
+  metrics_.session_started();
   return info;
 }
 
@@ -169,6 +185,7 @@ void SessionManager::cancel(const std::string& id, const std::string& caller) {
   if (!store_.erase(id)) {
     refuse_gone();
   }
+  metrics_.session_ended(SessionOutcome::cancelled);
 }
 
 std::size_t SessionManager::admit_round(const std::string& id, std::uint64_t round,
@@ -182,20 +199,29 @@ std::size_t SessionManager::admit_round(const std::string& id, std::uint64_t rou
 }
 
 std::shared_ptr<const Bytes> SessionManager::answer_round(const std::string& id, std::uint64_t round,
-                                                          Bytes body, const std::string& caller) {
+                                                          Bytes body, const std::string& caller,
+                                                          std::optional<std::chrono::seconds> patience) {
   const std::size_t ciphertext_bytes = info(id, caller).ciphertext_bytes;
   const Sha256 digest = sha256(body);
-  const auto deadline = std::chrono::steady_clock::now() + options_.round_timeout;
+  const auto wait = std::min(patience.value_or(options_.round_timeout), options_.round_timeout);
+  const auto deadline = std::chrono::steady_clock::now() + wait;
   RoundClaim claim = store_.claim_or_wait(id, round, digest, deadline);
   switch (claim.state) {
     case RoundClaim::State::granted: {
       auto job = std::make_shared<RoundJob>();
       *job = {id, round, body.size() / ciphertext_bytes, std::move(body), digest, std::move(claim.machine)};
-      return compute(std::move(job), caller);
+      auto answer = compute(job, caller);
+      if (patience && answer.wait_until(deadline) != std::future_status::ready) {
+        return nullptr;
+      }
+      return await(std::move(answer), wait);
     }
     case RoundClaim::State::answered:
       return claim.answer;
     case RoundClaim::State::running:
+      if (patience) {
+        return nullptr;
+      }
       refuse_slow();
     case RoundClaim::State::other_body:
       throw Refusal(RefusalKind::conflict, "round.conflict",
@@ -210,36 +236,61 @@ std::shared_ptr<const Bytes> SessionManager::answer_round(const std::string& id,
   refuse_unknown();
 }
 
-std::shared_ptr<const Bytes> SessionManager::compute(std::shared_ptr<RoundJob> job,
-                                                     const std::string& caller) {
-  const std::function<std::shared_ptr<const Bytes>()> work = [this, job]() -> std::shared_ptr<const Bytes> {
-    std::shared_ptr<const Bytes> answer;
-    const std::uint64_t multiplications_before = job->machine->counts().multiplications;
-    try {
-      answer = std::make_shared<const Bytes>(job->machine->handle(job->body));
-      job->body = {};
-      counters_.ciphertexts_received += job->ciphertexts;
-    } catch (...) {
-      store_.abandon(job->id, job->round, std::move(job->machine));
-      throw;
-    }
-    counters_.multiplications += job->machine->counts().multiplications - multiplications_before;
-    const bool finished = job->machine->finished();
-    answer = store_.commit(job->id, job->round, job->digest, std::move(answer), std::move(job->machine));
-    if (!answer) {
+std::shared_ptr<const Bytes> SessionManager::answer_of(const std::string& id, std::uint64_t round,
+                                                       const std::string& caller) {
+  info(id, caller);
+  const RoundClaim claim = store_.peek(id, round);
+  switch (claim.state) {
+    case RoundClaim::State::answered:
+      return claim.answer;
+    case RoundClaim::State::running:
+      return nullptr;
+    case RoundClaim::State::gone:
       refuse_gone();
-    }
-    counters_.sessions_finished += static_cast<std::uint64_t>(finished);
-    return answer;
-  };
-  std::future<std::shared_ptr<const Bytes>> answer;
+    case RoundClaim::State::unknown:
+      refuse_unknown();
+    default:
+      throw Refusal(RefusalKind::conflict, "round.not_running",
+                    "Round " + std::to_string(round) + " has no answer and none is computed; send its body");
+  }
+}
+
+std::future<std::shared_ptr<const Bytes>> SessionManager::compute(const std::shared_ptr<RoundJob>& job,
+                                                                  const std::string& caller) {
   try {
-    answer = submit(queue_, caller, work);
+    return submit<std::shared_ptr<const Bytes>>(queue_, caller, [this, job] { return work_on(*job); });
   } catch (...) {
     store_.abandon(job->id, job->round, std::move(job->machine));
     throw;
   }
-  return await(std::move(answer), options_.round_timeout);
+}
+
+std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
+  const auto start = std::chrono::steady_clock::now();
+  const paillier::OperationCounts before = job.machine->counts();
+  std::shared_ptr<const Bytes> answer;
+  try {
+    answer = std::make_shared<const Bytes>(job.machine->handle(job.body));
+  } catch (const InputError& error) {
+    metrics_.rejected(error.code());
+    store_.abandon(job.id, job.round, std::move(job.machine));
+    throw;
+  } catch (...) {
+    store_.abandon(job.id, job.round, std::move(job.machine));
+    throw;
+  }
+  job.body = {};
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  metrics_.round(job.ciphertexts, before, job.machine->counts(), seconds.count());
+  const bool finished = job.machine->finished();
+  answer = store_.commit(job.id, job.round, job.digest, std::move(answer), std::move(job.machine));
+  if (!answer) {
+    refuse_gone();
+  }
+  if (finished) {
+    metrics_.session_ended(SessionOutcome::finished);
+  }
+  return answer;
 }
 
 }  // namespace popcorn::service

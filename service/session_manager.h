@@ -5,16 +5,19 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
 #include "service/job_queue.h"
 #include "service/key_registry.h"
+#include "service/metrics.h"
 #include "service/model_registry.h"
 #include "service/session_store.h"
-#include "service/statistics.h"
+#include "service/tokens.h"
 
 namespace popcorn::service {
 
@@ -34,12 +37,12 @@ struct SessionManagerOptions {
 class SessionManager {
  public:
   SessionManager(SessionManagerOptions options, const ModelRegistry& models, KeyRegistry& keys,
-                 SessionStore& store, JobQueue& queue, Counters& counters);
+                 SessionStore& store, JobQueue& queue, Metrics& metrics);
   ~SessionManager();
 
-  /// @throws Refusal not_found, gone "config.gone", invalid "session.*", unavailable; InputError
-  /// "model.too_wide"
-  SessionInfo open(const SessionRequest& request, const std::string& caller);
+  /// @throws Refusal not_found, gone "config.gone", invalid "session.*", over_limit "caller.sessions",
+  /// unavailable; InputError "model.too_wide"
+  SessionInfo open(const SessionRequest& request, const Caller& caller);
   /// @throws Refusal not_found "session.not_found"; gone "session.gone"
   SessionInfo info(const std::string& id, const std::string& caller);
   void cancel(const std::string& id, const std::string& caller);
@@ -49,8 +52,16 @@ class SessionManager {
   std::size_t admit_round(const std::string& id, std::uint64_t round, const std::string& caller);
   /// Computes the answer, or gives the one that exists. @throws Refusal conflict "round.conflict", gone,
   /// unavailable, timed_out; InputError for a message that the protocol does not accept
+  /// @param patience when given: after it nothing is returned, the work goes on, answer_of() has the answer
+  /// later
   std::shared_ptr<const Bytes> answer_round(const std::string& id, std::uint64_t round, Bytes body,
-                                            const std::string& caller);
+                                            const std::string& caller,
+                                            std::optional<std::chrono::seconds> patience = std::nullopt);
+  /// The answer of the latest round; nothing while it is computed. @throws Refusal not_found, gone, conflict
+  /// "round.not_running" when the round was never accepted or failed: send it again
+  std::shared_ptr<const Bytes> answer_of(const std::string& id, std::uint64_t round,
+                                         const std::string& caller);
+  std::size_t active() { return store_.active(); }
 
   /// From now on no sessions are opened; those that run go on.
   void drain() noexcept { draining_ = true; }
@@ -60,7 +71,10 @@ class SessionManager {
   struct RoundJob;
 
   void check_request(const SessionRequest& request, const PublishedModel& model) const;
-  std::shared_ptr<const Bytes> compute(std::shared_ptr<RoundJob> job, const std::string& caller);
+  void check_limits(const Caller& caller);
+  std::future<std::shared_ptr<const Bytes>> compute(const std::shared_ptr<RoundJob>& job,
+                                                    const std::string& caller);
+  std::shared_ptr<const Bytes> work_on(RoundJob& job);
   void sweep_until_stopped();
 
   const SessionManagerOptions options_;
@@ -68,7 +82,7 @@ class SessionManager {
   KeyRegistry& keys_;
   SessionStore& store_;
   JobQueue& queue_;
-  Counters& counters_;
+  Metrics& metrics_;
   std::atomic<bool> draining_{false};
 
   std::mutex sweeper_mutex_;

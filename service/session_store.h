@@ -60,6 +60,8 @@ class SessionStore {
   /// Like claim(), but waits until the deadline while the state is `running`.
   virtual RoundClaim claim_or_wait(const std::string& id, std::uint64_t round, const Sha256& body,
                                    std::chrono::steady_clock::time_point deadline) = 0;
+  /// The answer of a round without its body: `answered`, `running`, or `out_of_order` when there is neither.
+  virtual RoundClaim peek(const std::string& id, std::uint64_t round) = 0;
   /// Gives the answer that counts; nothing when the session ended meanwhile.
   virtual std::shared_ptr<const Bytes> commit(const std::string& id, std::uint64_t round, const Sha256& body,
                                               std::shared_ptr<const Bytes> answer,
@@ -73,6 +75,9 @@ class SessionStore {
   /// Sessions that have not ended; of one caller or of all.
   virtual std::size_t active() = 0;
   virtual std::size_t active(const std::string& caller) = 0;
+  /// Counts one more session of the caller since midnight UTC; false (and not counted) when that would exceed
+  /// `limit`.
+  virtual bool count_today(const std::string& caller, std::uint64_t limit) = 0;
 };
 
 struct SessionStoreOptions {

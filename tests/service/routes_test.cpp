@@ -379,3 +379,36 @@ TEST_CASE("After stop() is asked the server goes, and options that make no sense
           options.allow_insecure_remote = true;
         }) == "none");
 }
+
+TEST_CASE("Who prefers to poll gets 202 and the answer later", "[routes]") {
+  const RunningServer server;
+  Inference inference;
+  const std::string id = open_session(server, *inference.model);
+  const std::string path = "/v2/sessions/" + id + "/rounds/0";
+  const std::string message = as_text(inference.client->start());
+  check_error(ask(server.port(), "GET", path), 409, "round.not_running");
+  const auto post = [&](const std::string& prefer) {
+    return ask(server.port(), "POST", path, message, kRound, {{"Prefer", prefer}});
+  };
+  const RawAnswer first = post("respond-async");
+  REQUIRE((first.status == 202 || first.status == 200));
+  CHECK(first.header("preference-applied") == "respond-async");
+  if (first.status == 202) {
+    CHECK(first.header("location") == path);
+    CHECK(json::parse(first.body) == json{{"state", "computing"}});
+  }
+  RawAnswer answer = ask(server.port(), "GET", path);
+  for (int i = 0; i < 600 && answer.status == 202; ++i) {
+    CHECK_FALSE(answer.header("retry-after").empty());
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    answer = ask(server.port(), "GET", path);
+  }
+  REQUIRE(answer.status == 200);
+  CHECK(answer.header("content-type") == kRound);
+  CHECK(post("respond-async, wait=30").body == answer.body);
+  CHECK(ask(server.port(), "POST", path, message, kRound).body == answer.body);
+  CHECK(inference.client->handle(body_of(answer)));
+  check_error(ask(server.port(), "GET", "/v2/sessions/" + id + "/rounds/1"), 409, "round.not_running");
+  check_error(ask(server.port(), "GET", "/v2/sessions/" + kUnknownSession + "/rounds/0"), 404,
+              "session.not_found");
+}
