@@ -53,6 +53,7 @@ int run(int argc, char** argv) {
   add_inspect_command(app, chosen);
   add_evaluate_command(app, chosen);
   add_verify_command(app, chosen);
+  add_bench_command(app, chosen);
   list_compress_commands(app);
   add_version_command(app, chosen);
   if (argc <= 1) {

@@ -9,7 +9,6 @@ namespace popcorn::cli {
 namespace {
 
 constexpr std::size_t kOperands = 16;
-constexpr unsigned kWeightBits = 4;
 
 /// An mpz_t with automatic storage.
 struct Integer {
@@ -38,6 +37,7 @@ struct GmpTextbook::Numbers {
   std::array<Integer, kOperands> ciphertexts, plaintexts, randomness, words;
   Integer a, b, c;
   std::size_t next = 0;
+  std::size_t weight = 0;
 
   std::size_t step() { return next++ % kOperands; }
 
@@ -149,15 +149,43 @@ void GmpTextbook::scalar_multiply(std::size_t count, unsigned bits) {
 }
 
 void GmpTextbook::weighted_sum(std::size_t count) {
+  // Magnitudes 1 … 7 as a 4-bit signed weight has them.
+  static constexpr std::array<std::int32_t, 7> kWeights = {1, 5, 2, 7, 3, 6, 4};
+  layer_terms(count, kWeights);
+}
+
+void GmpTextbook::layer_terms(std::size_t count, std::span<const std::int32_t> weights) {
   Numbers& x = *numbers_;
   mpz_set_ui(x.c.value, 1);
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t k = x.step();
-    // Magnitudes 1 … 7 as a 4-bit signed weight has them.
-    const unsigned long magnitude = 1 + mpz_fdiv_ui(x.words[k].value, (1UL << (kWeightBits - 1)) - 1);
-    mpz_powm_ui(x.a.value, x.ciphertexts[k].value, magnitude, x.n_squared.value);
+    x.weight = (x.weight + 1) % weights.size();
+    mpz_set_si(x.b.value, weights[x.weight]);
+    mpz_abs(x.b.value, x.b.value);
+    mpz_powm(x.a.value, x.ciphertexts[k].value, x.b.value, x.n_squared.value);
     mpz_mul(x.c.value, x.c.value, x.a.value);
     mpz_mod(x.c.value, x.c.value, x.n_squared.value);
+  }
+}
+
+void GmpTextbook::divide(std::size_t count) {
+  Numbers& x = *numbers_;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t k = x.step();
+    mpz_invert(x.a.value, x.ciphertexts[k].value, x.n_squared.value);
+    mpz_mul(x.a.value, x.a.value, x.ciphertexts[(k + 1) % kOperands].value);
+    mpz_mod(x.c.value, x.a.value, x.n_squared.value);
+  }
+}
+
+void GmpTextbook::add_plain(std::size_t count) {
+  Numbers& x = *numbers_;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t k = x.step();
+    mpz_mul(x.b.value, x.plaintexts[k].value, x.n.value);
+    mpz_add_ui(x.b.value, x.b.value, 1);
+    mpz_mul(x.a.value, x.ciphertexts[k].value, x.b.value);
+    mpz_mod(x.c.value, x.a.value, x.n_squared.value);
   }
 }
 

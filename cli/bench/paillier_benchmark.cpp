@@ -2,8 +2,11 @@
 
 #include <tbb/global_control.h>
 
+#include <algorithm>
+#include <array>
 #include <functional>
 
+#include "base/error.h"
 #include "cli/bench/gmp_textbook.h"
 #include "paillier/evaluator.h"
 #include "paillier/kernels/kernel_registry.h"
@@ -25,6 +28,9 @@ namespace {
 constexpr std::size_t kBatch = 512;
 constexpr unsigned kSlotBits = 65;
 constexpr double kSampleSeconds = 0.02;
+constexpr std::array<std::string_view, 11> kPrimitives = {
+    "modmul",       "modsqr",        "encrypt_owner", "encrypt_public", "decrypt",    "add",
+    "scalar_mul_8", "scalar_mul_64", "weighted_sum",  "pack",           "rerandomise"};
 
 /// A dense layer of 8 outputs with all weights present, magnitudes 1 … 7.
 LinearMap dense_layer(std::size_t inputs, std::size_t channels, Rng& rng) {
@@ -131,7 +137,11 @@ class KernelSide {
 
  private:
   static paillier::PrivateKey copy_of(const paillier::PrivateKey& key) {
-    return paillier::PrivateKey::from_primes(key.p(), key.q());
+    constexpr auto kAnySize = paillier::KeySizePolicy::insecure_test;  // whoever made the key has decided
+    if (key.public_key().kind() == paillier::KeyKind::ordinary)
+      return paillier::PrivateKey::from_primes(key.p(), key.q(), kAnySize);
+    return paillier::PrivateKey::from_subgroup_primes(key.p(), key.q(), key.p_order(), key.q_order(),
+                                                      key.public_key().generator(), kAnySize);
   }
   WideVector scalars(unsigned bits) const {
     WideVector k(kBatch, 2);
@@ -166,17 +176,27 @@ Contender gmp_contender(GmpTextbook& gmp, const std::string& op) {
 
 }  // namespace
 
-PaillierBenchmark run_paillier_benchmark(unsigned bits, std::size_t samples, const std::string& only) {
+std::vector<std::string_view> primitive_names() {
+  return {kPrimitives.begin(), kPrimitives.end()};
+}
+
+PaillierBenchmark run_paillier_benchmark(const paillier::PrivateKey& key, std::size_t samples,
+                                         const std::string& only, const BenchmarkProgress& progress) {
+  if (!only.empty() && std::ranges::find(kPrimitives, only) == kPrimitives.end()) {
+    std::string names;
+    for (const std::string_view name : kPrimitives) names += (names.empty() ? "" : ", ") + std::string(name);
+    throw UsageError("bench.unknown_op", "there is no operation \"" + only + "\"; known: " + names);
+  }
   const tbb::global_control one_core(tbb::global_control::max_allowed_parallelism, 1);
-  const auto key = paillier::PrivateKey::generate(bits);
   const kernels::Kernel& chosen_kernel = kernels::active();
   KernelSide chosen(chosen_kernel, key);
   KernelSide portable(kernels::kPortable, key);
   GmpTextbook gmp(key, system_rng());
-  PaillierBenchmark benchmark{chosen_kernel.name, bits, {}};
-  for (const char* op : {"modmul", "modsqr", "encrypt_owner", "encrypt_public", "decrypt", "add",
-                         "scalar_mul_8", "scalar_mul_64", "weighted_sum", "pack", "rerandomise"}) {
+  PaillierBenchmark benchmark{chosen_kernel.name, key.public_key().bits(), {}};
+  for (std::size_t i = 0; i < kPrimitives.size(); ++i) {
+    const std::string op(kPrimitives[i]);
     if (!only.empty() && only != op) continue;
+    if (progress) progress(i, kPrimitives.size(), op);
     const Contender contender = chosen.contender(op);
     const auto timings =
         time_in_turn({contender, portable.contender(op), gmp_contender(gmp, op)}, samples, kSampleSeconds);

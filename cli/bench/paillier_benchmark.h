@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/bench/sampling.h"
+#include "paillier/keys.h"
 
 namespace popcorn::cli {
 
@@ -19,12 +22,20 @@ struct PrimitiveFigure {
 };
 
 struct PaillierBenchmark {
-  std::string kernel;
+  std::string kernel;  ///< the chosen one
   unsigned bits = 0;
   std::vector<PrimitiveFigure> figures;
 };
 
-/// One core, `samples` samples of each in turn. Minutes at 3072 bits.
-PaillierBenchmark run_paillier_benchmark(unsigned bits, std::size_t samples, const std::string& only);
+/// Operations finished, operations in all, name of the one that is measured now.
+using BenchmarkProgress = std::function<void(std::size_t done, std::size_t total, const std::string& what)>;
+
+/// Names of all primitives, in the order of the report.
+std::vector<std::string_view> primitive_names();
+
+/// One core, `samples` samples of each in turn. @param only name of a primitive; empty = all
+/// @throws UsageError "bench.unknown_op" that lists the names
+PaillierBenchmark run_paillier_benchmark(const paillier::PrivateKey& key, std::size_t samples,
+                                         const std::string& only, const BenchmarkProgress& progress = {});
 
 }  // namespace popcorn::cli
