@@ -21,6 +21,7 @@ using nlohmann::json;
 
 constexpr std::size_t kMaxNumberText = 4096 / 6 + 4;  // base64url of a number below 2^4096
 constexpr int kMaxDepth = 4;                          // private key, "pub", "popcorn", and one more
+constexpr std::size_t kLongestQuote = 40;             // of a field name in a message
 constexpr unsigned kPopcornVersion = 1;
 constexpr const char* kKeyType = "DAJ";
 constexpr const char* kOrdinaryAlgorithm = "PAI-GN1";
@@ -28,8 +29,16 @@ constexpr const char* kOrdinaryAlgorithm = "PAI-GN1";
 // exponent of a subgroup key could not decrypt that.
 constexpr const char* kSubgroupAlgorithm = "PAI-SG1";
 
+/// The name of a field, which may be anything, in a form that any log or terminal can take.
+std::string printable(std::string name) {
+  if (name.size() > kLongestQuote) name = name.substr(0, kLongestQuote) + "...";
+  std::ranges::replace_if(
+      name, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+  return name;
+}
+
 [[noreturn]] void refuse_field(const std::string& field, const std::string& reason) {
-  throw InputError("key.field", "the field \"" + field + "\" of the key " + reason);
+  throw InputError("key.field", "the field \"" + printable(field) + "\" of the key " + reason);
 }
 
 void wipe(std::string& text) noexcept {
@@ -37,23 +46,17 @@ void wipe(std::string& text) noexcept {
 }
 
 void wipe(json& value) noexcept {
-  if (value.is_string()) wipe(value.get_ref<std::string&>());
-  if (value.is_structured()) {
-    for (json& child : value) wipe(child);
+  if (auto* text = value.get_ptr<std::string*>(); text != nullptr) wipe(*text);
+  if (auto* array = value.get_ptr<json::array_t*>(); array != nullptr) {
+    for (json& child : *array) wipe(child);
+  }
+  if (auto* object = value.get_ptr<json::object_t*>(); object != nullptr) {
+    for (auto& [name, child] : *object) wipe(child);
   }
 }
 
-/// A parsed text whose strings are wiped with it. (What the JSON library copies while it reads is not.)
-struct WipedJson {
-  json value;
-  WipedJson() = default;
-  WipedJson(const WipedJson&) = delete;
-  WipedJson& operator=(const WipedJson&) = delete;
-  ~WipedJson() { wipe(value); }
-};
-
 /// Parses one JSON object without repeated names.
-void parse_object(std::string_view text, json& value) {
+json parse_object(std::string_view text) {
   if (text.size() > kMaxKeyFileBytes) {
     throw InputError("key.json",
                      "the key is longer than the " + std::to_string(kMaxKeyFileBytes) + " bytes allowed");
@@ -69,13 +72,24 @@ void parse_object(std::string_view text, json& value) {
     }
     return true;
   };
+  json value;
   try {
     value = json::parse(text, check);
   } catch (const json::exception&) {  // its text quotes the input, which may be secret
     throw InputError("key.json", "the key is not valid JSON");
   }
   if (!value.is_object()) throw InputError("key.json", "the key is not a JSON object");
+  return value;
 }
+
+/// A parsed text whose strings are wiped with it. (What the JSON library copies while it reads is not.)
+struct WipedJson {
+  json value;
+  explicit WipedJson(std::string_view text) : value(parse_object(text)) {}
+  WipedJson(const WipedJson&) = delete;
+  WipedJson& operator=(const WipedJson&) = delete;
+  ~WipedJson() { wipe(value); }
+};
 
 /// The fields of one object; every one must be asked for or be refused as unknown.
 class Fields {
@@ -248,8 +262,7 @@ void append_public(std::string& out, const PublicKey& key, const std::string& in
 }  // namespace
 
 PublicKey PublicKey::from_json(std::string_view text, KeySizePolicy policy) {
-  json value;
-  parse_object(text, value);
+  const json value = parse_object(text);
   const PublicFields fields = read_public(Fields(value, ""));
   PublicKey key = fields.kind == KeyKind::subgroup
                       ? from_subgroup(fields.modulus.view(), fields.generator.view(), policy)
@@ -266,8 +279,7 @@ std::string PublicKey::to_json() const {
 }
 
 PrivateKey PrivateKey::from_json(std::string_view text, KeySizePolicy policy) {
-  WipedJson parsed;
-  parse_object(text, parsed.value);
+  const WipedJson parsed(text);
   Fields fields(parsed.value, "");
   if (fields.has("n") && !fields.has("pub")) {
     throw InputError("key.field",

@@ -272,6 +272,19 @@ TEST_CASE("text that is no JSON object is refused", "[paillier][keys][json]") {
   }
 }
 
+TEST_CASE("a strange field name is quoted in plain characters", "[paillier][keys][json]") {
+  const json pub = json::parse(test_key(KeyKind::ordinary).public_key().to_json());
+  for (const std::string& name :
+       {std::string("\x1b[2J"), std::string("zeile\nzwei"), std::string("\xc3\xbc\xe2\x82\xac"),
+        std::string(1000, 'x'), std::string("nul\0l", 5)}) {
+    json value = pub;
+    value[name] = 1;
+    const std::string message = expect_error("key.field", [&] { PublicKey::from_json(value.dump(), kTest); });
+    REQUIRE(message.size() < 120);
+    REQUIRE(std::ranges::all_of(message, [](char c) { return c >= 0x20 && c <= 0x7e; }));
+  }
+}
+
 TEST_CASE("a private key's JSON survives no flipped bit unnoticed", "[paillier][keys][json]") {
   for (const KeyKind kind : {KeyKind::ordinary, KeyKind::subgroup}) {
     const PrivateKey key = test_key(kind);
