@@ -1,12 +1,10 @@
 #include "compress/dataset.h"
 
-#include <zlib.h>
-
 #include <algorithm>
-#include <array>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "compress/cifar.h"
+#include "compress/compressed_file.h"
 
 namespace popcorn::compress {
 
@@ -74,37 +72,10 @@ Dataset Dataset::first(std::size_t limit) const {
           {classes.begin(), classes.begin() + static_cast<std::ptrdiff_t>(kept)}};
 }
 
-Bytes read_maybe_gzip(const fs::path& path, std::size_t max_bytes) {
-  Bytes packed = read_file(path, max_bytes);
-  if (packed.size() < 2 || packed[0] != 0x1f || packed[1] != 0x8b) return packed;
-  z_stream stream{};
-  if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK) throw Error("dataset.gzip", "zlib does not start");
-  stream.next_in = packed.data();
-  stream.avail_in = static_cast<uInt>(packed.size());
-  Bytes result;
-  std::array<std::uint8_t, 1 << 16> block{};
-  int status = Z_OK;
-  while (status == Z_OK) {
-    stream.next_out = block.data();
-    stream.avail_out = block.size();
-    status = inflate(&stream, Z_NO_FLUSH);
-    const std::size_t made = block.size() - stream.avail_out;
-    if (result.size() + made > max_bytes) status = Z_BUF_ERROR;
-    if (status != Z_OK && status != Z_STREAM_END) break;
-    result.insert(result.end(), block.begin(), block.begin() + static_cast<std::ptrdiff_t>(made));
-    if (status == Z_OK && made == 0 && stream.avail_in == 0) break;
-  }
-  const bool all_read = stream.avail_in == 0;
-  inflateEnd(&stream);
-  if (status != Z_STREAM_END) fail("dataset.gzip", path, "the gzip data are damaged, cut short or too large");
-  if (!all_read) fail("dataset.trailing_bytes", path, "bytes follow the gzip data");
-  return result;
-}
-
 Dataset read_idx(const fs::path& images, const fs::path& labels) {
-  const Bytes pictures = read_maybe_gzip(images, kMaxFileBytes);
+  const Bytes pictures = read_maybe_packed(images, kMaxFileBytes);
   const std::vector<std::int64_t> sizes = idx_header(pictures, 3, images);
-  const Bytes classes = read_maybe_gzip(labels, kMaxFileBytes);
+  const Bytes classes = read_maybe_packed(labels, kMaxFileBytes);
   const std::int64_t count = idx_header(classes, 1, labels).front();
   if (count != sizes[0]) {
     fail("dataset.count", labels,
@@ -120,7 +91,8 @@ Dataset read_dataset(const std::string& name, const fs::path& folder, Split spli
     return read_idx(find_file(folder, name, prefix + "-images-idx3-ubyte"),
                     find_file(folder, name, prefix + "-labels-idx1-ubyte"));
   }
-  throw UsageError("dataset.unknown", "unknown data set \"" + name + "\"; known: mnist");
+  if (name == "cifar10") return read_cifar10(folder, split);
+  throw UsageError("dataset.unknown", "unknown data set \"" + name + "\"; known: mnist, cifar10");
 }
 
 }  // namespace popcorn::compress

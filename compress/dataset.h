@@ -28,18 +28,14 @@ struct Dataset {
 
 enum class Split { train, test };
 
-/// Reads a gzip file or a plain file whole, recognised by its first bytes.
-/// @throws IoError, InputError "dataset.*" that names the file; never unpacks more than `max_bytes`
-Bytes read_maybe_gzip(const std::filesystem::path& path, std::size_t max_bytes);
-
 /// The idx pair of a MNIST-like set: 8-bit grey pictures and 8-bit labels. The counts must agree and no byte
 /// be left.
 /// @throws IoError, InputError "dataset.*" that names the file and what was expected
 Dataset read_idx(const std::filesystem::path& images, const std::filesystem::path& labels);
 
-/// The data set `name` ("mnist") under `folder`, which may be the data folder or the set's own folder; files
-/// may be gzipped or not. @throws UsageError "dataset.unknown", IoError "dataset.missing" that says where it
-/// looked
+/// The data set `name` ("mnist", "cifar10") under `folder`, which may be the data folder or the set's own
+/// folder; files may be gzipped or not. @throws UsageError "dataset.unknown", IoError "dataset.missing" that
+/// says where it looked
 Dataset read_dataset(const std::string& name, const std::filesystem::path& folder, Split split);
 
 }  // namespace popcorn::compress

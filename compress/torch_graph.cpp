@@ -135,6 +135,16 @@ std::vector<TorchGraph::Parameter> TorchGraph::parameters() const {
   return result;
 }
 
+std::vector<at::Tensor> TorchGraph::state() const {
+  std::vector<at::Tensor> result;
+  for (const NodeTensors& t : tensors_) {
+    for (const at::Tensor& tensor : {t.weights, t.bias, t.gamma, t.beta, t.mean, t.variance}) {
+      if (tensor.defined()) result.push_back(tensor);
+    }
+  }
+  return result;
+}
+
 void TorchGraph::project() {
   const at::NoGradGuard guard;
   for (std::size_t i = 0; i < nodes_.size(); ++i) {

@@ -37,6 +37,8 @@ class TorchGraph {
     bool decays = false;   ///< weight decay applies
   };
   std::vector<Parameter> parameters() const;
+  /// Every tensor that training changes, statistics of batch-norm included: for checkpoints. Live.
+  std::vector<at::Tensor> state() const;
   /// Keeps weights inside the range of their grid; to be called after each step of the optimiser.
   void project();
 

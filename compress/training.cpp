@@ -6,8 +6,10 @@
 #include <cmath>
 #include <numbers>
 #include <numeric>
+#include <sstream>
 
 #include "base/error.h"
+#include "compress/checkpoint.h"
 #include "compress/executor.h"
 #include "compress/optimizer.h"
 #include "compress/torch_graph.h"
@@ -47,10 +49,10 @@ class BatchSource {
   BatchSource(const FloatGraph& graph, const Dataset& data, const TrainingOptions& options)
       : graph_(graph), data_(data), options_(options) {
     order_.resize(data.count());
-    std::iota(order_.begin(), order_.end(), std::size_t{0});
   }
 
   void start_epoch(int epoch) {
+    std::iota(order_.begin(), order_.end(), std::size_t{0});  // a function of the epoch alone
     random_.seed(options_.seed * 0x9e3779b97f4a7c15U + static_cast<std::uint64_t>(epoch));
     shuffle(order_, random_);
   }
@@ -131,16 +133,38 @@ class Trainer {
 
   void run() {
     const Clock::time_point start = Clock::now();
-    for (int epoch = 0; epoch < options_.epochs; ++epoch) {
+    const int first = resume();
+    for (int epoch = first; epoch < options_.epochs; ++epoch) {
       const double loss = run_epoch(epoch);
       torch_.store(graph_);
+      if (!options_.checkpoint.empty()) write_checkpoint(options_.checkpoint, checkpoint(epoch + 1));
       const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-      report(epoch, loss, seconds / (epoch + 1) * (options_.epochs - epoch - 1));
+      report(epoch, loss, seconds / (epoch + 1 - first) * (options_.epochs - epoch - 1));
     }
     torch_.store(graph_);
+    if (!options_.checkpoint.empty()) std::filesystem::remove(options_.checkpoint);
   }
 
  private:
+  Checkpoint checkpoint(int epochs_done) const {
+    std::ostringstream run;
+    run.imbue(std::locale::classic());
+    run << graph_.name << ", epochs " << options_.epochs << ", batch " << options_.batch << ", rate "
+        << options_.learning_rate << ", decay " << options_.weight_decay << ", seed " << options_.seed;
+    Checkpoint result{run.str(), epochs_done, optimizer_.steps(), torch_.state()};
+    for (const at::Tensor& moment : optimizer_.state()) result.tensors.push_back(moment);
+    return result;
+  }
+
+  /// Returns how many epochs an earlier run has done.
+  int resume() {
+    if (options_.checkpoint.empty() || !std::filesystem::exists(options_.checkpoint)) return 0;
+    Checkpoint state = checkpoint(0);
+    read_checkpoint(options_.checkpoint, state);
+    optimizer_.set_steps(state.steps);
+    return state.epochs_done;
+  }
+
   double run_epoch(int epoch) {
     source_.start_epoch(epoch);
     double loss_sum = 0;

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 
@@ -26,6 +27,10 @@ struct TrainingOptions {
   std::uint64_t seed = 1;
   int threads = 1;  ///< results are the same for the same seed and the same number of threads
   Augmentation augmentation;
+  /// Not empty: the state is written there after each epoch, and a training that finds its own state there
+  /// goes on from it, with the same result as without the interruption. Removed at the end. Not for trainings
+  /// with a rewrite.
+  std::filesystem::path checkpoint;
 };
 
 struct EpochReport {

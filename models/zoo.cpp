@@ -29,6 +29,14 @@ ZooLayer max_pool(std::string name, std::int64_t kernel) {
   return {Kind::max_pool2d, std::move(name), 0, square_window(kernel, kernel, 0)};
 }
 
+ZooLayer average_pool(std::string name, std::int64_t kernel) {
+  return {Kind::average_pool2d, std::move(name), 0, square_window(kernel, kernel, 0)};
+}
+
+ZooLayer batch_norm(std::string name) {
+  return {Kind::batch_norm, std::move(name), 0, {}};
+}
+
 ZooLayer relu(std::string name) {
   return {Kind::relu, std::move(name), 0, {}};
 }
@@ -58,6 +66,51 @@ ZooNetwork mnist_network(std::string name, std::string description, std::vector<
           std::move(layers)};
 }
 
+/// RGB 32×32; the offset is the mean of the training set, so that zero padding is a mean grey.
+InputEncoding cifar10_encoding() {
+  InputEncoding encoding;
+  encoding.shape = {3, 32, 32};
+  encoding.color = "rgb";
+  encoding.resize = InputEncoding::Resize::shorter_side_then_center_crop;
+  encoding.resize_shorter_side = 32;
+  encoding.offset = {125, 123, 114};
+  encoding.low = -125;
+  encoding.high = 255 - 114;
+  return encoding;
+}
+
+ZooNetwork cifar10_network(std::string name, std::string description, std::vector<ZooLayer> layers) {
+  return {std::move(name),
+          std::move(description),
+          "cifar10",
+          cifar10_encoding(),
+          {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"},
+          std::move(layers)};
+}
+
+/// Seven convolutions, each with batch-norm (folded away later) and ReLU, and average pooling.
+std::vector<ZooLayer> conv7_layers() {
+  std::vector<ZooLayer> layers;
+  const auto block = [&](int number, std::int64_t channels, std::int64_t kernel) {
+    const std::string index = std::to_string(number);
+    layers.push_back(conv("conv" + index, channels, kernel, 1, kernel / 2));
+    layers.push_back(batch_norm("norm" + index));
+    layers.push_back(relu("relu" + index));
+  };
+  block(1, 64, 3);
+  block(2, 64, 3);
+  layers.push_back(average_pool("pool1", 2));
+  block(3, 64, 3);
+  block(4, 64, 3);
+  layers.push_back(average_pool("pool2", 2));
+  block(5, 64, 3);
+  block(6, 64, 1);
+  block(7, 16, 1);
+  layers.push_back(flatten());
+  layers.push_back(dense("fc", 10));
+  return layers;
+}
+
 std::vector<ZooNetwork> all_networks() {
   std::vector<ZooNetwork> networks;
   networks.push_back(mnist_network(
@@ -71,6 +124,13 @@ std::vector<ZooNetwork> all_networks() {
       "mnist-conv2", "two 5x5 convolutions with max-pooling, FC 256-100-10 (MiniONN fig. 12; Network B)",
       {conv("conv1", 16, 5, 1, 0), max_pool("pool1", 2), relu("relu1"), conv("conv2", 16, 5, 1, 0),
        max_pool("pool2", 2), relu("relu2"), flatten(), dense("fc1", 100), relu("relu3"), dense("fc2", 10)}));
+  networks.push_back(mnist_network(
+      "mnist-lenet", "two 5x5 convolutions with max-pooling, FC 800-500-10 (LeNet-5 of Caffe; Network C)",
+      {conv("conv1", 20, 5, 1, 0), max_pool("pool1", 2), relu("relu1"), conv("conv2", 50, 5, 1, 0),
+       max_pool("pool2", 2), relu("relu2"), flatten(), dense("fc1", 500), relu("relu3"), dense("fc2", 10)}));
+  networks.push_back(cifar10_network("cifar10-conv7",
+                                     "seven convolutions with average pooling, FC 1024-10 (MiniONN fig. 13)",
+                                     conv7_layers()));
   return networks;
 }
 

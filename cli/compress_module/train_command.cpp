@@ -62,6 +62,9 @@ void add_options(CLI::App& app, TrainOptions& o) {
   app.add_option("--threads", t.threads, "Threads; the result is the same for the same number")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
+  app.add_option("--resume", t.checkpoint,
+                 "Checkpoint, written after each epoch; if it exists already the training goes on from it")
+      ->type_name("FILE");
   app.add_flag("--no-augmentation", o.plain, "Train on the pictures as they are");
   app.add_flag("-v,--verbose", o.verbose, "A line per epoch even when standard error is not a terminal");
   app.add_flag("--json", o.json, "Print the result as JSON");

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "compress/compressed_file.h"
 #include "tests/support/data_folder.h"
 #include "tests/support/seeded_rng.h"
 
@@ -116,10 +117,10 @@ TEST_CASE("damaged idx files are refused with their name") {
   CHECK(with(idx(0x803, {4, 3, 2}, random_bytes(rng, 25))) == "dataset.length");
   CHECK(with(idx(0x803, {5, 3, 2}, random_bytes(rng, 30))) == "dataset.count");
   const Bytes packed = gzip(images);
-  CHECK(with(Bytes(packed.begin(), packed.end() - 9)) == "dataset.gzip");
+  CHECK(with(Bytes(packed.begin(), packed.end() - 9)) == "dataset.packed");
   Bytes flipped = packed;
   flipped[packed.size() - 6] ^= 0x40;  // the checksum
-  CHECK(with(flipped) == "dataset.gzip");
+  CHECK(with(flipped) == "dataset.packed");
   Bytes longer = packed;
   longer.push_back(0);
   CHECK(with(longer) == "dataset.trailing_bytes");
@@ -128,8 +129,8 @@ TEST_CASE("damaged idx files are refused with their name") {
 TEST_CASE("a gzip file never unpacks to more than the limit") {
   const Folder folder;
   const auto path = folder.write("bomb", gzip(Bytes(1 << 20, 0)));
-  CHECK(read_maybe_gzip(path, 1 << 20).size() == 1 << 20);
-  CHECK_THROWS_AS(read_maybe_gzip(path, (1 << 20) - 1), InputError);
+  CHECK(read_maybe_packed(path, 1 << 20).size() == 1 << 20);
+  CHECK_THROWS_AS(read_maybe_packed(path, (1 << 20) - 1), InputError);
 }
 
 TEST_CASE("a data set is found in its own folder and in the one above") {

@@ -1,8 +1,11 @@
 #include "compress/training.h"
 
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "compress/compression.h"
 #include "compress/executor.h"
 #include "compress/onnx_export.h"
@@ -110,6 +113,60 @@ TEST_CASE("compression reaches its density and keeps the accuracy; the guard ref
   options.pruning.sparsity = 0.97;
   options.max_drop = 0.01;
   CHECK_THROWS_AS(compress_network(graph, training, test_set, options), CheckError);
+}
+
+TEST_CASE("an interrupted training goes on from its checkpoint to the same result") {
+  test::SeededRng rng(6);
+  const Dataset training = bars(rng, 100);
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / ("popcorn-checkpoint-" + std::to_string(::getpid()));
+  std::filesystem::remove(file);
+  const auto trained = [&](int epochs, int stop_after, const std::filesystem::path& checkpoint) {
+    FloatGraph graph = build_zoo_graph(small_network(), 2);
+    TrainingOptions options = few_epochs(epochs);
+    options.checkpoint = checkpoint;
+    options.augmentation.shift = 0.5;
+    std::atomic<bool> stop{false};
+    TrainingHooks hooks;
+    hooks.stop = &stop;
+    hooks.report = [&](const EpochReport& report) { stop = report.epoch == stop_after; };
+    try {
+      train(graph, training, options, hooks);
+    } catch (const Interrupted&) {
+    }
+    return serialise_onnx(graph);
+  };
+  const Bytes expected = trained(4, -1, {});
+  trained(4, 2, file);
+  REQUIRE(std::filesystem::exists(file));
+  CHECK_THROWS_AS(trained(5, -1, file), InputError);  // another run
+  CHECK(trained(4, -1, file) == expected);
+  CHECK_FALSE(std::filesystem::exists(file));
+
+  trained(4, 2, file);
+  const Bytes good = read_file(file);
+  for (int round = 0; round < 40; ++round) {
+    Bytes bad(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(rng.below(good.size())));
+    write_file(file, bad);
+    CHECK_THROWS_AS(trained(4, -1, file), InputError);
+  }
+  std::filesystem::remove(file);
+}
+
+TEST_CASE("the zoo's networks have their sizes") {
+  const auto relus = [](const char* name) {
+    std::int64_t sum = 0;
+    for (const FloatNode& node : build_zoo_graph(models::zoo_network(name), 1).nodes) {
+      if (node.kind == FloatKind::relu) sum += node.shape.size();
+    }
+    return sum;
+  };
+  CHECK(relus("mnist-mlp") == 256);
+  CHECK(relus("mnist-conv1") == 1080);
+  CHECK(relus("cifar10-conv7") == 173056);
+  for (const models::ZooNetwork& network : models::zoo()) {
+    CHECK(build_zoo_graph(network, 1).output().shape.size() == 10);
+  }
 }
 
 TEST_CASE("a raised stop flag ends the training") {
