@@ -54,7 +54,7 @@ std::vector<std::int64_t> distinct(const std::vector<std::vector<std::int64_t>>&
   std::vector<std::int64_t> positions;
   for (const auto& window : windows) positions.insert(positions.end(), window.begin(), window.end());
   std::ranges::sort(positions);
-  positions.erase(std::ranges::unique(positions).begin(), positions.end());
+  positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
   return positions;
 }
 

@@ -106,7 +106,7 @@ IntegerNetwork digit_network(test::SeededRng& rng, std::int64_t size) {
 
 TEST_CASE("a digit classifier with a key of standard size") {
   test::SeededRng rng(32);
-  IntegerNetwork network = digit_network(rng, 14);
+  IntegerNetwork network = digit_network(rng, 10);
   const WideVector input = test::random_input(rng, network);
   const auto model = ServedModel::create(std::move(network));
   check_equals_plaintext(model, party(2048), input, system_rng());

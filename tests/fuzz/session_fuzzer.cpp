@@ -1,0 +1,85 @@
+// Both sessions under damaged messages: an InputError, and afterwards the undamaged message still goes
+// through.
+//
+// The bytes are edits (offset: 3 bytes, value: 1 byte) of the valid message of one round; the first byte
+// chooses the round and the party, the second how much is cut off.
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+
+#include "base/error.h"
+#include "protocols/session.h"
+#include "tests/protocols/parties.h"
+#include "tests/support/random_network.h"
+
+namespace {
+
+using namespace popcorn;
+using namespace popcorn::protocols;
+
+void require(bool condition) {
+  if (!condition) std::abort();
+}
+
+struct World {
+  World() : rng(7), model(ServedModel::create(test::random_network(rng, options()))), input(1, 1) {
+    input = test::random_input(rng, model->network());
+  }
+
+  static test::RandomNetworkOptions options() {
+    test::RandomNetworkOptions small;
+    small.nodes = 6;
+    small.max_extent = 3;
+    small.max_channels = 2;
+    return small;
+  }
+
+  test::SeededRng rng;
+  std::shared_ptr<const ServedModel> model;
+  WideVector input;
+};
+
+Bytes damaged(ByteView good, ByteView edits, std::uint8_t cut) {
+  Bytes bytes(good.begin(), good.end());
+  for (; edits.size() >= 4; edits = edits.subspan(4)) {
+    const std::size_t offset = edits[0] | std::size_t{edits[1]} << 8 | std::size_t{edits[2]} << 16;
+    bytes[offset % bytes.size()] = edits[3];
+  }
+  bytes.resize(bytes.size() - std::min<std::size_t>(cut, bytes.size()));
+  return bytes;
+}
+
+/// Handles the damaged bytes; true when the session accepted them and moved on.
+template <typename Session>
+bool accepts(Session& session, ByteView message) {
+  try {
+    session.handle(message);
+    return true;
+  } catch (const InputError&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const World world;
+  if (size < 2) return 0;
+  const test::Party& party = test::party(256);
+  ServerSession server(world.model, party.context);
+  ClientSession client(world.model->bundle(), party.owner, world.input);
+  const std::uint64_t target = data[0] / 2 % server.rounds();
+  const bool to_server = data[0] % 2 == 0;
+  const ByteView edits(data + 2, size - 2);
+  ByteView message = client.start();
+  for (std::uint64_t round = 0; round <= target; ++round) {
+    const bool here = round == target;
+    if (here && to_server && accepts(server, damaged(message, edits, data[1]))) return 0;
+    const Bytes reply = server.handle(message);
+    if (here && !to_server && accepts(client, damaged(reply, edits, data[1]))) return 0;
+    const std::optional<ByteView> next = client.handle(reply);
+    require(next.has_value() == (round + 1 < server.rounds()));
+    if (next) message = *next;
+  }
+  return 0;
+}
