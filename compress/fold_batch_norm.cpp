@@ -9,6 +9,8 @@ namespace popcorn::compress {
 
 namespace {
 
+constexpr float kSmallestFactor = 1e-12F;  // stands for 0: the constant decides
+
 void turn_into_affine(FloatNode& node) {
   for (std::size_t c = 0; c < node.gamma.size(); ++c) {
     const double factor =
@@ -32,6 +34,28 @@ bool fold_into_producer(FloatGraph& graph, std::size_t index,
   for (std::size_t o = 0; o < layer.bias.size(); ++o) {
     for (std::size_t i = o * row; i < (o + 1) * row; ++i) layer.weights[i] *= affine.gamma[o];
     layer.bias[o] = affine.gamma[o] * layer.bias[o] + affine.beta[o] / static_cast<float>(layer.gain);
+  }
+  bypass(graph, index);
+  return true;
+}
+
+/// A threshold: only the sign of the layer's output counts, so its bias can absorb the map and its weights
+/// keep their grid.
+bool fold_into_threshold(FloatGraph& graph, std::size_t index,
+                         const std::vector<std::vector<std::size_t>>& readers) {
+  const FloatNode& affine = graph.nodes[index];
+  FloatNode& layer = graph.nodes[affine.inputs.front()];
+  if (!layer.has_weights() || !layer.grid.active() || readers[affine.inputs.front()].size() != 1)
+    return false;
+  if (readers[index].size() != 1 || graph.nodes[readers[index].front()].kind != FloatKind::sign) return false;
+  const std::size_t row = layer.weights.size() / layer.bias.size();
+  for (std::size_t o = 0; o < layer.bias.size(); ++o) {
+    const float a = affine.gamma[o] == 0 ? kSmallestFactor : affine.gamma[o];
+    if (a < 0) {
+      for (std::size_t i = o * row; i < (o + 1) * row; ++i) layer.weights[i] = -layer.effective_weight(i);
+      layer.bias[o] = -layer.bias[o];
+    }
+    layer.bias[o] += affine.beta[o] / std::abs(a) / static_cast<float>(layer.gain);
   }
   bypass(graph, index);
   return true;
@@ -119,8 +143,9 @@ bool fold_one(FloatGraph& graph) {
   const auto readers = graph.readers();
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     if (graph.nodes[i].kind != FloatKind::affine) continue;
-    if (fold_into_producer(graph, i, readers) || fold_into_input(graph, i, readers) ||
-        move_behind_flatten(graph, i, readers) || fold_into_reader(graph, i, readers)) {
+    if (fold_into_producer(graph, i, readers) || fold_into_threshold(graph, i, readers) ||
+        fold_into_input(graph, i, readers) || move_behind_flatten(graph, i, readers) ||
+        fold_into_reader(graph, i, readers)) {
       return true;
     }
     turn_into_convolution(graph.nodes[i]);

@@ -70,7 +70,7 @@ std::pair<std::int64_t, std::int64_t> fraction(double ratio) {
 
 class Lowering {
  public:
-  explicit Lowering(const FloatGraph& graph) : graph_(graph) {}
+  explicit Lowering(const FloatGraph& graph) : graph_(graph), readers_(graph.readers()) {}
 
   models::IntegerNetwork run() {
     network_.name = graph_.name;
@@ -188,9 +188,22 @@ class Lowering {
       result.weights[i] = static_cast<std::int32_t>(node.effective_weight(i));
     }
     std::vector<double> bias(node.bias.size());
-    for (std::size_t o = 0; o < bias.size(); ++o) bias[o] = static_cast<double>(node.bias[o]) / input_unit;
+    const bool threshold = only_sign_counts(static_cast<std::size_t>(&node - graph_.nodes.data()));
+    for (std::size_t o = 0; o < bias.size(); ++o) {
+      bias[o] = static_cast<double>(node.bias[o]) / input_unit;
+      if (threshold) bias[o] = std::floor(bias[o]);
+    }
     result.bias = rounded(bias);
     return emit(std::move(result), input_unit * node.gain);
+  }
+
+  bool only_sign_counts(std::size_t index) const {
+    if (readers_[index].empty()) return false;
+    return std::all_of(readers_[index].begin(), readers_[index].end(), [&](std::size_t reader) {
+      const FloatKind kind = graph_.nodes[reader].kind;
+      return kind == FloatKind::sign ||
+             ((kind == FloatKind::max_pool2d || kind == FloatKind::flatten) && only_sign_counts(reader));
+    });
   }
 
   std::size_t clip(const FloatNode& node, double unit) {
@@ -253,6 +266,7 @@ class Lowering {
   }
 
   const FloatGraph& graph_;
+  std::vector<std::vector<std::size_t>> readers_;
   models::IntegerNetwork network_;
   std::vector<std::size_t> made_;  // float node → integer node
   std::vector<double> unit_;       // float node → real value of one integer

@@ -2,6 +2,8 @@
 
 #include <google/protobuf/stubs/logging.h>
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -118,6 +120,21 @@ void describe(FloatGraph& graph, const std::map<std::string, std::string>& meta,
   if (text(kMetaSoftmax, "") == "true") graph.softmax = true;
 }
 
+/// Layers whose weights all have one magnitude a are binary: grid {−1, 1} and gain a.
+void recognise_binary_layers(FloatGraph& graph) {
+  for (FloatNode& node : graph.nodes) {
+    if (!node.has_weights() || node.weights.size() <= node.bias.size()) continue;
+    const float magnitude = std::abs(node.weights.front());
+    const bool binary = magnitude > 0 && std::all_of(node.weights.begin(), node.weights.end(),
+                                                     [&](float w) { return std::abs(w) == magnitude; });
+    if (!binary) continue;
+    node.grid.codebook = {-1, 1};
+    for (float& w : node.weights) w = w < 0 ? -1.0F : 1.0F;
+    for (float& b : node.bias) b /= magnitude;
+    node.gain = static_cast<double>(magnitude);
+  }
+}
+
 [[noreturn]] void fail_unsupported(const std::vector<std::string>& problems, const std::string& source) {
   std::string message = source + ": " + std::to_string(problems.size()) +
                         (problems.size() == 1 ? " part" : " parts") + " of the network cannot be taken over:";
@@ -148,6 +165,7 @@ FloatGraph parse_onnx(ByteView file, const std::string& source, const ImportOpti
     if (!builder.problems().empty()) fail_unsupported(builder.problems(), source);
     FloatGraph graph = builder.take();
     describe(graph, meta, options, source);
+    recognise_binary_layers(graph);
     graph.finish();
     return graph;
   } catch (const InputError& error) {

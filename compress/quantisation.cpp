@@ -183,7 +183,23 @@ class Quantiser {
     return options_.bits;
   }
 
+  /// A layer that is on its grid already can only pass on one common scale.
+  void pass_on(std::size_t index) {
+    const FloatNode& node = graph_.nodes[index];
+    const std::vector<double>& input = factor_[node.inputs.front()];
+    const double factor = input.front();
+    if (std::any_of(input.begin(), input.end(),
+                    [&](double f) { return std::abs(f - factor) > 1e-9 * factor; })) {
+      throw InputError(
+          "quantisation.scales",
+          "node \"" + node.name + "\" has weights on a grid but reads channels of different scales");
+    }
+    factor_[index].assign(node.bias.size(), factor);
+    unit_[index] = node.gain * unit_[node.inputs.front()];
+  }
+
   void quantise_layer(std::size_t index) {
+    if (graph_.nodes[index].grid.active()) return pass_on(index);
     FloatNode& node = graph_.nodes[index];
     const std::vector<double>& input = factor_[node.inputs.front()];
     const std::size_t outputs = node.bias.size(), row = node.weights.size() / outputs;

@@ -18,7 +18,8 @@ struct QuantisationOptions {
   std::vector<LayerBits> layers;  ///< the first that matches decides
 };
 
-/// Gives every convolution and dense layer a uniform symmetric grid, with one step per output channel.
+/// Gives every convolution and dense layer without a grid a uniform symmetric one, with one step per output
+/// channel. Layers that have a grid already (binary ones) keep it.
 ///
 /// The graph is rewritten so that each layer's weights are in units of its own grid (step 1). The steps q_o
 /// of a layer's outputs do not stay behind: they are folded into the columns of the layers that read it,

@@ -55,6 +55,13 @@ void add_parameters(FloatNode& node, const models::ZooLayer& layer, const models
   initialise(node, input.channels * kernel, random);
 }
 
+/// Weights of ±1, chosen by the signs of real ones; sums of k of them are about √k.
+void make_binary(FloatNode& node) {
+  node.grid.codebook = {-1, 1};
+  const double inputs = static_cast<double>(node.weights.size()) / static_cast<double>(node.bias.size());
+  node.gain = 1 / std::sqrt(inputs);
+}
+
 models::Shape shape_after(const FloatNode& node, const models::ZooLayer& layer, const models::Shape& input) {
   switch (node.kind) {
     case FloatKind::conv2d:
@@ -99,6 +106,7 @@ FloatGraph build_zoo_graph(const models::ZooNetwork& network, std::uint64_t seed
     node.inputs = {graph.nodes.size() - 1};
     node.window = layer.window;
     add_parameters(node, layer, graph.nodes.back().shape, random);
+    if (network.binary_weights && node.has_weights()) make_binary(node);
     node.shape = shape_after(node, layer, graph.nodes.back().shape);
     graph.nodes.push_back(std::move(node));
   }

@@ -37,6 +37,10 @@ ZooLayer batch_norm(std::string name) {
   return {Kind::batch_norm, std::move(name), 0, {}};
 }
 
+ZooLayer sign(std::string name) {
+  return {Kind::sign, std::move(name), 0, {}};
+}
+
 ZooLayer relu(std::string name) {
   return {Kind::relu, std::move(name), 0, {}};
 }
@@ -63,7 +67,8 @@ ZooNetwork mnist_network(std::string name, std::string description, std::vector<
           "mnist",
           mnist_encoding(),
           {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
-          std::move(layers)};
+          std::move(layers),
+          false};
 }
 
 /// RGB 32×32; the offset is the mean of the training set, so that zero padding is a mean grey.
@@ -85,7 +90,8 @@ ZooNetwork cifar10_network(std::string name, std::string description, std::vecto
           "cifar10",
           cifar10_encoding(),
           {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"},
-          std::move(layers)};
+          std::move(layers),
+          false};
 }
 
 /// Seven convolutions, each with batch-norm (folded away later) and ReLU, and average pooling.
@@ -128,6 +134,12 @@ std::vector<ZooNetwork> all_networks() {
       "mnist-lenet", "two 5x5 convolutions with max-pooling, FC 800-500-10 (LeNet-5 of Caffe; Network C)",
       {conv("conv1", 20, 5, 1, 0), max_pool("pool1", 2), relu("relu1"), conv("conv2", 50, 5, 1, 0),
        max_pool("pool2", 2), relu("relu2"), flatten(), dense("fc1", 500), relu("relu3"), dense("fc2", 10)}));
+  networks.push_back(
+      mnist_network("mnist-bnn", "mnist-conv2 with binary weights and sign activations (XONN BM3)",
+                    {conv("conv1", 16, 5, 1, 0), batch_norm("norm1"), sign("sign1"), max_pool("pool1", 2),
+                     conv("conv2", 16, 5, 1, 0), batch_norm("norm2"), sign("sign2"), max_pool("pool2", 2),
+                     flatten(), dense("fc1", 100), batch_norm("norm3"), sign("sign3"), dense("fc2", 10)}));
+  networks.back().binary_weights = true;
   networks.push_back(cifar10_network("cifar10-conv7",
                                      "seven convolutions with average pooling, FC 1024-10 (MiniONN fig. 13)",
                                      conv7_layers()));

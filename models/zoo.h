@@ -26,6 +26,7 @@ struct ZooNetwork {
   InputEncoding encoding;
   std::vector<std::string> labels;
   std::vector<ZooLayer> layers;
+  bool binary_weights = false;  ///< all weights are -1 or 1
 };
 
 const std::vector<ZooNetwork>& zoo();

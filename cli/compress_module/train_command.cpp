@@ -99,6 +99,7 @@ int train(const TrainOptions& o) {
   compress::FloatGraph graph = compress::build_zoo_graph(network, o.training.seed);
   compress::TrainingOptions options = o.training;
   if (!o.plain) options.augmentation = compress::Augmentation::for_dataset(network.dataset);
+  if (network.binary_weights) options.grid_rate = 1;  // the weights behind ±1 move between -1 and 1
   compress::TrainingHooks hooks;
   hooks.report = training_progress(o.verbose);
   hooks.test = &test;

@@ -1,0 +1,102 @@
+// Networks with weights of ±1 and sign activations, from the zoo's layer lists to integers.
+#include <catch2/catch.hpp>
+
+#include "compress/executor.h"
+#include "compress/fold_batch_norm.h"
+#include "compress/integer_accuracy.h"
+#include "compress/lowering.h"
+#include "compress/onnx_export.h"
+#include "compress/onnx_import.h"
+#include "compress/quantisation.h"
+#include "compress/zoo_graph.h"
+#include "models/plaintext_evaluator.h"
+#include "tests/compress/random_graph.h"
+
+using namespace popcorn;
+using namespace popcorn::compress;
+
+namespace {
+
+models::ZooNetwork binary_network(test::SeededRng& rng) {
+  models::ZooNetwork network;
+  network.name = "binary";
+  network.binary_weights = true;
+  network.encoding.shape = {1, rng.between(6, 9), rng.between(6, 9)};
+  network.encoding.offset = {0};
+  using Kind = models::ZooLayer::Kind;
+  models::Window kernel, pool;
+  kernel.kernel_height = kernel.kernel_width = 3;
+  pool.kernel_height = pool.kernel_width = pool.stride_height = pool.stride_width = 2;
+  network.layers = {{Kind::conv2d, "conv", rng.between(1, 5), kernel},
+                    {Kind::batch_norm, "norm1", 0, {}},
+                    {Kind::sign, "sign1", 0, {}},
+                    {Kind::max_pool2d, "pool", 0, pool},
+                    {Kind::flatten, "flatten", 0, {}},
+                    {Kind::dense, "fc1", rng.between(3, 9), {}},
+                    {Kind::batch_norm, "norm2", 0, {}},
+                    {Kind::sign, "sign2", 0, {}},
+                    {Kind::dense, "fc2", 3, {}}};
+  return network;
+}
+
+void randomise(FloatGraph& graph, test::SeededRng& rng) {
+  for (FloatNode& node : graph.nodes) {
+    if (node.has_weights()) node.bias = test::random_floats(rng, node.bias.size());
+    if (node.kind != FloatKind::batch_norm) continue;
+    const std::size_t channels = node.gamma.size();
+    node.gamma = test::random_floats(rng, channels, -2, 2);
+    node.beta = test::random_floats(rng, channels);
+    node.mean = test::random_floats(rng, channels, -0.5F, 0.5F);
+    node.variance = test::random_floats(rng, channels, 0.1F, 2);
+    if (rng.between(0, 3) == 0) node.gamma.front() = 0;
+  }
+}
+
+Dataset random_pictures(test::SeededRng& rng, const models::Shape& shape, std::size_t count) {
+  Dataset set;
+  set.shape = shape;
+  set.pixels.resize(count * static_cast<std::size_t>(shape.size()));
+  rng.fill(set.pixels);
+  set.classes.assign(count, 0);
+  return set;
+}
+
+}  // namespace
+
+TEST_CASE("binary networks become thresholds on integers, with the same outputs") {
+  test::SeededRng rng(1);
+  std::size_t same = 0, all = 0;
+  for (int round = 0; round < 40; ++round) {
+    FloatGraph graph = build_zoo_graph(binary_network(rng), static_cast<std::uint64_t>(round));
+    randomise(graph, rng);
+    graph = parse_onnx(serialise_onnx(graph), "binary.onnx");
+    const Dataset pictures = random_pictures(rng, graph.input().shape, 10);
+    const std::vector<float> expected = logits(graph, pictures);
+    fold_batch_norm(graph);
+    for (const FloatNode& node : graph.nodes) {
+      CHECK(node.kind != FloatKind::affine);
+      if (node.has_weights()) CHECK(node.grid.codebook == std::vector<std::int32_t>{-1, 1});
+    }
+    quantise(graph, {});
+    const models::IntegerNetwork network = lower(graph);
+    CHECK(network.nonzeros() == network.weights());
+    for (const models::Node& node : network.nodes) {
+      if (!node.weights.empty()) CHECK(node.magnitudes() == std::vector<std::int32_t>{1});
+    }
+    for (std::size_t i = 0; i < pictures.count(); ++i, ++all) {
+      const std::vector<std::int16_t> values = integer_inputs(network, pictures, i, 1);
+      const WideVector input =
+          WideVector::from_int64(std::vector<std::int64_t>(values.begin(), values.end()));
+      const WideVector found = models::evaluate(network, input);
+      bool equal = true;
+      for (std::size_t k = 0; k < found.size(); ++k) {
+        const double value = found.to_double(k) * network.output().scale.front();
+        // The output layer's bias is rounded to its unit.
+        equal = equal && std::abs(value - static_cast<double>(expected[i * found.size() + k])) <=
+                             0.51 * network.output().scale.front();
+      }
+      same += equal ? 1 : 0;
+    }
+  }
+  CHECK(same >= all - 2);  // a float sum may land on the other side of a threshold
+}
