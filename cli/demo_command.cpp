@@ -98,6 +98,7 @@ Outcome classify(service::Client& client, const protocols::ClientBundle& bundle,
 
 double median_seconds(const std::vector<Outcome>& outcomes) {
   std::vector<double> seconds;
+  seconds.reserve(outcomes.size());
   for (const Outcome& outcome : outcomes) seconds.push_back(outcome.result.seconds);
   const auto middle = seconds.begin() + static_cast<std::ptrdiff_t>(seconds.size() / 2);
   std::nth_element(seconds.begin(), middle, seconds.end());

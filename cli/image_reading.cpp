@@ -45,8 +45,9 @@ models::Image decode_with_stb(ByteView file, const std::string& name) {
   int width = 0;
   int height = 0;
   int channels = 0;
-  if (stbi_info_from_memory(file.data(), length, &width, &height, &channels) == 0)
+  if (stbi_info_from_memory(file.data(), length, &width, &height, &channels) == 0) {
     fail(name, decoder_reason());
+  }
   if (width < 1 || height < 1 || width > kMaxImageSide || height > kMaxImageSide) {
     throw InputError("image.too_large", name + ": the picture is " + std::to_string(width) + "x" +
                                             std::to_string(height) + " pixels; at most " +

@@ -54,6 +54,7 @@ void ServerProcess::start(const std::vector<std::string>& arguments) {
   texts.insert(texts.end(), arguments.begin(), arguments.end());
   for (const char* text : {"--json", "--host", "127.0.0.1", "--port", "0"}) texts.emplace_back(text);
   std::vector<char*> argv;
+  argv.reserve(texts.size() + 1);
   for (std::string& text : texts) argv.push_back(text.data());
   argv.push_back(nullptr);
 

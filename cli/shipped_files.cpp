@@ -37,9 +37,10 @@ std::string joined(const std::vector<std::string>& names) {
 fs::path own_executable() {
   std::error_code error;
   fs::path path = fs::read_symlink("/proc/self/exe", error);
-  if (error)
+  if (error) {
     throw IoError("executable.unknown",
                   "the path of the running executable is not known: " + error.message());
+  }
   return path;
 }
 
@@ -63,7 +64,7 @@ std::vector<std::string> shipped_models() {
 }
 
 fs::path find_model(const std::string& path_or_name) {
-  const fs::path path = path_or_name;
+  fs::path path = path_or_name;
   const bool is_name = !path.has_parent_path() && path.extension() != kModelExtension;
   std::error_code ignored;
   if (!is_name || fs::is_regular_file(path, ignored)) return path;

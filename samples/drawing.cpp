@@ -104,12 +104,13 @@ std::vector<double> coverage(const Glyph& glyph, double pen_pixels, int side) {
 Point center_of_mass(const std::vector<double>& ink, int side) {
   double mass = 0;
   Point center;
-  for (std::size_t i = 0; i < ink.size(); ++i) {
-    const auto x = static_cast<double>(i % static_cast<std::size_t>(side)) + 0.5;
-    const auto y = static_cast<double>(i / static_cast<std::size_t>(side)) + 0.5;
-    mass += ink[i];
-    center.x += x * ink[i];
-    center.y += y * ink[i];
+  auto pixel = ink.begin();
+  for (int y = 0; y < side; ++y) {
+    for (int x = 0; x < side; ++x, ++pixel) {
+      mass += *pixel;
+      center.x += (x + 0.5) * *pixel;
+      center.y += (y + 0.5) * *pixel;
+    }
   }
   return {center.x / mass, center.y / mass};
 }
