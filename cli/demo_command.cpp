@@ -28,6 +28,7 @@ struct DemoOptions {
   std::string model = "mnist-conv2";
   std::size_t images = 0;
   KeyOptions key;
+  std::string sign_test = protocols::kDefaultSignTest;
   bool json = false;
 };
 
@@ -148,6 +149,7 @@ int demo(const DemoOptions& options) {
   }
   service::ClientOptions client_options;
   client_options.cancel = &interrupted();
+  client_options.sign_test = options.sign_test;
   service::Client client(server.url(), client_options);
   const protocols::ClientBundle bundle = client.bundle(network.name);
 
@@ -177,6 +179,7 @@ int demo(const DemoOptions& options) {
     saw.erase("event");
     print_json(std::cout, {{"model", network.name},
                            {"key_bits", owner->public_key().bits()},
+                           {"sign_test", options.sign_test},
                            {"results", std::move(results)},
                            {"server_saw", std::move(saw)},
                            {"ok", all_equal}});
@@ -199,6 +202,7 @@ void add_demo_command(CLI::App& app, Action& chosen) {
       ->type_name("N")
       ->capture_default_str();
   add_key_size_options(*command, options->key, kDemoKeyBits);
+  add_sign_test_option(*command, options->sign_test);
   command->add_flag("--json", options->json, "Report as JSON");
   command->footer("Example:\n  popcorn demo --model mnist-mlp --images 5\n");
   command->callback([options, &chosen] { chosen = [options] { return demo(*options); }; });

@@ -23,6 +23,7 @@ struct InferOptions {
   std::string server;
   std::string model;
   KeyOptions key;
+  std::string sign_test = protocols::kDefaultSignTest;
   std::vector<std::string> images;
   unsigned timeout_seconds = 600;
   bool json = false;
@@ -77,6 +78,7 @@ int infer(const InferOptions& options) {
   service::ClientOptions client_options;
   client_options.round_timeout_seconds = options.timeout_seconds;
   client_options.cancel = &interrupted();
+  client_options.sign_test = options.sign_test;
   service::Client client(options.server, client_options);
   const protocols::ClientBundle bundle = client.bundle(options.model);
   std::vector<WideVector> inputs;
@@ -107,9 +109,10 @@ int infer(const InferOptions& options) {
     }
   }
   if (options.json) {
-    print_json(
-        std::cout,
-        {{"model", bundle.model}, {"key_bits", owner->public_key().bits()}, {"results", std::move(results)}});
+    print_json(std::cout, {{"model", bundle.model},
+                           {"key_bits", owner->public_key().bits()},
+                           {"sign_test", options.sign_test},
+                           {"results", std::move(results)}});
   }
   return 0;
 }
@@ -131,6 +134,7 @@ void add_infer_command(CLI::App& app, Action& chosen) {
       ->required()
       ->type_name("IMAGE");
   add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);
+  add_sign_test_option(*command, options->sign_test);
   command->add_option("--timeout", options->timeout_seconds, "Seconds that one round may take")
       ->type_name("SECONDS")
       ->check(CLI::Range(1, 86400))

@@ -20,6 +20,7 @@ namespace {
 struct InspectOptions {
   std::string model;
   KeyOptions key;
+  std::string sign_test = protocols::kDefaultSignTest;
   bool cost = false;
   bool json = false;
 };
@@ -69,7 +70,7 @@ nlohmann::ordered_json facts_json(const models::IntegerNetwork& network) {
 }
 
 void print_as_json(const models::IntegerNetwork& network, const std::optional<protocols::InferenceCost>& cost,
-                   unsigned key_bits) {
+                   const InspectOptions& options) {
   nlohmann::ordered_json report = {{"model", network.name},
                                    {"description", network.description},
                                    {"config_id", network.config_id()},
@@ -82,7 +83,8 @@ void print_as_json(const models::IntegerNetwork& network, const std::optional<pr
                                    {"layers", nlohmann::ordered_json::array()}};
   for (const models::Node& node : network.nodes) report["layers"].push_back(layer_json(node));
   if (cost) {
-    report["key_bits"] = key_bits;
+    report["key_bits"] = options.key.bits;
+    report["sign_test"] = options.sign_test;
     report["multiplications"] = cost->multiplications;
     report["naive_multiplications"] = cost->naive_multiplications;
     report["ciphertexts_up"] = cost->ciphertexts_up;
@@ -125,7 +127,7 @@ void print_layers(const models::IntegerNetwork& network) {
   table.print(std::cout);
 }
 
-void print_cost(const protocols::InferenceCost& cost, unsigned key_bits) {
+void print_cost(const protocols::InferenceCost& cost, const InspectOptions& options) {
   using Align = Table::Align;
   Table table({{"step", Align::left},
                {"kind", Align::left},
@@ -144,7 +146,8 @@ void print_cost(const protocols::InferenceCost& cost, unsigned key_bits) {
   table.add_row({"all", "", grouped(cost.multiplications), grouped(cost.naive_multiplications),
                  grouped(cost.ciphertexts_up), grouped(cost.ciphertexts_down), human_bytes(cost.bytes_up),
                  human_bytes(cost.bytes_down)});
-  std::cout << "\nOne encrypted inference with a " << key_bits << "-bit key, " << cost.rounds << " rounds\n";
+  std::cout << "\nOne encrypted inference with a " << options.key.bits << "-bit key and the "
+            << options.sign_test << " sign test, " << cost.rounds << " rounds\n";
   table.print(std::cout);
   std::cout
       << "multiplications: by the server, modulo the square of the key's modulus, squarings included; \"one "
@@ -156,9 +159,10 @@ int inspect(const InspectOptions& options) {
   const models::IntegerNetwork network = load_model(options.model);
   std::optional<protocols::InferenceCost> cost;
   if (options.cost)
-    cost = protocols::predict_cost(*protocols::ServedModel::create(network), options.key.bits);
+    cost = protocols::predict_cost(*protocols::ServedModel::create(network), options.key.bits,
+                                   options.sign_test);
   if (options.json) {
-    print_as_json(network, cost, options.key.bits);
+    print_as_json(network, cost, options);
     return 0;
   }
   std::cout << network.name << ": " << network.description << '\n'
@@ -168,7 +172,7 @@ int inspect(const InspectOptions& options) {
   for (const auto& [name, value] : network.facts) std::cout << name << ": " << value << '\n';
   std::cout << '\n';
   print_layers(network);
-  if (cost) print_cost(*cost, options.key.bits);
+  if (cost) print_cost(*cost, options);
   return 0;
 }
 
@@ -183,6 +187,7 @@ void add_inspect_command(CLI::App& app, Action& chosen) {
   command->add_flag("--cost", options->cost,
                     "Also multiplications, ciphertexts and bytes of an encrypted inference");
   add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);
+  add_sign_test_option(*command, options->sign_test);
   command->add_flag("--json", options->json, "Report as JSON");
   command->footer("Example:\n  popcorn inspect mnist-conv2 --cost --bits 2048\n");
   command->callback([options, &chosen] { chosen = [options] { return inspect(*options); }; });

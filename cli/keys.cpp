@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "cli/output.h"
+#include "protocols/sign_test.h"
 
 namespace popcorn::cli {
 
@@ -27,6 +28,19 @@ void check_key_bits(const KeyOptions& options) {
       options.bits >= kSmallestTestKey && options.bits <= kLargestTestKey && options.bits % 128 == 0;
   if (is_standard || (options.insecure_test_key && is_test_size)) return;
   throw UsageError("key.bits", "a key has 2048, 3072 or 4096 bits, not " + std::to_string(options.bits));
+}
+
+void add_sign_test_option(CLI::App& command, std::string& name) {
+  std::vector<std::string> names;
+  for (const std::string_view known : protocols::sign_test_names()) names.emplace_back(known);
+  command
+      .add_option(
+          "--sign-test", name,
+          "How signs are compared: oblivious shows neither side anything; blinded is cheaper in bytes and "
+          "shows the client a little (see SECURITY.md)")
+      ->check(CLI::IsMember(names))
+      ->type_name("NAME")
+      ->capture_default_str();
 }
 
 std::shared_ptr<const paillier::KeyOwner> key_owner(const KeyOptions& options, std::string& said) {

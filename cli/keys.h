@@ -1,4 +1,4 @@
-// Key options that several subcommands share.
+// Options about keys and protocols that several subcommands share.
 #pragma once
 
 #include <memory>
@@ -27,6 +27,9 @@ void add_key_size_options(CLI::App& command, KeyOptions& options, unsigned defau
 
 /// @throws UsageError "key.bits" unless the size is 2048, 3072 or 4096, or a test key was asked for
 void check_key_bits(const KeyOptions& options);
+
+/// --sign-test, one of protocols::sign_test_names(); `name` holds the default.
+void add_sign_test_option(CLI::App& command, std::string& name);
 
 /// Reads options.file or makes a temporary key pair in memory; `said` tells in one sentence which.
 std::shared_ptr<const paillier::KeyOwner> key_owner(const KeyOptions& options, std::string& said);

@@ -27,6 +27,7 @@ struct VerifyOptions {
   std::string data;
   std::size_t images = 1;
   KeyOptions key;
+  std::string sign_test = protocols::kDefaultSignTest;
   bool json = false;
 };
 
@@ -87,27 +88,34 @@ void compare(const Input& input, const models::Node& node, const WideVector& enc
   }
 }
 
+/// Both parties of the inferences.
+struct Parties {
+  std::shared_ptr<const protocols::ServedModel> model;
+  std::shared_ptr<const paillier::KeyOwner> owner;
+  std::shared_ptr<const paillier::PublicContext> context;
+  protocols::SessionOptions session;
+};
+
 /// Runs one inference with an observer that decrypts and compares the tensor of every node.
-void verify_input(const std::shared_ptr<const protocols::ServedModel>& model,
-                  const std::shared_ptr<const paillier::KeyOwner>& owner,
-                  const std::shared_ptr<const paillier::PublicContext>& context, const Input& input,
-                  Totals& totals, const std::function<void(const models::Node&)>& progress) {
-  const models::IntegerNetwork& network = model->network();
+void verify_input(const Parties& parties, const Input& input, Totals& totals,
+                  const std::function<void(const models::Node&)>& progress) {
+  const models::IntegerNetwork& network = parties.model->network();
   const std::vector<WideVector> plain = models::evaluate_all(network, input.values);
-  const paillier::Evaluator evaluator(context);
-  const std::size_t limbs = WideVector::limbs_for_bits(owner->public_key().bits());
+  const paillier::Evaluator evaluator(parties.context);
+  const std::size_t limbs = WideVector::limbs_for_bits(parties.owner->public_key().bits());
   std::vector<bool> seen(network.nodes.size(), false);
 
-  protocols::ServerSession server(model, context);
+  protocols::ServerSession server(parties.model, parties.context, parties.session);
   server.observe([&](std::size_t index, const paillier::CiphertextBatch& tensor) {
     Bytes wire;
     evaluator.serialise(tensor, wire);
-    compare(input, network.nodes.at(index), owner->decrypt(wire, tensor.size(), limbs), plain.at(index));
+    compare(input, network.nodes.at(index), parties.owner->decrypt(wire, tensor.size(), limbs),
+            plain.at(index));
     totals.values += tensor.size();
     seen[index] = true;
     progress(network.nodes[index]);
   });
-  protocols::ClientSession client(model->bundle(), owner, input.values);
+  protocols::ClientSession client(parties.model->bundle(), parties.owner, input.values, parties.session);
   std::optional<ByteView> message = client.start();
   while (message) message = client.handle(server.handle(*message));
 
@@ -129,7 +137,8 @@ int verify(const VerifyOptions& options) {
   std::string key_story;
   const auto owner = key_owner(options.key, key_story);
   std::cerr << key_story << '\n';
-  const auto context = paillier::PublicContext::create(owner->public_key());
+  Parties parties{model, owner, paillier::PublicContext::create(owner->public_key()), {}};
+  parties.session.sign_test = options.sign_test;
 
   Totals totals;
   Progress progress("verifying " + model->network().name);
@@ -137,7 +146,7 @@ int verify(const VerifyOptions& options) {
   const std::size_t steps = inputs.size() * model->network().nodes.size();
   const auto start = std::chrono::steady_clock::now();
   for (const Input& input : inputs) {
-    verify_input(model, owner, context, input, totals, [&](const models::Node& node) {
+    verify_input(parties, input, totals, [&](const models::Node& node) {
       progress.update(++steps_done, steps, input.name + " " + node.name);
     });
   }
@@ -146,6 +155,7 @@ int verify(const VerifyOptions& options) {
   if (options.json) {
     print_json(std::cout, {{"model", model->network().name},
                            {"key_bits", owner->public_key().bits()},
+                           {"sign_test", options.sign_test},
                            {"images", inputs.size()},
                            {"tensors", totals.nodes},
                            {"values", totals.values},
@@ -178,6 +188,7 @@ void add_verify_command(CLI::App& app, Action& chosen) {
                    "Folder of a test set (as for evaluate); else the shipped samples are used")
       ->type_name("DIR");
   add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);
+  add_sign_test_option(*command, options->sign_test);
   command->add_flag("--json", options->json, "Report as JSON");
   command->footer("Example:\n  popcorn verify mnist-conv2 --images 2 --bits 2048\n");
   command->callback([options, &chosen] { chosen = [options] { return verify(*options); }; });

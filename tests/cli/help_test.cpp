@@ -7,7 +7,7 @@ namespace popcorn::test {
 namespace {
 
 const std::vector<std::string> kSubcommands = {"demo",    "infer",    "serve",  "keygen",
-                                               "inspect", "evaluate", "verify", "version"};
+                                               "inspect", "evaluate", "verify", "bench", "version"};
 
 bool has_module() {
   return json_of(popcorn({"version", "--json"})).at("compression").get<bool>();
