@@ -1,8 +1,13 @@
 // The networks of the data folder against outputs that another program computed.
 #include <catch2/catch.hpp>
+#include <cmath>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
+#include "base/file.h"
+#include "compress/cifar.h"
+#include "compress/compressed_file.h"
 #include "compress/executor.h"
 #include "compress/fold_batch_norm.h"
 #include "compress/onnx_import.h"
@@ -43,19 +48,30 @@ std::vector<float> softmax(std::vector<float> values) {
   return values;
 }
 
-}  // namespace
+/// The preprocessing that the data folder's README states for a network.
+ImportOptions preprocessing(const std::string& model, const models::Shape& shape) {
+  ImportOptions options;
+  options.input_shape = shape;
+  if (model.find("_kw") != std::string::npos) {
+    options.mean = {0.485, 0.456, 0.406};
+    options.deviation = {0.225, 0.225, 0.225};
+  } else if (model.find("resnet_2b") != std::string::npos) {
+    options.mean = {0.4914, 0.4822, 0.4465};
+    options.deviation = {0.2471, 0.2435, 0.2616};
+  } else if (model.find("resnet") != std::string::npos) {
+    options.mean = {0.485, 0.456, 0.406};
+    options.deviation = {0.229, 0.224, 0.225};
+  }
+  return options;
+}
 
-TEST_CASE("the MNIST networks compute their published outputs, before and after folding") {
-  const auto folder = test::data_file("onnx/reference/mnist-cifar10-outputs.txt");
-  const auto images = test::data_file("mnist");
-  if (!folder || !images) return;
-  const Dataset set = read_dataset("mnist", *images, Split::test).first(3);
-  const auto size = static_cast<std::size_t>(set.shape.size());
+/// Compares all networks of one data set with their published outputs, before and after folding.
+std::size_t check_references(const std::filesystem::path& references, const std::string& set_name,
+                             const Dataset& set) {
   std::size_t checked = 0;
-  for (const Reference& reference : read_references(*folder, "mnist-t10k")) {
-    ImportOptions options;
-    options.input_shape = set.shape;
-    FloatGraph graph = read_onnx(folder->parent_path().parent_path() / reference.model, options);
+  for (const Reference& reference : read_references(references, set_name)) {
+    FloatGraph graph = read_onnx(references.parent_path().parent_path() / reference.model,
+                                 preprocessing(reference.model, set.shape));
     for (const bool fold : {false, true}) {
       if (fold) fold_batch_norm(graph);
       const std::vector<float> all = logits(graph, set);
@@ -63,10 +79,61 @@ TEST_CASE("the MNIST networks compute their published outputs, before and after 
       const auto row = all.begin() + static_cast<std::ptrdiff_t>(reference.image) * classes;
       std::vector<float> found(row, row + classes);
       if (graph.softmax) found = softmax(found);
-      INFO(reference.model << " image " << reference.image << " of " << size << " pixels");
-      CHECK(test::relative_difference(found, reference.outputs) < 2e-4);
+      INFO(reference.model << " image " << reference.image << (fold ? " folded" : ""));
+      CHECK(test::relative_difference(found, reference.outputs) < 3e-4);
     }
     ++checked;
   }
-  CHECK(checked == 21);
+  return checked;
+}
+
+constexpr char kReferences[] = "onnx/reference/mnist-cifar10-outputs.txt";
+
+/// Values of a NumPy file of float32 in C order: after a header whose length is in its bytes 8 and 9.
+std::vector<float> read_npy(const std::filesystem::path& path) {
+  const Bytes file = read_file(path);
+  REQUIRE(file.size() > 10);
+  const std::size_t header = 10 + file[8] + 256U * file[9];
+  std::vector<float> values((file.size() - header) / sizeof(float));
+  std::memcpy(values.data(), file.data() + header, values.size() * sizeof(float));
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("the MNIST networks compute their published outputs") {
+  const auto references = test::data_file(kReferences);
+  const auto images = test::data_file("mnist");
+  if (!references || !images) return;
+  const Dataset set = read_dataset("mnist", *images, Split::test).first(3);
+  CHECK(check_references(*references, "mnist-t10k", set) == 21);
+}
+
+TEST_CASE("the CIFAR-10 networks compute their published outputs") {
+  const auto references = test::data_file(kReferences);
+  const auto images = test::data_file("cifar10/test_batch.bin.xz");
+  if (!references || !images) return;
+  const Dataset set = parse_cifar10(read_maybe_packed(*images, std::size_t{1} << 28), *images).first(3);
+  CHECK(check_references(*references, "cifar10-test_batch", set) >= 27);
+}
+
+TEST_CASE("SqueezeNet computes its published output") {
+  const auto model = test::data_file("onnx/imagenet/squeezenet1.1.onnx");
+  const auto folder = test::data_file("onnx/reference");
+  if (!model || !folder) return;
+  const FloatGraph graph = read_onnx(*model);
+  const std::vector<float> input = read_npy(*folder / "squeezenet1.1_input_0.npy");
+  const std::vector<float> expected = read_npy(*folder / "squeezenet1.1_output_0.npy");
+  Executor executor(graph);
+  CHECK(test::relative_difference(executor.run(std::span<const float>(input), 1), expected) < 1e-4);
+}
+
+TEST_CASE("the other ImageNet networks are taken over") {
+  for (const char* name : {"squeezenet1.0-deepcompression", "mobilenet_v1_0.75_224"}) {
+    const auto model = test::data_file(std::string("onnx/imagenet/") + name + ".onnx");
+    if (!model) return;
+    FloatGraph graph = read_onnx(*model);
+    CHECK(graph.output().shape.size() == 1000);
+    CHECK_NOTHROW(fold_batch_norm(graph));
+  }
 }
