@@ -1,0 +1,160 @@
+// The commands train and compress as the popcorn executable calls them: through the module's one symbol.
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/file.h"
+#include "models/popcorn_file.h"
+#include "tests/support/seeded_rng.h"
+
+using namespace popcorn;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A folder with a tiny data set in MNIST's form: the class is the row band that is bright.
+class Workplace {
+ public:
+  Workplace() : path_(fs::temp_directory_path() / ("popcorn-module-" + std::to_string(::getpid()))) {
+    fs::create_directories(path_);
+    write_set("train", 400, 1);
+    write_set("t10k", 200, 2);
+  }
+  ~Workplace() { fs::remove_all(path_); }
+  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+  std::string data() const { return path_.string(); }
+
+ private:
+  static void big_endian(Bytes& out, std::uint32_t value) {
+    for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<std::uint8_t>(value >> shift));
+  }
+
+  void write_set(const std::string& prefix, std::uint32_t count, std::uint64_t seed) const {
+    test::SeededRng rng(seed);
+    Bytes images, labels;
+    for (const std::uint32_t v : {std::uint32_t{0x803}, count, std::uint32_t{28}, std::uint32_t{28}})
+      big_endian(images, v);
+    for (const std::uint32_t v : {std::uint32_t{0x801}, count}) big_endian(labels, v);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const auto label = static_cast<std::uint8_t>(rng.below(7));
+      labels.push_back(label);
+      for (std::size_t p = 0; p < 784; ++p) {
+        images.push_back(static_cast<std::uint8_t>(rng.below(60) + (p / 28 / 4 == label ? 180 : 0)));
+      }
+    }
+    write_file(path_ / (prefix + "-images-idx3-ubyte"), images);
+    write_file(path_ / (prefix + "-labels-idx1-ubyte"), labels);
+  }
+
+  fs::path path_;
+};
+
+struct Outcome {
+  int code = 0;
+  std::string out, err;
+};
+
+Outcome run(const std::vector<std::string>& arguments) {
+  using Main = int (*)(int, const char* const*);
+  static void* module = ::dlopen(POPCORN_COMPRESS_MODULE, RTLD_NOW | RTLD_LOCAL);
+  REQUIRE(module != nullptr);
+  const auto entry = reinterpret_cast<Main>(::dlsym(module, "popcorn_compress_main"));
+  REQUIRE(entry != nullptr);
+  std::vector<const char*> raw;
+  for (const std::string& argument : arguments) raw.push_back(argument.c_str());
+  std::ostringstream out, err;
+  std::streambuf* const old_out = std::cout.rdbuf(out.rdbuf());
+  std::streambuf* const old_err = std::cerr.rdbuf(err.rdbuf());
+  const int code = entry(static_cast<int>(raw.size()), raw.data());
+  std::cout.rdbuf(old_out);
+  std::cerr.rdbuf(old_err);
+  return {code, out.str(), err.str()};
+}
+
+}  // namespace
+
+TEST_CASE("train and compress work through the module and end with the documented codes") {
+  const Workplace place;
+  const std::string onnx = place / "net.onnx", model = place / "net.popcorn";
+
+  const Outcome trained = run({"train", "mnist-mlp", "--data", place.data(), "-o", onnx, "--epochs", "8",
+                               "--batch", "20", "--no-augmentation", "--json"});
+  INFO(trained.err);
+  REQUIRE(trained.code == 0);
+  CHECK(nlohmann::json::parse(trained.out)["accuracy"] > 0.9);
+
+  const std::vector<std::string> compress = {
+      "compress", onnx, "-o",      model, "--data",   place.data(), "--sparsity",       "0.8",
+      "--bits",   "4",  "--batch", "20",  "--epochs", "4",          "--no-augmentation"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), compress.begin(), compress.end());
+    return run(more);
+  };
+
+  SECTION("a model within the guard is written and reported") {
+    const Outcome done = with({"--max-drop", "50", "--json"});
+    INFO(done.err);
+    REQUIRE(done.code == 0);
+    const auto report = nlohmann::json::parse(done.out);
+    CHECK(report["density"] <= 0.2001);
+    CHECK(report["weight_bits"] <= 4);
+    const models::IntegerNetwork network = models::read_network(model);
+    CHECK(network.name == "mnist-mlp");
+    CHECK(network.nonzeros() == report["nonzeros"]);
+    CHECK(network.labels.size() == 10);
+  }
+  SECTION("beyond the guard nothing is written") {
+    const Outcome refused = with({"--epochs", "0", "--sparsity", "0.99", "--max-drop", "0.5"});
+    CHECK(refused.code == 8);
+    CHECK(refused.err.find("compress.accuracy") != std::string::npos);
+    CHECK_FALSE(fs::exists(model));
+  }
+  SECTION("a configuration file gives options, flags win") {
+    write_file(place / "c.json",
+               as_bytes(R"({"compress": {"bits": 2, "sparsity": 0.5, "layer-bits": {"fc3": 5}}})"));
+    const Outcome done = run({"compress", "--config", place / "c.json", onnx, "-o", model, "--data",
+                              place.data(), "--epochs", "1", "--sparsity", "0.25", "--json"});
+    INFO(done.err);
+    REQUIRE(done.code == 0);
+    const auto report = nlohmann::json::parse(done.out);
+    CHECK(report["weight_bits"] == 5);
+    CHECK(report["density"] > 0.3);
+    for (const char* text : {"[]", "{", R"({"serve": {}})", R"({"compress": []})",
+                             R"({"compress": {"bits": [1]}})", R"({"compress": {"config": "x"}})"}) {
+      write_file(place / "c.json", as_bytes(text));
+      CHECK(with({"--config", place / "c.json"}).code == 3);
+    }
+    write_file(place / "c.json", as_bytes(R"({"compress": {"no-such-option": 1}})"));
+    CHECK(with({"--config", place / "c.json"}).code == 2);
+  }
+  SECTION("bad arguments") {
+    CHECK(run({}).code == 2);
+    CHECK(run({"compress"}).code == 2);
+    CHECK(run({"compress", "--help"}).code == 0);
+    CHECK(run({"train", "--help"}).code == 0);
+    CHECK(run({"train", "no-such-network", "-o", onnx, "--data", place.data()}).code == 2);
+    CHECK(with({"--bits", "9"}).code == 2);
+    CHECK(with({"--sparsity", "1.5"}).code == 2);
+    CHECK(with({"--layer-sparsity", "fc1"}).code == 2);
+    CHECK(with({"--layer-sparsity", "nowhere=0.5"}).code == 2);
+    CHECK(with({"--dataset", "imagenet"}).code == 2);
+    CHECK(with({"--input-shape", "28x28"}).code == 2);
+  }
+  SECTION("bad files") {
+    CHECK(run({"compress", place / "absent.onnx", "-o", model, "--data", place.data()}).code == 4);
+    CHECK(run({"compress", onnx, "-o", model, "--data", place / "absent"}).code == 4);
+    CHECK(with({"-o", place / "absent/x.popcorn", "--epochs", "0"}).code == 4);
+    write_file(place / "bad.onnx", as_bytes("this is not a network"));
+    const Outcome damaged = run({"compress", place / "bad.onnx", "-o", model, "--data", place.data()});
+    CHECK(damaged.code == 3);
+    CHECK(damaged.err.find("bad.onnx") != std::string::npos);
+    write_file(place / "t10k-images-idx3-ubyte", as_bytes("short"));
+    CHECK(with({}).code == 3);
+  }
+  CHECK(run({"train", "mnist-mlp", "--data", place / "absent", "-o", onnx}).code == 4);
+}
