@@ -4,7 +4,6 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -15,8 +14,8 @@
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/shipped_files.h"
+#include "cli/verification.h"
 #include "models/plaintext_evaluator.h"
-#include "protocols/session.h"
 
 namespace popcorn::cli {
 
@@ -34,11 +33,6 @@ struct VerifyOptions {
 struct Input {
   std::string name;
   WideVector values;
-};
-
-struct Totals {
-  std::size_t nodes = 0;
-  std::size_t values = 0;
 };
 
 /// Uniform integers of the declared input range.
@@ -72,64 +66,6 @@ std::vector<Input> verification_inputs(const VerifyOptions& options, const model
   return inputs;
 }
 
-/// @throws CheckError "verify.mismatch" that names the image, the node and the first differing element
-void compare(const Input& input, const models::Node& node, const WideVector& encrypted,
-             const WideVector& plain) {
-  if (encrypted.size() != plain.size()) {
-    throw CheckError("verify.mismatch", input.name + ", node " + node.name + ": " +
-                                            std::to_string(encrypted.size()) + " values under encryption, " +
-                                            std::to_string(plain.size()) + " in plaintext");
-  }
-  for (std::size_t i = 0; i < plain.size(); ++i) {
-    if (WideVector::compare(encrypted, i, plain, i) == 0) continue;
-    throw CheckError("verify.mismatch", input.name + ", node " + node.name + ", element " +
-                                            std::to_string(i) + ": " + encrypted.to_decimal(i) +
-                                            " under encryption, " + plain.to_decimal(i) + " in plaintext");
-  }
-}
-
-/// Both parties of the inferences.
-struct Parties {
-  std::shared_ptr<const protocols::ServedModel> model;
-  std::shared_ptr<const paillier::KeyOwner> owner;
-  std::shared_ptr<const paillier::PublicContext> context;
-  protocols::SessionOptions session;
-};
-
-/// Runs one inference with an observer that decrypts and compares the tensor of every node.
-void verify_input(const Parties& parties, const Input& input, Totals& totals,
-                  const std::function<void(const models::Node&)>& progress) {
-  const models::IntegerNetwork& network = parties.model->network();
-  const std::vector<WideVector> plain = models::evaluate_all(network, input.values);
-  const paillier::Evaluator evaluator(parties.context);
-  const std::size_t limbs = WideVector::limbs_for_bits(parties.owner->public_key().bits());
-  std::vector<bool> seen(network.nodes.size(), false);
-
-  protocols::ServerSession server(parties.model, parties.context, parties.session);
-  server.observe([&](std::size_t index, const paillier::CiphertextBatch& tensor) {
-    Bytes wire;
-    evaluator.serialise(tensor, wire);
-    compare(input, network.nodes.at(index), parties.owner->decrypt(wire, tensor.size(), limbs),
-            plain.at(index));
-    totals.values += tensor.size();
-    seen[index] = true;
-    progress(network.nodes[index]);
-  });
-  protocols::ClientSession client(parties.model->bundle(), parties.owner, input.values, parties.session);
-  std::optional<ByteView> message = client.start();
-  while (message) message = client.handle(server.handle(*message));
-
-  compare(input, network.output(), client.logits(), plain.back());
-  for (std::size_t i = 0; i < seen.size(); ++i) {
-    if (seen[i]) ++totals.nodes;
-    const bool is_linear_alias = network.nodes[i].kind == models::NodeKind::output;
-    if (!seen[i] && !is_linear_alias) {
-      throw CheckError("verify.unseen",
-                       "node " + network.nodes[i].name + " was not evaluated under encryption");
-    }
-  }
-}
-
 int verify(const VerifyOptions& options) {
   check_key_bits(options.key);
   const auto model = protocols::ServedModel::create(load_model(options.model));
@@ -140,15 +76,19 @@ int verify(const VerifyOptions& options) {
   Parties parties{model, owner, paillier::PublicContext::create(owner->public_key()), {}};
   parties.session.sign_test = options.sign_test;
 
-  Totals totals;
+  VerifiedTensors verified;
   Progress progress("verifying " + model->network().name);
-  std::size_t steps_done = 0;
-  const std::size_t steps = inputs.size() * model->network().nodes.size();
+  std::size_t nodes_done = 0;
+  const std::size_t nodes = inputs.size() * model->network().nodes.size();
   const auto start = std::chrono::steady_clock::now();
   for (const Input& input : inputs) {
-    verify_input(parties, input, totals, [&](const models::Node& node) {
-      progress.update(++steps_done, steps, input.name + " " + node.name);
-    });
+    const std::vector<WideVector> expected = models::evaluate_all(model->network(), input.values);
+    const auto show = [&](const models::Node& node) {
+      progress.update(++nodes_done, nodes, input.name + " " + node.name);
+    };
+    const VerifiedTensors one = verify_inference(parties, input.name, input.values, expected, show);
+    verified.tensors += one.tensors;
+    verified.values += one.values;
   }
   progress.clear();
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
@@ -157,15 +97,15 @@ int verify(const VerifyOptions& options) {
                            {"key_bits", owner->public_key().bits()},
                            {"sign_test", options.sign_test},
                            {"images", inputs.size()},
-                           {"tensors", totals.nodes},
-                           {"values", totals.values},
+                           {"tensors", verified.tensors},
+                           {"values", verified.values},
                            {"equal", true},
                            {"seconds", elapsed.count()}});
     return 0;
   }
   std::cout << model->network().name << ": " << grouped(inputs.size())
-            << (inputs.size() == 1 ? " image, " : " images, ") << grouped(totals.nodes) << " tensors, "
-            << grouped(totals.values) << " values: encrypted and plaintext results are equal, bit for bit ("
+            << (inputs.size() == 1 ? " image, " : " images, ") << grouped(verified.tensors) << " tensors, "
+            << grouped(verified.values) << " values: encrypted and plaintext results are equal, bit for bit ("
             << human_seconds(elapsed.count()) << ")\n";
   return 0;
 }

@@ -1,0 +1,64 @@
+#include "cli/verification.h"
+
+#include <optional>
+
+#include "base/error.h"
+
+namespace popcorn::cli {
+
+namespace {
+
+void require_equal(const std::string& input_name, const models::Node& node, const WideVector& encrypted,
+                   const WideVector& expected) {
+  const std::string where = input_name + ", node " + node.name;
+  if (encrypted.size() != expected.size()) {
+    throw CheckError("verify.mismatch", where + ": " + std::to_string(encrypted.size()) +
+                                            " values under encryption, " + std::to_string(expected.size()) +
+                                            " in plaintext");
+  }
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    if (WideVector::compare(encrypted, i, expected, i) == 0) continue;
+    throw CheckError("verify.mismatch", where + ", element " + std::to_string(i) + ": " +
+                                            encrypted.to_decimal(i) + " under encryption, " +
+                                            expected.to_decimal(i) + " in plaintext");
+  }
+}
+
+}  // namespace
+
+VerifiedTensors verify_inference(const Parties& parties, const std::string& input_name,
+                                 const WideVector& input, const std::vector<WideVector>& expected,
+                                 const std::function<void(const models::Node&)>& progress) {
+  const models::IntegerNetwork& network = parties.model->network();
+  const paillier::Evaluator evaluator(parties.context);
+  // Wide enough for any plaintext, so that a wrong value is shown and not refused as too large.
+  const std::size_t limbs = WideVector::limbs_for_bits(parties.owner->public_key().bits());
+  VerifiedTensors verified;
+  std::vector<bool> seen(network.nodes.size(), false);
+
+  protocols::ServerSession server(parties.model, parties.context, parties.session);
+  server.observe([&](std::size_t index, const paillier::CiphertextBatch& tensor) {
+    const models::Node& node = network.nodes.at(index);
+    Bytes wire;
+    evaluator.serialise(tensor, wire);
+    require_equal(input_name, node, parties.owner->decrypt(wire, tensor.size(), limbs), expected.at(index));
+    verified.values += tensor.size();
+    ++verified.tensors;
+    seen[index] = true;
+    if (progress) progress(node);
+  });
+  protocols::ClientSession client(parties.model->bundle(), parties.owner, input, parties.session);
+  std::optional<ByteView> message = client.start();
+  while (message) message = client.handle(server.handle(*message));
+
+  require_equal(input_name, network.output(), client.logits(), expected.back());
+  for (std::size_t i = 0; i + 1 < seen.size(); ++i) {
+    if (!seen[i]) {
+      throw CheckError("verify.unseen",
+                       "node " + network.nodes[i].name + " was not evaluated under encryption");
+    }
+  }
+  return verified;
+}
+
+}  // namespace popcorn::cli

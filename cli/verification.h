@@ -1,0 +1,35 @@
+// One inference with both parties in this process, held against the plaintext evaluator tensor by tensor.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "protocols/session.h"
+
+namespace popcorn::cli {
+
+struct Parties {
+  std::shared_ptr<const protocols::ServedModel> model;
+  std::shared_ptr<const paillier::KeyOwner> owner;
+  std::shared_ptr<const paillier::PublicContext> context;
+  protocols::SessionOptions session;
+};
+
+/// What was compared.
+struct VerifiedTensors {
+  std::size_t tensors = 0;
+  std::size_t values = 0;
+};
+
+/// Decrypts the tensor of every node as soon as the server has it and compares it with `expected`, the
+/// outputs of all nodes (models::evaluate_all). @param input_name used in messages. @param progress called
+/// after each node
+/// @throws CheckError "verify.mismatch" that names the input, the node and the first differing element,
+/// "verify.unseen" when a node was not evaluated under encryption
+VerifiedTensors verify_inference(const Parties& parties, const std::string& input_name,
+                                 const WideVector& input, const std::vector<WideVector>& expected,
+                                 const std::function<void(const models::Node&)>& progress = {});
+
+}  // namespace popcorn::cli
