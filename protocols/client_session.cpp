@@ -125,7 +125,14 @@ std::optional<ByteView> ClientSession::handle(ByteView message) {
     state.finished = true;
     return std::nullopt;
   }
-  state.take_question(state.plan.place(state.round + 1), got);
+  try {
+    state.take_question(state.plan.place(state.round + 1), got);
+  } catch (const InputError&) {  // the message's fault: everything is as it was
+    throw;
+  } catch (...) {
+    state.failed = true;
+    throw;
+  }
   try {
     state.message = state.answer(state.round + 1);
     ++state.round;

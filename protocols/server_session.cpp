@@ -19,6 +19,14 @@ struct ServerSession::State {
 
   const Sha256& key_name() const { return key->key().fingerprint(); }
 
+  void take_sign_test(std::uint64_t answered, ByteView section) {
+    if (answered > 0) {
+      run.answer(plan.place(answered).exchange, section);
+    } else if (plan.set_up() != SetUp::done) {
+      run.request(section);
+    }
+  }
+
   /// What a valid message changes. Whatever fails here is no fault of the message.
   Bytes compute(std::uint64_t answered, paillier::CiphertextBatch ciphertexts) {
     if (answered == 0) {
@@ -64,10 +72,13 @@ Bytes ServerSession::handle(ByteView message) {
   const Message got = state.plan.expect_client(round, state.key_name(), message);
   paillier::CiphertextBatch ciphertexts =
       state.evaluator.parse(got.ciphertexts, static_cast<std::size_t>(got.shape.ciphertexts));
-  if (round == 0) {
-    if (state.plan.set_up() != SetUp::done) state.run.request(got.sign_test);
-  } else {
-    state.run.answer(state.plan.place(round).exchange, got.sign_test);
+  try {
+    state.take_sign_test(round, got.sign_test);
+  } catch (const InputError&) {  // the message's fault: everything is as it was
+    throw;
+  } catch (...) {
+    state.failed = true;
+    throw;
   }
   try {
     Bytes reply = state.compute(round, std::move(ciphertexts));

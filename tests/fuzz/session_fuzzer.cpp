@@ -66,9 +66,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const World world;
   if (size < 2) return 0;
   const test::Party& party = test::party(256);
-  ServerSession server(world.model, party.context);
-  ClientSession client(world.model->bundle(), party.owner, world.input);
-  const std::uint64_t target = data[0] / 2 % server.rounds();
+  SessionOptions options;
+  options.sign_test = (data[0] & 2) == 0 ? "blinded" : "oblivious";
+  ServerSession server(world.model, party.context, options);
+  ClientSession client(world.model->bundle(), party.owner, world.input, options);
+  const std::uint64_t target = data[0] / 4 % server.rounds();
   const bool to_server = data[0] % 2 == 0;
   const ByteView edits(data + 2, size - 2);
   ByteView message = client.start();

@@ -45,19 +45,19 @@ std::string error_of(Session& session, ByteView message) {
 }
 
 struct Fixture {
-  explicit Fixture(std::uint64_t seed)
+  /// By default with the blinded test: its messages hold ciphertexts throughout.
+  explicit Fixture(std::uint64_t seed, const std::string& sign_test = "blinded")
       : rng(seed),
         model(ServedModel::create(stepped_network(rng))),
         keys(party(test::fitting_key_bits(model->network()))),
         input(test::random_input(rng, model->network())),
-        server(model, keys.context, options()),
-        client(model->bundle(), keys.owner, input, options()) {}
+        server(model, keys.context, options(sign_test)),
+        client(model->bundle(), keys.owner, input, options(sign_test)) {}
 
-  /// The blinded test: its messages hold ciphertexts throughout.
-  static SessionOptions options() {
-    SessionOptions blinded;
-    blinded.sign_test = "blinded";
-    return blinded;
+  static SessionOptions options(const std::string& sign_test) {
+    SessionOptions chosen;
+    chosen.sign_test = sign_test;
+    return chosen;
   }
 
   WideVector expected() const { return models::evaluate(model->network(), input); }
@@ -71,7 +71,9 @@ struct Fixture {
 };
 
 TEST_CASE("a wrong message leaves both sessions as they were, in every round") {
-  Fixture f(41);
+  const std::string sign_test = GENERATE("blinded", "oblivious");
+  CAPTURE(sign_test);
+  Fixture f(41, sign_test);
   std::vector<Bytes> up, down;
   up.push_back(f.client.start());
   for (;;) {
@@ -172,7 +174,9 @@ TEST_CASE("plaintexts that are no packing are refused by the client") {
 }
 
 TEST_CASE("no truncation and no random damage crashes a session or moves it on by itself") {
-  Fixture f(45);
+  const std::string sign_test = GENERATE("blinded", "oblivious");
+  CAPTURE(sign_test);
+  Fixture f(45, sign_test);
   const Bytes good = f.client.start();
   for (std::size_t size = 0; size < good.size(); size += 1 + size / 100) {
     REQUIRE(error_of(f.server, ByteView(good).first(size)) == "message.truncated");
@@ -201,9 +205,9 @@ TEST_CASE("no truncation and no random damage crashes a session or moves it on b
   CHECK(f.client.handle(question).has_value());
 }
 
-TEST_CASE("damaged ciphertexts of answers never crash the server") {
+TEST_CASE("damaged sections of answers never crash the server") {
   for (std::uint64_t seed = 0; seed < 12; ++seed) {
-    Fixture f(460 + seed % 3);
+    Fixture f(460 + seed % 3, seed % 2 == 0 ? "blinded" : "oblivious");
     test::SeededRng damage(seed);
     Bytes message = f.client.start();
     for (;;) {

@@ -21,8 +21,10 @@ using test::party;
 using test::Party;
 
 void check_equals_plaintext(const std::shared_ptr<const ServedModel>& model, const Party& keys,
-                            const WideVector& input, Rng& rng) {
-  const test::Transcript transcript = test::run_inference(model, keys, input, rng);
+                            const WideVector& input, Rng& rng, const std::string& sign_test) {
+  SessionOptions options;
+  options.sign_test = sign_test;
+  const test::Transcript transcript = test::run_inference(model, keys, input, rng, options);
   const std::vector<WideVector> expected = models::evaluate_all(model->network(), input);
   REQUIRE(transcript.tensors.size() == expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i) {
@@ -35,16 +37,17 @@ void check_equals_plaintext(const std::shared_ptr<const ServedModel>& model, con
 TEST_CASE("random networks with every node kind, random keys: all tensors equal the plaintext evaluation") {
   test::SeededRng rng(31);
   std::set<NodeKind> kinds;
-  for (int round = 0; round < 24; ++round) {
+  for (int round = 0; round < 36; ++round) {
     IntegerNetwork network = test::random_network(rng);
     const WideVector input = test::random_input(rng, network);
     const unsigned key_bits = std::max(test::fitting_key_bits(network), 256U + 128U * (round % 3));
     for (const Node& node : network.nodes) kinds.insert(node.kind);
-    CAPTURE(round, key_bits);
+    const std::string sign_test = round % 2 == 0 ? "oblivious" : "blinded";
+    CAPTURE(round, key_bits, sign_test);
     // Small chunks too, so that layers and levels are cut into several steps.
     const std::uint64_t chunk = round % 3 == 0 ? 3 : kDefaultChunk;
-    check_equals_plaintext(ServedModel::create(std::move(network), chunk), party(key_bits, round % 2), input,
-                           rng);
+    check_equals_plaintext(ServedModel::create(std::move(network), chunk), party(key_bits, round % 4 / 2),
+                           input, rng, sign_test);
   }
   CHECK(kinds.size() == 11);  // none was left out
 }
@@ -109,7 +112,9 @@ TEST_CASE("a digit classifier with a key of standard size") {
   IntegerNetwork network = digit_network(rng, 10);
   const WideVector input = test::random_input(rng, network);
   const auto model = ServedModel::create(std::move(network));
-  check_equals_plaintext(model, party(2048), input, system_rng());
+  for (const char* sign_test : {"oblivious", "blinded"}) {
+    check_equals_plaintext(model, party(2048), input, system_rng(), sign_test);
+  }
 }
 
 TEST_CASE("rounds, names and sizes are announced as they happen") {
