@@ -12,6 +12,7 @@ void add_bench_command(CLI::App& app, Action& chosen) {
   bench->footer("Example:\n  popcorn bench paillier --bits 2048\n");
   add_bench_paillier_command(*bench, chosen);
   add_bench_linear_command(*bench, chosen);
+  add_bench_network_command(*bench, chosen);
 }
 
 }  // namespace popcorn::cli

@@ -84,7 +84,12 @@ void say_goodbye(const ServeOptions& options, const service::ServerStatistics& s
                                         {"ciphertexts_received", saw.ciphertexts_received},
                                         {"bytes_received", saw.bytes_received},
                                         {"bytes_sent", saw.bytes_sent},
-                                        {"multiplications", saw.multiplications}}
+                                        {"multiplications", saw.multiplications},
+                                        {"seconds",
+                                         {{"parse", saw.seconds.parse},
+                                          {"linear", saw.seconds.linear},
+                                          {"step", saw.seconds.step},
+                                          {"output", saw.seconds.output}}}}
                      .dump()
               << std::endl;
     return;

@@ -84,6 +84,7 @@ struct ClientSession::State {
   WideVector input;
   WideVector shares;  ///< c of the step in progress
   Bytes message;      ///< given last
+  ClientPhases phases;
   std::uint64_t round = 0;
   bool failed = false;
   bool finished = false;
@@ -103,6 +104,7 @@ const Bytes& ClientSession::start() {
   }
   if (state.message.empty()) {
     MessageWriter writer = state.writer(0);
+    const PhaseTimer timer(state.phases.encrypt);
     state.owner->encrypt(state.input, writer.out());
     if (state.plan.set_up() != SetUp::done) state.sign_test->request(writer.out());
     state.message = writer.finish();
@@ -119,12 +121,14 @@ std::optional<ByteView> ClientSession::handle(ByteView message) {
   if (state.message.empty()) throw Error("round.not_started", "call start() before handle()");
   const Message got = state.plan.expect_server(state.round, state.key_name(), message);
   if (got.shape.kind == MessageKind::logits) {
+    const PhaseTimer timer(state.phases.decrypt);
     state.logits = open_slots(*state.owner, got.ciphertexts,
                               logits_layout(state.plan.output_bits(), state.plan.key_bits()),
                               static_cast<std::size_t>(state.plan.outputs()));
     state.finished = true;
     return std::nullopt;
   }
+  const PhaseTimer timer(state.phases.step);
   try {
     state.take_question(state.plan.place(state.round + 1), got);
   } catch (const InputError&) {  // the message's fault: everything is as it was
@@ -155,6 +159,10 @@ bool ClientSession::finished() const noexcept {
 
 std::string ClientSession::step_name() const {
   return state_->round == 0 ? "input" : state_->plan.step_name(state_->plan.place(state_->round).step);
+}
+
+ClientPhases ClientSession::phases() const noexcept {
+  return state_->phases;
 }
 
 const WideVector& ClientSession::logits() const {

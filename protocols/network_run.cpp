@@ -5,6 +5,7 @@
 
 #include "protocols/draws.h"
 #include "protocols/max_pool_step.h"
+#include "protocols/phases.h"
 #include "protocols/relu_step.h"
 #include "protocols/share.h"
 #include "protocols/sign_step.h"
@@ -47,7 +48,12 @@ bool NetworkRun::advance() {
       open_step();
       return true;
     }
-    store(node_, evaluate(node_));
+    Tensor tensor;
+    {
+      const PhaseTimer timer(linear_seconds_);
+      tensor = evaluate(node_);
+    }
+    store(node_, std::move(tensor));
   }
   return false;
 }

@@ -42,6 +42,8 @@ class NetworkRun {
   /// Appends the packed, re-randomised output tensor.
   void append_output(Bytes& out) const;
   std::size_t memory_bytes() const noexcept;
+  /// Wall seconds spent in evaluating nodes.
+  double linear_seconds() const noexcept { return linear_seconds_; }
 
  private:
   /// A step that waits for the client.
@@ -73,6 +75,7 @@ class NetworkRun {
   ServerSession::Observer observer_;
 
   std::vector<Tensor> tensors_;  ///< one a node; empty before it is evaluated and after its last reader
+  double linear_seconds_ = 0;
   std::size_t node_ = 0;         ///< next node to evaluate
   std::size_t step_ = 0;         ///< next step to open, or the open one
   OpenStep open_;

@@ -29,17 +29,32 @@ struct ServerSession::State {
 
   /// What a valid message changes. Whatever fails here is no fault of the message.
   Bytes compute(std::uint64_t answered, paillier::CiphertextBatch ciphertexts) {
+    const double linear_before = run.linear_seconds();
+    double seconds = 0;
+    Bytes reply;
+    bool asked = false;
+    {
+      const PhaseTimer timer(seconds);
+      reply = compute_reply(answered, std::move(ciphertexts), asked);
+    }
+    const double linear = run.linear_seconds() - linear_before;
+    phases.linear += linear;
+    (asked ? phases.step : phases.output) += seconds - linear;
+    return reply;
+  }
+
+  Bytes compute_reply(std::uint64_t answered, paillier::CiphertextBatch ciphertexts, bool& asked) {
     if (answered == 0) {
       run.set_input(std::move(ciphertexts));
     } else if (plan.place(answered).last) {
       run.close_step(ciphertexts);
     }
     const bool step_goes_on = answered > 0 && !plan.place(answered).last;
-    const bool ask = step_goes_on || run.advance();
+    asked = step_goes_on || run.advance();
     MessageAddress address = plan.server_address(answered);
     address.key = key_name();
     MessageWriter writer(plan.server_message(answered), address);
-    if (ask) {
+    if (asked) {
       run.question(address.exchange, writer.out());
     } else {
       run.append_output(writer.out());
@@ -52,6 +67,7 @@ struct ServerSession::State {
   paillier::Evaluator evaluator;
   RoundPlan plan;
   NetworkRun run;
+  ServerPhases phases;
   std::uint64_t round = 0;
   bool failed = false;
 };
@@ -70,9 +86,13 @@ Bytes ServerSession::handle(ByteView message) {
   if (finished()) throw InputError("round.finished", "the inference is over; no further message is expected");
   const std::uint64_t round = state.round;
   const Message got = state.plan.expect_client(round, state.key_name(), message);
-  paillier::CiphertextBatch ciphertexts =
-      state.evaluator.parse(got.ciphertexts, static_cast<std::size_t>(got.shape.ciphertexts));
+  paillier::CiphertextBatch ciphertexts;
+  {
+    const PhaseTimer timer(state.phases.parse);
+    ciphertexts = state.evaluator.parse(got.ciphertexts, static_cast<std::size_t>(got.shape.ciphertexts));
+  }
   try {
+    const PhaseTimer timer(state.phases.step);
     state.take_sign_test(round, got.sign_test);
   } catch (const InputError&) {  // the message's fault: everything is as it was
     throw;
@@ -113,6 +133,9 @@ paillier::OperationCounts ServerSession::counts() const {
 }
 std::shared_ptr<const SignTestState> ServerSession::sign_test_state() const {
   return state_->run.sign_test_state();
+}
+ServerPhases ServerSession::phases() const noexcept {
+  return state_->phases;
 }
 std::size_t ServerSession::memory_bytes() const noexcept {
   return state_->run.memory_bytes();

@@ -22,6 +22,7 @@
 #include "paillier/evaluator.h"
 #include "paillier/key_owner.h"
 #include "protocols/client_bundle.h"
+#include "protocols/phases.h"
 #include "protocols/sign_test.h"
 
 namespace popcorn::protocols {
@@ -91,6 +92,7 @@ class ServerSession {
   /// Largest body that round `k` may have, for the transport's limit.
   std::size_t max_message_bytes(std::uint64_t round) const;
   paillier::OperationCounts counts() const;
+  ServerPhases phases() const noexcept;
   /// The sign test's set-up, to be kept with the client's key; null until the first step is answered.
   std::shared_ptr<const SignTestState> sign_test_state() const;
   /// Bytes of ciphertexts held at the moment.
@@ -124,6 +126,7 @@ class ClientSession {
   bool finished() const noexcept;
   /// Name of the step being answered, for progress.
   std::string step_name() const;
+  ClientPhases phases() const noexcept;
   /// The output tensor, exact. Only when finished().
   const WideVector& logits() const;
   /// Largest body that the answer to the last message may have.

@@ -282,6 +282,7 @@ struct Client::State {
       result.client_seconds += seconds_since(own_work);
     }
     result.logits = session.logits();
+    result.phases = session.phases();
   }
 
   static constexpr std::size_t kMaxErrorBytes = 65536;

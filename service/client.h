@@ -33,6 +33,7 @@ struct InferenceResult {
   double seconds = 0;                          ///< wall, from the first byte encrypted to the logits
   double client_seconds = 0;                   ///< of it: encryption, decryption, sign tests at the client
   double encrypt_seconds = 0;                  ///< of it: the input's encryption
+  protocols::ClientPhases phases;
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies
   std::uint64_t rounds = 0;
   std::uint64_t retries = 0;  ///< requests that had to be sent again

@@ -156,6 +156,11 @@ void Metrics::round(std::uint64_t ciphertexts, const paillier::OperationCounts& 
   round_compute_.observe(seconds);
 }
 
+void Metrics::phases(const protocols::ServerPhases& seconds) {
+  const std::lock_guard lock(mutex_);
+  phases_ += seconds;
+}
+
 void Metrics::rejected(const std::string& code) {
   constexpr std::string_view kFamily = "ciphertext.";
   if (code.starts_with(kFamily)) {
@@ -188,6 +193,7 @@ ServerStatistics Metrics::snapshot() const {
   out.bytes_sent = bytes_sent_;
   const std::lock_guard lock(mutex_);
   out.multiplications = operations_.multiplications;
+  out.seconds = phases_;
   return out;
 }
 

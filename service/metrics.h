@@ -39,6 +39,8 @@ class Metrics {
   void job(double waited_seconds, double ran_seconds);
   void round(std::uint64_t ciphertexts, const paillier::OperationCounts& before,
              const paillier::OperationCounts& after, double seconds);
+  /// Wall seconds of a round by what they were spent on.
+  void phases(const protocols::ServerPhases& seconds);
   void round_bytes_received(std::uint64_t bytes) { bytes_received_ += bytes; }
   void round_bytes_sent(std::uint64_t bytes) { bytes_sent_ += bytes; }
   /// @param code of the InputError: counted when it is about a ciphertext
@@ -65,6 +67,7 @@ class Metrics {
 
   mutable std::mutex mutex_;
   paillier::OperationCounts operations_;
+  protocols::ServerPhases phases_;
   std::map<std::tuple<std::string, std::string, int>, std::uint64_t> requests_by_;
   std::map<std::string, Histogram> request_seconds_;  ///< by route
   std::map<std::string, std::uint64_t> rejected_;     ///< by reason

@@ -40,6 +40,7 @@ struct ServerStatistics {
   std::uint64_t requests = 0, sessions_started = 0, sessions_finished = 0;
   std::uint64_t ciphertexts_received = 0, bytes_received = 0, bytes_sent = 0;
   std::uint64_t multiplications = 0;
+  protocols::ServerPhases seconds;  ///< of all sessions together
 };
 
 class Server {

@@ -268,6 +268,7 @@ std::future<std::shared_ptr<const Bytes>> SessionManager::compute(const std::sha
 std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
   const auto start = std::chrono::steady_clock::now();
   const paillier::OperationCounts before = job.machine->counts();
+  const protocols::ServerPhases phases_before = job.machine->phases();
   std::shared_ptr<const Bytes> answer;
   try {
     answer = std::make_shared<const Bytes>(job.machine->handle(job.body));
@@ -281,6 +282,7 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
   }
   job.body = {};
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  metrics_.phases(job.machine->phases().since(phases_before));
   metrics_.round(job.ciphertexts, before, job.machine->counts(), seconds.count());
   const bool finished = job.machine->finished();
   answer = store_.commit(job.id, job.round, job.digest, std::move(answer), std::move(job.machine));

@@ -9,6 +9,7 @@ namespace popcorn::cli {
 namespace {
 
 constexpr std::size_t kOperands = 16;
+constexpr unsigned kWordBits = 128;  // of the longest scalar
 
 /// An mpz_t with automatic storage.
 struct Integer {
@@ -80,8 +81,8 @@ GmpTextbook::GmpTextbook(const paillier::PrivateKey& key, Rng& rng) : numbers_(s
     set_random(x.plaintexts[i].value, bits - 2, rng);
     set_random(x.randomness[i].value, bits, rng);
     mpz_mod(x.randomness[i].value, x.randomness[i].value, x.n.value);
-    set_random(x.words[i].value, 64, rng);
-    mpz_setbit(x.words[i].value, 63);
+    set_random(x.words[i].value, kWordBits, rng);
+    mpz_setbit(x.words[i].value, kWordBits - 1);
     // A proper encryption, so that decryption meets what it will meet.
     mpz_powm(x.ciphertexts[i].value, x.randomness[i].value, x.n.value, x.n_squared.value);
     mpz_mul(x.a.value, x.plaintexts[i].value, x.n.value);
@@ -143,7 +144,7 @@ void GmpTextbook::scalar_multiply(std::size_t count, unsigned bits) {
   Numbers& x = *numbers_;
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t k = x.step();
-    mpz_fdiv_q_2exp(x.b.value, x.words[k].value, 64 - bits);
+    mpz_fdiv_q_2exp(x.b.value, x.words[k].value, kWordBits - bits);
     mpz_powm(x.c.value, x.ciphertexts[k].value, x.b.value, x.n_squared.value);
   }
 }

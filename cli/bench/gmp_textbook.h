@@ -22,7 +22,7 @@ class GmpTextbook {
   void square(std::size_t count);                          ///< a² mod N²
   void encrypt(std::size_t count);                         ///< (1 + mN)·r^N mod N²
   void decrypt(std::size_t count);                         ///< Paillier 1999, section 7, by CRT with mpz_powm
-  void scalar_multiply(std::size_t count, unsigned bits);  ///< c^k mod N², k of `bits` bits
+  void scalar_multiply(std::size_t count, unsigned bits);  ///< c^k mod N², k of `bits` <= 128 bits
   void weighted_sum(std::size_t count);  ///< one c^w and one multiplication per weight of 4 bits
   /// Likewise with |w| taken from `weights` in turn.
   void layer_terms(std::size_t count, std::span<const std::int32_t> weights);

@@ -7,6 +7,7 @@
 
 #include "cli/bench/gmp_textbook.h"
 #include "cli/bench/sampling.h"
+#include "models/integer_network.h"
 #include "paillier/weighted_sum.h"
 
 namespace popcorn::cli {
@@ -26,6 +27,24 @@ struct TextbookLayer {
   std::vector<Contender> contenders(GmpTextbook& gmp) const;
   /// Seconds of the whole layer from seconds of single operations.
   double seconds(double power, double division, double addition) const;
+};
+
+/// A whole inference, one value a ciphertext both ways: r^N for every input value and every answer, one
+/// decryption for every value the client sees, and for each comparison a blinding power c^τ of 128 bits, one
+/// more to take it off, and a product; a division where two values are compared. Re-randomisation, which a
+/// direct reading forgets, is left out.
+struct TextbookNetwork {
+  std::vector<TextbookLayer> layers;
+  std::uint64_t encryptions = 0;
+  std::uint64_t decryptions = 0;
+  std::uint64_t blindings = 0;
+  std::uint64_t multiplications = 0;
+  std::uint64_t divisions = 0;
+  std::uint64_t additions = 0;
+
+  static TextbookNetwork of(const models::IntegerNetwork& network);
+  /// Times a sample of every kind of operation and scales; seconds of one core.
+  Timing measure(GmpTextbook& gmp, std::size_t samples) const;
 };
 
 }  // namespace popcorn::cli

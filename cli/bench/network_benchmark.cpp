@@ -1,0 +1,193 @@
+#include "cli/bench/network_benchmark.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "base/error.h"
+#include "cli/bench/textbook_cost.h"
+#include "cli/interrupt.h"
+#include "cli/server_process.h"
+#include "cli/shipped_files.h"
+#include "models/plaintext_evaluator.h"
+#include "paillier/kernels/kernel.h"
+#include "paillier/kernels/kernel_registry.h"
+#include "service/client.h"
+
+namespace popcorn::cli {
+
+namespace {
+
+constexpr std::size_t kTextbookSamples = 5;
+
+std::string process_file(pid_t pid, const char* name) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/" + name);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+/// Largest resident size of a process so far, in bytes; 0 when the system does not tell.
+std::uint64_t peak_memory(pid_t pid) {
+  constexpr std::uint64_t kKibibyte = 1024;
+  const std::string status = process_file(pid, "status");
+  const std::string label = "VmHWM:";
+  const std::size_t at = status.find(label);
+  return at == std::string::npos ? 0
+                                 : kKibibyte * std::strtoull(status.c_str() + at + label.size(), nullptr, 10);
+}
+
+/// User and system time of another process, all threads.
+double cpu_seconds(pid_t pid) {
+  const std::string stat = process_file(pid, "stat");
+  const std::size_t name_end = stat.rfind(')');  // the name may hold spaces
+  if (name_end == std::string::npos) return 0;
+  std::istringstream fields(stat.substr(name_end + 1));
+  constexpr int kFieldsBefore = 11;  // state … cmajflt
+  std::string skipped;
+  for (int i = 0; i < kFieldsBefore; ++i) fields >> skipped;
+  double user = 0;
+  double system = 0;
+  fields >> user >> system;
+  return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+double own_cpu_seconds() {
+  constexpr double kMicro = 1e-6;
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + kMicro * static_cast<double>(time.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+WideVector random_input(const models::InputEncoding& encoding) {
+  const auto span = static_cast<std::uint64_t>(encoding.high - encoding.low) + 1;
+  WideVector input(static_cast<std::size_t>(encoding.shape.size()), 1);
+  for (std::size_t i = 0; i < input.size(); ++i) {
+    input.set_int64(i, encoding.low + static_cast<std::int64_t>(system_rng().below(span)));
+  }
+  return input;
+}
+
+/// Inputs and results of all runs.
+struct Runs {
+  std::vector<WideVector> inputs;
+  std::vector<service::InferenceResult> results;
+};
+
+double mean(const Runs& runs, double (*of)(const service::InferenceResult&)) {
+  double sum = 0;
+  for (const service::InferenceResult& result : runs.results) sum += of(result);
+  return sum / static_cast<double>(runs.results.size());
+}
+
+/// Seconds of an inference by what they were spent on; "transfer" is what neither party computed: HTTP, the
+/// loopback and waiting for a worker.
+std::vector<std::pair<std::string, double>> phases_of(const Runs& runs, const nlohmann::json& server) {
+  using service::InferenceResult;
+  const auto server_mean = [&](const char* name) {
+    return server.value(name, 0.0) / static_cast<double>(runs.results.size());
+  };
+  const double encrypt = mean(runs, [](const InferenceResult& r) { return r.phases.encrypt; });
+  const double step_client = mean(runs, [](const InferenceResult& r) { return r.phases.step; });
+  const double decrypt = mean(runs, [](const InferenceResult& r) { return r.phases.decrypt; });
+  const double wall = mean(runs, [](const InferenceResult& r) { return r.seconds; });
+  const double parse = server_mean("parse");
+  const double linear = server_mean("linear");
+  const double step_server = server_mean("step");
+  const double output = server_mean("output");
+  const double known = encrypt + step_client + decrypt + parse + linear + step_server + output;
+  return {{"encrypt", encrypt},
+          {"upload", std::max(0.0, wall - known)},
+          {"parse", parse},
+          {"linear", linear},
+          {"step_server", step_server},
+          {"step_client", step_client},
+          {"output", output},
+          {"decrypt", decrypt}};
+}
+
+Timing wall_of(const Runs& runs) {
+  std::vector<double> seconds;
+  for (const service::InferenceResult& result : runs.results) seconds.push_back(result.seconds);
+  return {median(seconds), *std::ranges::min_element(seconds), *std::ranges::max_element(seconds)};
+}
+
+void check_results(const models::IntegerNetwork& network, const Runs& runs) {
+  for (std::size_t i = 0; i < runs.inputs.size(); ++i) {
+    if (models::evaluate(network, runs.inputs[i]) == runs.results[i].logits) continue;
+    throw CheckError("bench.wrong_result",
+                     "run " + std::to_string(i + 1) + " does not equal the plaintext network");
+  }
+}
+
+}  // namespace
+
+NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
+                                       const BenchmarkProgress& progress) {
+  NetworkBenchmark benchmark;
+  std::string key_story;
+  const auto owner = key_owner(options.key, key_story);
+  const InterruptWatch watch;
+  std::vector<std::string> arguments = {options.model.string()};
+  if (options.key.insecure_test_key) arguments.emplace_back("--insecure-test-key");
+  ServerProcess server(arguments);
+  service::ClientOptions client_options;
+  client_options.cancel = &interrupted();
+  client_options.sign_test = options.sign_test;
+  service::Client client(server.url(), client_options);
+  const protocols::ClientBundle bundle = client.bundle(client.models().at(0));
+
+  Runs runs;
+  const double server_before = cpu_seconds(server.pid());
+  const double client_before = own_cpu_seconds();
+  for (std::size_t run = 0; run < options.runs; ++run) {
+    runs.inputs.push_back(random_input(bundle.encoding));
+    runs.results.push_back(
+        client.infer(bundle, owner, runs.inputs.back(),
+                     [&](std::uint64_t done, std::uint64_t rounds, const std::string& step) {
+                       if (progress) progress(run * rounds + done, options.runs * rounds, step);
+                     }));
+  }
+  const auto count = static_cast<double>(options.runs);
+  benchmark.cpu_seconds_client = (own_cpu_seconds() - client_before) / count;
+  benchmark.cpu_seconds_server = (cpu_seconds(server.pid()) - server_before) / count;
+  benchmark.peak_memory_client = peak_memory(::getpid());
+  benchmark.peak_memory_server = peak_memory(server.pid());
+  const auto saw = nlohmann::json::parse(server.stop(), nullptr, false);
+  if (!saw.is_object()) throw Error("bench.server", "the server process did not say what it saw");
+
+  benchmark.model = bundle.model;
+  benchmark.kernel = paillier::kernels::active().name;
+  benchmark.sign_test = options.sign_test.empty() ? bundle.sign_tests.at(0) : options.sign_test;
+  benchmark.bits = owner->public_key().bits();
+  benchmark.runs = options.runs;
+  benchmark.cores = std::max(1U, std::thread::hardware_concurrency());
+  benchmark.seconds = wall_of(runs);
+  benchmark.bytes_up = runs.results.front().bytes_up;
+  benchmark.bytes_down = runs.results.front().bytes_down;
+  benchmark.rounds = runs.results.front().rounds;
+  benchmark.multiplications = saw.value("multiplications", std::uint64_t{0}) / options.runs;
+  benchmark.phases = phases_of(runs, saw.value("seconds", nlohmann::json::object()));
+
+  const models::IntegerNetwork network = load_model(options.model.string());
+  check_results(network, runs);
+  benchmark.predicted_multiplications =
+      protocols::predict_cost(*protocols::ServedModel::create(network), benchmark.bits, benchmark.sign_test)
+          .multiplications;
+  if (options.textbook) {
+    if (progress) progress(1, 1, "textbook");
+    GmpTextbook gmp(owner->private_key(), system_rng());
+    benchmark.textbook_core_seconds = TextbookNetwork::of(network).measure(gmp, kTextbookSamples);
+  }
+  return benchmark;
+}
+
+}  // namespace popcorn::cli

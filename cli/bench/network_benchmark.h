@@ -1,0 +1,52 @@
+// `popcorn bench network`: whole inferences, client and server in two processes over loopback HTTP.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/bench/paillier_benchmark.h"
+#include "cli/bench/sampling.h"
+#include "cli/keys.h"
+
+namespace popcorn::cli {
+
+struct NetworkBenchmarkOptions {
+  std::filesystem::path model;
+  KeyOptions key;
+  std::size_t runs = 5;
+  std::string sign_test;  ///< empty = the server's preference
+  bool textbook = true;
+};
+
+struct NetworkBenchmark {
+  std::string model;
+  std::string kernel;
+  std::string sign_test;
+  unsigned bits = 0;
+  std::size_t runs = 0;
+  Timing seconds;                                         ///< wall, an inference
+  double cpu_seconds_client = 0, cpu_seconds_server = 0;  ///< an inference, all cores
+  std::uint64_t bytes_up = 0, bytes_down = 0, rounds = 0;
+  std::uint64_t multiplications = 0;                             ///< modulo N² at the server, counted
+  std::uint64_t predicted_multiplications = 0;                   ///< what the cost model says
+  std::uint64_t peak_memory_client = 0, peak_memory_server = 0;  ///< bytes, of the whole process
+  std::vector<std::pair<std::string, double>> phases;            ///< seconds, mean of the runs
+  unsigned cores = 1;
+  Timing textbook_core_seconds;  ///< of one core; 0 when it was not asked for
+
+  /// The textbook as if it kept all cores busy, against the wall seconds here. 0 without a textbook.
+  double ratio_to_textbook() const {
+    return textbook_core_seconds.median / static_cast<double>(cores) / seconds.median;
+  }
+};
+
+/// Random inputs; every result is compared with the plaintext network. The client's peak memory is taken
+/// before this process does anything but being the client.
+/// @throws CheckError "bench.wrong_result", and whatever an inference throws
+NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
+                                       const BenchmarkProgress& progress = {});
+
+}  // namespace popcorn::cli

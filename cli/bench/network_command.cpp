@@ -1,0 +1,145 @@
+// popcorn bench network: the report.
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/bench/bench_commands.h"
+#include "cli/bench/network_benchmark.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "cli/shipped_files.h"
+
+namespace popcorn::cli {
+
+namespace {
+
+constexpr const char* kTextbookNote =
+    "r^N encryption, one mpz_powm a weight, one value a ciphertext both ways, GMP only; operations counted "
+    "exactly, measured on samples and scaled, as if spread evenly over all cores";
+
+struct Options {
+  std::string model;
+  std::string baseline = "textbook";
+  NetworkBenchmarkOptions benchmark;
+  bool json = false;
+};
+
+void print_as_json(const NetworkBenchmark& benchmark, const Options& options) {
+  nlohmann::ordered_json report = {{"model", benchmark.model},
+                                   {"bits", benchmark.bits},
+                                   {"kernel", benchmark.kernel},
+                                   {"sign_test", benchmark.sign_test},
+                                   {"machine", benchmark_conditions()},
+                                   {"runs", benchmark.runs},
+                                   {"seconds", benchmark.seconds.median},
+                                   {"seconds_min", benchmark.seconds.minimum},
+                                   {"seconds_max", benchmark.seconds.maximum},
+                                   {"cpu_seconds_client", benchmark.cpu_seconds_client},
+                                   {"cpu_seconds_server", benchmark.cpu_seconds_server},
+                                   {"bytes_up", benchmark.bytes_up},
+                                   {"bytes_down", benchmark.bytes_down},
+                                   {"rounds", benchmark.rounds},
+                                   {"multiplications", benchmark.multiplications},
+                                   {"predicted_multiplications", benchmark.predicted_multiplications},
+                                   {"peak_memory_client", benchmark.peak_memory_client},
+                                   {"peak_memory_server", benchmark.peak_memory_server},
+                                   {"phases", nlohmann::ordered_json::object()}};
+  for (const auto& [name, seconds] : benchmark.phases) report["phases"][name] = seconds;
+  if (options.benchmark.textbook) {
+    report["textbook"] = kTextbookNote;
+    report["textbook_cores"] = benchmark.cores;
+    report["textbook_core_seconds"] = benchmark.textbook_core_seconds.median;
+    report["textbook_seconds"] =
+        benchmark.textbook_core_seconds.median / static_cast<double>(benchmark.cores);
+    report["ratio_to_textbook"] = benchmark.ratio_to_textbook();
+    report["ratio_to_textbook_cpu"] = benchmark.textbook_core_seconds.median /
+                                      (benchmark.cpu_seconds_client + benchmark.cpu_seconds_server);
+  } else {
+    report["ratio_to_textbook"] = nullptr;
+  }
+  print_json(std::cout, report);
+}
+
+void print_for_people(const NetworkBenchmark& benchmark, const Options& options) {
+  using Align = Table::Align;
+  std::cout << "Encrypted inference with " << benchmark.model << ", " << benchmark.bits << "-bit key, kernel "
+            << benchmark.kernel << ", " << benchmark.sign_test
+            << " sign test,\nclient and server in two processes over loopback HTTP on "
+            << benchmark_conditions() << "\n\n";
+  Table table({{"an inference", Align::left}, {""}});
+  const auto row = [&](const std::string& name, const std::string& value) { table.add_row({name, value}); };
+  row("wall time, median of " + std::to_string(benchmark.runs), short_seconds(benchmark.seconds.median));
+  row("  fastest and slowest",
+      short_seconds(benchmark.seconds.minimum) + " … " + short_seconds(benchmark.seconds.maximum));
+  for (const auto& [name, seconds] : benchmark.phases) row("  " + name, short_seconds(seconds));
+  row("processor time, client", short_seconds(benchmark.cpu_seconds_client));
+  row("processor time, server", short_seconds(benchmark.cpu_seconds_server));
+  row("up", human_bytes(benchmark.bytes_up));
+  row("down", human_bytes(benchmark.bytes_down));
+  row("rounds", grouped(benchmark.rounds));
+  row("modular multiplications, server", grouped(benchmark.multiplications));
+  row("  predicted", grouped(benchmark.predicted_multiplications));
+  row("peak memory, client process", human_bytes(benchmark.peak_memory_client));
+  row("peak memory, server process", human_bytes(benchmark.peak_memory_server));
+  if (options.benchmark.textbook) {
+    row("textbook on " + std::to_string(benchmark.cores) + " cores",
+        short_seconds(benchmark.textbook_core_seconds.median / static_cast<double>(benchmark.cores)));
+    row("ratio to the textbook", ratio_text(benchmark.ratio_to_textbook()));
+  }
+  table.print(std::cout);
+  std::cout << "\nEvery result equals the plaintext network. Phases are means; upload: transfers both ways, "
+               "HTTP and waiting.\n";
+  if (options.benchmark.textbook) std::cout << "textbook: " << kTextbookNote << ".\n";
+}
+
+int bench_network(const Options& given) {
+  check_key_bits(given.benchmark.key);
+  Options options = given;
+  options.benchmark.model = find_model(options.model);
+  options.benchmark.textbook = options.baseline == "textbook";
+  NetworkBenchmark benchmark;
+  {
+    Progress progress("measuring");
+    benchmark = run_network_benchmark(options.benchmark,
+                                      [&](std::size_t done, std::size_t total, const std::string& what) {
+                                        progress.update(done, total, what);
+                                      });
+  }
+  if (options.json) {
+    print_as_json(benchmark, options);
+  } else {
+    print_for_people(benchmark, options);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_bench_network_command(CLI::App& bench, Action& chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = bench.add_subcommand(
+      "network", "Whole inferences, client and server in two processes, against a textbook engine");
+  command->add_option("model", options->model, "Path of a .popcorn file or name of a shipped model")
+      ->required()
+      ->type_name("MODEL");
+  add_key_size_options(*command, options->benchmark.key, paillier::kDefaultKeyBits);
+  command->add_option("--key", options->benchmark.key.file, "Private key file; a temporary key otherwise")
+      ->type_name("FILE");
+  command->add_option("--runs", options->benchmark.runs, "Inferences; the median counts")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->add_option("--baseline", options->baseline, "What to compare with: textbook or none")
+      ->check(CLI::IsMember({"textbook", "none"}))
+      ->capture_default_str();
+  command
+      ->add_option("--sign-test", options->benchmark.sign_test,
+                   "Kind of sign test; the server's preference otherwise")
+      ->type_name("NAME");
+  command->add_flag("--json", options->json, "Report as JSON");
+  command->footer("Example:\n  popcorn bench network mnist-conv2 --bits 2048 --runs 5\n");
+  command->callback([options, &chosen] { chosen = [options] { return bench_network(*options); }; });
+}
+
+}  // namespace popcorn::cli
