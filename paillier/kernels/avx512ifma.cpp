@@ -400,9 +400,45 @@ void ifma_store(const ModulusView& m, uint64_t* values, const uint64_t* group) {
   }
 }
 
+/// ifma_gather() for operands that all lie in two groups: lane l is lane places[l] of the first or, from 8
+/// on, lane places[l] − 8 of the second. One permutation of two loads a digit instead of eight scattered
+/// loads.
+void gather_from_two(const ModulusView& m, uint64_t* r, const __m512i* first, const __m512i* second,
+                     __m512i places, __mmask8 present) {
+  const size_t digits = 2 * m.words;
+  const auto* one = reinterpret_cast<const __m512i*>(m.one);
+  auto* rv = reinterpret_cast<__m512i*>(r);
+  if (first == second) {
+    for (size_t k = 0; k < digits; ++k)
+      rv[k] = _mm512_mask_permutexvar_epi64(one[k], present, places, first[k]);
+    return;
+  }
+  for (size_t k = 0; k < digits; ++k) {
+    const __m512i found = _mm512_permutex2var_epi64(first[k], places, second[k]);
+    rv[k] = _mm512_mask_mov_epi64(one[k], present, found);
+  }
+}
+
 void ifma_gather(const ModulusView& m, uint64_t* r, const uint64_t* const* operands) {
   const __m512i addresses = _mm512_loadu_si512(operands);
   const __mmask8 present = _mm512_test_epi64_mask(addresses, addresses);
+  // Positions in a row read operands in a row. Lane p of a group starts 8·p bytes after a multiple of 64.
+  constexpr uint64_t kLaneBytes = 64;
+  const uint64_t first = _mm512_mask_reduce_min_epu64(present, addresses) & ~(kLaneBytes - 1);
+  const uint64_t second = _mm512_mask_reduce_max_epu64(present, addresses) & ~(kLaneBytes - 1);
+  const __m512i starts = _mm512_and_si512(addresses, _mm512_set1_epi64(-static_cast<long long>(kLaneBytes)));
+  const __mmask8 in_first =
+      _mm512_mask_cmpeq_epi64_mask(present, starts, _mm512_set1_epi64(static_cast<long long>(first)));
+  const __mmask8 in_second =
+      _mm512_mask_cmpeq_epi64_mask(present, starts, _mm512_set1_epi64(static_cast<long long>(second)));
+  if (present != 0 && (in_first | in_second) == present) {
+    const __m512i lanes = _mm512_srli_epi64(_mm512_sub_epi64(addresses, starts), 3);
+    const __mmask8 move = static_cast<__mmask8>(in_second & ~in_first);
+    const __m512i places = _mm512_mask_add_epi64(lanes, move, lanes, _mm512_set1_epi64(kLanes));
+    gather_from_two(m, r, reinterpret_cast<const __m512i*>(first), reinterpret_cast<const __m512i*>(second),
+                    places, present);
+    return;
+  }
   const auto* one = reinterpret_cast<const __m512i*>(m.one);
   auto* rv = reinterpret_cast<__m512i*>(r);
   for (size_t k = 0; k < 2 * m.words; ++k) {

@@ -50,7 +50,7 @@ struct ModulusView {
 struct Kernel {
   const char* name;
   const char* description;
-  unsigned lanes;
+  unsigned lanes;  ///< a power of two
   unsigned radix_bits;
   /// Whether this processor and operating system can run it.
   bool (*supported)();

@@ -68,6 +68,8 @@ std::shared_ptr<const Modulus> Modulus::create(const Kernel& kernel, std::span<c
   ModulusView& view = modulus->view_;
   view.words = kernel.words(modulus->base_bits_);
   view.limbs = base.size();
+  modulus->group_words_ = 2 * view.words * kernel.lanes;
+  modulus->lane_bits_ = static_cast<unsigned>(std::countr_zero(kernel.lanes));
   view.inverse = negative_inverse(base[0]);
   if (kernel.radix_bits < 64) view.inverse &= (std::uint64_t{1} << kernel.radix_bits) - 1;
 

@@ -48,7 +48,7 @@ class Modulus {
   std::size_t base_limbs() const noexcept { return view_.limbs; }
   /// Limbs of a number modulo N².
   std::size_t limbs() const noexcept { return 2 * view_.limbs; }
-  std::size_t group_words() const noexcept { return 2 * view_.words * kernel_->lanes; }
+  std::size_t group_words() const noexcept { return group_words_; }
   std::size_t lanes() const noexcept { return kernel_->lanes; }
 
   /// One group each: the residue of 1; R² mod N² (turns plain numbers into residues); plain 1 (turns them
@@ -83,10 +83,10 @@ class Modulus {
 
   /// First digit of the operand at `place` of a batch (groups one after the other).
   std::uint64_t* operand(std::uint64_t* batch, std::size_t place) const {
-    return batch + place / lanes() * group_words() + place % lanes();
+    return batch + (place >> lane_bits_) * group_words_ + (place & (lanes() - 1));
   }
   const std::uint64_t* operand(const std::uint64_t* batch, std::size_t place) const {
-    return batch + place / lanes() * group_words() + place % lanes();
+    return batch + (place >> lane_bits_) * group_words_ + (place & (lanes() - 1));
   }
 
  private:
@@ -96,6 +96,8 @@ class Modulus {
   void broadcast(std::uint64_t* group, mpz_srcptr number) const;
 
   std::size_t base_bits_ = 0;
+  std::size_t group_words_ = 0;
+  unsigned lane_bits_ = 0;  ///< lanes = 2^lane_bits: addresses of operands are taken by the million
   bool secret_ = false;
   GroupBuffer constants_;  ///< one, to_residue, from_residue, upper_to_residue
   GroupBuffer digits_;     ///< the arrays of view_

@@ -1,6 +1,7 @@
 // Every kernel against GMP, at every operand size, with random and adversarial operands.
 #include <gmp.h>
 
+#include <array>
 #include <catch2/catch.hpp>
 #include <vector>
 
@@ -219,11 +220,19 @@ TEST_CASE("gather, put, blend and select move the right lanes", "[kernels]") {
     const std::size_t count = 5 * lanes;
     const auto a = operands(n, count, rng);
     GroupBuffer batch = load(*modulus, a);
-    for (int round = 0; round < 20; ++round) {
+    for (int round = 0; round < 60; ++round) {
       std::vector<std::size_t> places(lanes);
       std::vector<const std::uint64_t*> pointers(lanes);
+      // Anywhere, in a row, or in any two groups: kernels have short cuts for some of them.
+      const std::size_t start = rng.below(count - lanes + 1);
+      const std::array<std::size_t, 2> groups = {rng.below(5), rng.below(5)};
       for (std::size_t lane = 0; lane < lanes; ++lane) {
         places[lane] = rng.below(count + 1);
+        if (round % 3 == 1) places[lane] = rng.below(8) == 0 ? count : start + lane;
+        if (round % 3 == 2) {
+          const std::size_t lane_in_group = rng.below(lanes);
+          places[lane] = rng.below(8) == 0 ? count : groups[rng.below(2)] * lanes + lane_in_group;
+        }
         pointers[lane] = places[lane] == count ? nullptr : modulus->operand(batch.data(), places[lane]);
       }
       GroupBuffer gathered(group);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "paillier/evaluator.h"
+#include "paillier/kernels/kernel_registry.h"
 #include "paillier/key_owner.h"
 #include "tests/support/seeded_rng.h"
 
@@ -115,4 +116,59 @@ TEST_CASE("damaged layers are refused", "[weighted_sum]") {
   REQUIRE_THROWS_AS(WeightedSumPlan(damaged([](LinearMap& map) { map.input_index.at(0) = 500; })),
                     InputError);
   REQUIRE_THROWS_AS(WeightedSumPlan(damaged([](LinearMap& map) { map.bias = WideVector(); })), InputError);
+}
+
+TEST_CASE("both kernels compute the same weighted sums, packings and scalar products", "[weighted_sum]") {
+  test::SeededRng rng(24);
+  for (int round = 0; round < 6; ++round) {
+    const KeyOwner owner(PrivateKey::generate(512, KeyKind::ordinary, KeySizePolicy::insecure_test, rng),
+                         rng);
+    const LinearMap map =
+        random_map(rng, std::vector<std::size_t>{1, 7, 16}[rng.below(3)], 15, 60, true, true);
+    const WeightedSumPlan plan(map);
+    std::vector<std::int64_t> x(map.inputs);
+    for (auto& value : x) value = rng.between(0, 1000);
+    WideVector scalars(map.outputs(), 1);
+    for (std::size_t i = 0; i < map.outputs(); ++i) scalars.set_int64(i, rng.between(0, 4095));
+    Bytes wire;
+    owner.encrypt(WideVector::from_int64(x), wire);
+    std::vector<Bytes> answers;
+    std::vector<std::uint64_t> multiplications;
+    for (const kernels::Kernel* const kernel : kernels::all()) {
+      if (!kernel->supported()) continue;
+      const Evaluator evaluator(PublicContext::create(owner.public_key(), rng, kernel), rng);
+      const CiphertextBatch y = evaluator.weighted_sum(plan, evaluator.parse(wire, map.inputs));
+      const CiphertextBatch multiples = evaluator.scalar_multiply(y, scalars, 12);
+      const CiphertextBatch differences = evaluator.subtract(multiples, y);
+      answers.emplace_back();
+      // None of these draws randomness, so the ciphertexts themselves must agree.
+      evaluator.serialise(y, answers.back());
+      evaluator.serialise(differences, answers.back());
+      evaluator.serialise(evaluator.pack(y, 40, 3), answers.back());
+      multiplications.push_back(evaluator.counts().multiplications);
+    }
+    for (std::size_t i = 1; i < answers.size(); ++i) {
+      INFO("round " << round);
+      REQUIRE(answers[i] == answers[0]);
+      REQUIRE(multiplications[i] == multiplications[0]);
+    }
+  }
+}
+
+TEST_CASE("owners with either kernel read each other's ciphertexts", "[key_owner]") {
+  test::SeededRng rng(25);
+  constexpr auto kAnySize = KeySizePolicy::insecure_test;
+  const PrivateKey key = PrivateKey::generate(512, KeyKind::ordinary, kAnySize, rng);
+  std::vector<std::int64_t> x(21);
+  for (auto& value : x) value = rng.between(-1000000, 1000000);
+  const WideVector values = WideVector::from_int64(x);
+  for (const kernels::Kernel* const writer : kernels::all()) {
+    for (const kernels::Kernel* const reader : kernels::all()) {
+      if (!writer->supported() || !reader->supported()) continue;
+      Bytes wire;
+      KeyOwner(PrivateKey::from_primes(key.p(), key.q(), kAnySize), rng, writer).encrypt(values, wire);
+      const KeyOwner owner(PrivateKey::from_primes(key.p(), key.q(), kAnySize), rng, reader);
+      REQUIRE(owner.decrypt(wire, values.size(), 1) == values);
+    }
+  }
 }
