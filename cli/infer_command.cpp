@@ -13,6 +13,7 @@
 #include "cli/output.h"
 #include "cli/prediction.h"
 #include "cli/progress.h"
+#include "models/arg_max.h"
 #include "service/client.h"
 
 namespace popcorn::cli {
@@ -25,15 +26,16 @@ struct InferOptions {
   KeyOptions key;
   std::string sign_test = protocols::kDefaultSignTest;
   std::vector<std::string> images;
+  std::string output = "logits";
   unsigned timeout_seconds = 600;
   bool json = false;
 };
 
 nlohmann::ordered_json result_json(const std::string& input, const Prediction& prediction,
-                                   const service::InferenceResult& result) {
+                                   const service::InferenceResult& result, bool with_logits) {
   nlohmann::ordered_json json = {{"input", input}, {"class", prediction.index}, {"label", prediction.label}};
   json["probability"] = prediction.probability ? nlohmann::ordered_json(*prediction.probability) : nullptr;
-  json["logits"] = exact_integers(result.logits);
+  if (with_logits) json["logits"] = exact_integers(result.logits);
   json["seconds"] = result.seconds;
   json["client_seconds"] = result.client_seconds;
   json["bytes_up"] = result.bytes_up;
@@ -66,6 +68,11 @@ std::vector<std::string> result_row(const std::string& input, const Prediction& 
           std::to_string(result.rounds)};
 }
 
+/// The label alone is the answer of a model of its own, see models/arg_max.h.
+std::string wanted_model(const InferOptions& options) {
+  return options.output == "label" ? options.model + models::kLabelSuffix : options.model;
+}
+
 int infer(const InferOptions& options) {
   // Everything that can fail at home fails before the server hears of anything.
   std::vector<models::Image> pictures;
@@ -80,7 +87,8 @@ int infer(const InferOptions& options) {
   client_options.cancel = &interrupted();
   client_options.sign_test = options.sign_test;
   service::Client client(options.server, client_options);
-  const protocols::ClientBundle bundle = client.bundle(options.model);
+  const protocols::ClientBundle bundle = client.bundle(wanted_model(options));
+  const bool with_logits = bundle.answer == models::Answer::logits;
   std::vector<WideVector> inputs;
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     try {
@@ -99,10 +107,12 @@ int infer(const InferOptions& options) {
       progress.update(i * rounds + done, inputs.size() * rounds, options.images[i] + " " + step);
     };
     const service::InferenceResult result = client.infer(bundle, owner, inputs[i], show);
-    const Prediction prediction = predict(result.logits, bundle.output_scale, bundle.softmax, bundle.labels);
+    const Prediction prediction =
+        with_logits ? predict(result.logits, bundle.output_scale, bundle.softmax, bundle.labels)
+                    : predict_label(result.logits, bundle.labels);
     progress.clear();
     if (options.json) {
-      results.push_back(result_json(options.images[i], prediction, result));
+      results.push_back(result_json(options.images[i], prediction, result, with_logits));
     } else {
       table.print_row(std::cout, result_row(options.images[i], prediction, result));
       std::cout.flush();
@@ -135,6 +145,12 @@ void add_infer_command(CLI::App& app, Action& chosen) {
       ->type_name("IMAGE");
   add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);
   add_sign_test_option(*command, options->sign_test);
+  command
+      ->add_option("--output", options->output,
+                   "logits, or label: then nobody but the server's ciphertexts ever holds the logits")
+      ->type_name("KIND")
+      ->check(CLI::IsMember({"logits", "label"}))
+      ->capture_default_str();
   command->add_option("--timeout", options->timeout_seconds, "Seconds that one round may take")
       ->type_name("SECONDS")
       ->check(CLI::Range(1, 86400))

@@ -20,5 +20,8 @@ struct Prediction {
 /// @throws InputError "prediction.size" when the sizes do not belong together
 Prediction predict(const WideVector& logits, const std::vector<double>& scale, bool softmax,
                    const std::vector<std::string>& labels);
+/// From the answer of a network with an arg-max: twice the index.
+/// @throws InputError "prediction.label" for anything that is no index of `labels`
+Prediction predict_label(const WideVector& answer, const std::vector<std::string>& labels);
 
 }  // namespace popcorn::cli

@@ -14,6 +14,7 @@
 #include "cli/interrupt.h"
 #include "cli/output.h"
 #include "cli/shipped_files.h"
+#include "models/arg_max.h"
 #include "service/server.h"
 
 namespace popcorn::cli {
@@ -22,6 +23,8 @@ namespace {
 
 struct ServeOptions {
   std::vector<std::string> models;
+  std::string output = "any";
+  std::string sign_test = "any";
   service::ServerOptions server;
   std::string log;
   bool insecure_test_key = false;
@@ -100,10 +103,21 @@ void say_goodbye(const ServeOptions& options, const service::ServerStatistics& s
             << std::endl;
 }
 
+/// Publishes a model with logits, with the label alone, or both, as the policy says.
+void publish(ServeOptions& options, const models::IntegerNetwork& network) {
+  std::vector<std::string> sign_tests;
+  if (options.sign_test != "any") sign_tests.push_back(options.sign_test);
+  const auto add = [&](models::IntegerNetwork served) {
+    options.server.models.push_back(
+        protocols::ServedModel::create(std::move(served), protocols::kDefaultChunk, sign_tests));
+  };
+  const bool has_label = network.output().shape.size() > 1;
+  if (options.output != "label" || !has_label) add(network);
+  if (options.output != "logits" && has_label) add(models::with_arg_max(network));
+}
+
 int serve(ServeOptions& options) {
-  for (const std::string& model : options.models) {
-    options.server.models.push_back(protocols::ServedModel::create(load_model(model)));
-  }
+  for (const std::string& model : options.models) publish(options, load_model(model));
   std::unique_ptr<LogFile> log;
   if (!options.log.empty()) {
     log = std::make_unique<LogFile>(options.log);
@@ -146,6 +160,18 @@ void add_serve_command(CLI::App& app, Action& chosen) {
       ->capture_default_str();
   command->add_option("--port", server.port, "Port to listen on; 0 takes a free one")
       ->type_name("PORT")
+      ->capture_default_str();
+  command
+      ->add_option("--output", options->output,
+                   "What clients may ask for: logits, label (the class alone, as model NAME.label), or any")
+      ->type_name("KIND")
+      ->check(CLI::IsMember({"any", "logits", "label"}))
+      ->capture_default_str();
+  command
+      ->add_option("--sign-test", options->sign_test,
+                   "What clients may choose: oblivious (leaks nothing), blinded (leaks noisy magnitudes), or any")
+      ->type_name("NAME")
+      ->check(CLI::IsMember({"any", "oblivious", "blinded"}))
       ->capture_default_str();
   command->add_flag("--allow-insecure-remote", server.allow_insecure_remote,
                     "Listen on an address that others can reach although the connection has no TLS");

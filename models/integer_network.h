@@ -103,12 +103,19 @@ struct InputEncoding {
 
 /// A validated network. Build it by filling the public members and calling finish(), or read it with
 /// read_network(); both leave it immutable in practice and safe to share between threads.
+/// What the output tensor is.
+enum class Answer {
+  logits,  ///< one value per class
+  label,   ///< one value: twice the index of the class (see arg_max.h)
+};
+
 struct IntegerNetwork {
   std::string name;
   std::string description;  ///< one line: what, trained on what
   InputEncoding encoding;
   std::vector<std::string> labels;  ///< class names, or empty
   bool softmax = true;              ///< logits · scale go through a softmax at the client
+  Answer answer = Answer::logits;  ///< not part of a file: only with_arg_max() makes the other
   std::vector<Node> nodes;          ///< first: input; last: output; topological order
   /// Free facts for reports (accuracy, training data, tool version): string pairs, carried in the file.
   std::vector<std::pair<std::string, std::string>> facts;

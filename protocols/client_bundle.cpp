@@ -123,6 +123,10 @@ ClientBundle bundle_of(const Json& json) {
   bundle.output_bits = static_cast<unsigned>(
       unsigned_member(json, "output_bits", "output_bits", 0, models::Limits::kValueBits));
   bundle.output_scale = scales_of(json, bundle.output_count);
+  const std::string answer = text_of(member(json, "answer", "answer"), "answer");
+  if (answer != "logits" && answer != "label") fail("answer", "\"logits\" or \"label\"");
+  bundle.answer = answer == "label" ? models::Answer::label : models::Answer::logits;
+  if (bundle.answer == models::Answer::label && bundle.output_count != 1) fail("output_count", "1 for a label");
   bundle.labels = texts_member(json, "labels", Limits::kOutputs);
   const Json& softmax = member(json, "softmax", "softmax");
   if (!softmax.is_boolean()) fail("softmax", "true or false");
@@ -135,11 +139,13 @@ ClientBundle bundle_of(const Json& json) {
 
 }  // namespace
 
-ClientBundle make_client_bundle(const models::IntegerNetwork& network, std::uint64_t chunk) {
+ClientBundle make_client_bundle(const models::IntegerNetwork& network, std::uint64_t chunk,
+                                const std::vector<std::string>& sign_tests) {
   ClientBundle bundle;
   bundle.model = network.name;
   bundle.config_id = configuration_name(network, chunk);
   bundle.encoding = network.encoding;
+  bundle.answer = network.answer;
   bundle.labels = network.labels;
   bundle.output_scale = network.output().scale;
   bundle.softmax = network.softmax;
@@ -152,6 +158,10 @@ ClientBundle make_client_bundle(const models::IntegerNetwork& network, std::uint
     step.first = 0;
   }
   for (const std::string_view name : sign_test_names()) bundle.sign_tests.emplace_back(name);
+  if (!sign_tests.empty()) {
+    for (const std::string& name : sign_tests) sign_test_named(name);  // refuses unknown ones
+    bundle.sign_tests = sign_tests;
+  }
   return bundle;
 }
 
@@ -161,6 +171,7 @@ std::string bundle_to_json(const ClientBundle& bundle) {
   json["model"] = bundle.model;
   json["config_id"] = bundle.config_id;
   json["encoding"] = Json::parse(models::encoding_to_json(bundle.encoding));
+  json["answer"] = bundle.answer == models::Answer::label ? "label" : "logits";
   json["labels"] = bundle.labels;
   json["output_scale"] = bundle.output_scale;
   json["softmax"] = bundle.softmax;

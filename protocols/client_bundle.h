@@ -15,17 +15,20 @@ struct ClientBundle {
   std::string model;
   std::string config_id;  ///< names the network and the protocol parameters; a session is bound to it
   models::InputEncoding encoding;
+  models::Answer answer = models::Answer::logits;
   std::vector<std::string> labels;
   std::vector<double> output_scale;  ///< one per logit, or one for all
   bool softmax = true;
   std::uint64_t output_count = 0;
   unsigned output_bits = 0;
   std::vector<Step> steps;              ///< kind, name, count, bits
-  std::vector<std::string> sign_tests;  ///< accepted by the server, preferred first: "blinded"
+  std::vector<std::string> sign_tests;  ///< accepted by the server, preferred first
 };
 
 /// @param chunk most comparisons of one step, see plan_steps(). @throws InputError "model.*"
-ClientBundle make_client_bundle(const models::IntegerNetwork& network, std::uint64_t chunk = kDefaultChunk);
+/// @param sign_tests accepted ones; empty = all of this program
+ClientBundle make_client_bundle(const models::IntegerNetwork& network, std::uint64_t chunk = kDefaultChunk,
+                                const std::vector<std::string>& sign_tests = {});
 std::string bundle_to_json(const ClientBundle& bundle);
 /// Bounded and validated: every byte may be hostile. @throws InputError "bundle.*" that names the field
 ClientBundle bundle_from_json(std::string_view json);

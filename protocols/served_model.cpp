@@ -24,9 +24,10 @@ std::vector<NodePlan> plan_nodes(const models::IntegerNetwork& network) {
 ServedModel::ServedModel(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 ServedModel::~ServedModel() = default;
 
-std::shared_ptr<const ServedModel> ServedModel::create(models::IntegerNetwork network, std::uint64_t chunk) {
+std::shared_ptr<const ServedModel> ServedModel::create(models::IntegerNetwork network, std::uint64_t chunk,
+                                                       const std::vector<std::string>& sign_tests) {
   auto parts = std::make_unique<Parts>();
-  parts->bundle = make_client_bundle(network, chunk);
+  parts->bundle = make_client_bundle(network, chunk, sign_tests);
   parts->steps = plan_steps(network, chunk);
   parts->nodes = plan_nodes(network);
   parts->network = std::move(network);

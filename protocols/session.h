@@ -35,8 +35,10 @@ class ServedModel {
  public:
   /// Seconds for a large network. @param network finished. @param chunk most comparisons of one step
   /// @throws InputError "model.*"
+  /// @param sign_tests that clients may choose, preferred first; empty = all
   static std::shared_ptr<const ServedModel> create(models::IntegerNetwork network,
-                                                   std::uint64_t chunk = kDefaultChunk);
+                                                   std::uint64_t chunk = kDefaultChunk,
+                                                   const std::vector<std::string>& sign_tests = {});
   ~ServedModel();
 
   const models::IntegerNetwork& network() const noexcept;
