@@ -24,8 +24,8 @@ struct InferOptions {
   std::string server;
   std::string model;
   KeyOptions key;
-  std::string sign_test = protocols::kDefaultSignTest;
   std::vector<std::string> images;
+  std::string sign_test = protocols::kDefaultSignTest;
   std::string output = "logits";
   unsigned timeout_seconds = 600;
   bool json = false;
@@ -119,10 +119,9 @@ int infer(const InferOptions& options) {
     }
   }
   if (options.json) {
-    print_json(std::cout, {{"model", bundle.model},
-                           {"key_bits", owner->public_key().bits()},
-                           {"sign_test", options.sign_test},
-                           {"results", std::move(results)}});
+    print_json(
+        std::cout,
+        {{"model", bundle.model}, {"key_bits", owner->public_key().bits()}, {"results", std::move(results)}});
   }
   return 0;
 }

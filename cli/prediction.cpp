@@ -46,8 +46,8 @@ Prediction predict(const WideVector& logits, const std::vector<double>& scale, b
 }
 
 Prediction predict_label(const WideVector& answer, const std::vector<std::string>& labels) {
-  const bool one_even_value = answer.size() == 1 && answer.fits_int64(0) && answer.to_int64(0) >= 0 &&
-                              answer.to_int64(0) % 2 == 0;
+  const bool one_even_value =
+      answer.size() == 1 && answer.fits_int64(0) && answer.to_int64(0) >= 0 && answer.to_int64(0) % 2 == 0;
   const std::int64_t index = one_even_value ? answer.to_int64(0) / 2 : -1;
   if (index < 0 || (!labels.empty() && static_cast<std::size_t>(index) >= labels.size())) {
     throw InputError("prediction.label", "the server's answer is not the index of a class");

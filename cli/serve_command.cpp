@@ -168,8 +168,9 @@ void add_serve_command(CLI::App& app, Action& chosen) {
       ->check(CLI::IsMember({"any", "logits", "label"}))
       ->capture_default_str();
   command
-      ->add_option("--sign-test", options->sign_test,
-                   "What clients may choose: oblivious (leaks nothing), blinded (leaks noisy magnitudes), or any")
+      ->add_option(
+          "--sign-test", options->sign_test,
+          "What clients may choose: oblivious (leaks nothing), blinded (leaks noisy magnitudes), or any")
       ->type_name("NAME")
       ->check(CLI::IsMember({"any", "oblivious", "blinded"}))
       ->capture_default_str();

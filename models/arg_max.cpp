@@ -40,7 +40,8 @@ class Builder {
   Node& node(std::size_t index) { return network_.nodes[index]; }
 
  private:
-  static Node make(NodeKind kind, const std::string& name, std::vector<std::size_t> inputs, std::int64_t size) {
+  static Node make(NodeKind kind, const std::string& name, std::vector<std::size_t> inputs,
+                   std::int64_t size) {
     Node node;
     node.kind = kind;
     node.name = "arg_max/" + name;
@@ -97,16 +98,19 @@ IntegerNetwork with_arg_max(IntegerNetwork network) {
     logits = build.unary(NodeKind::flatten, "logits", logits, count);
   }
   const auto factor = static_cast<std::int32_t>(std::bit_ceil(static_cast<std::uint64_t>(count)));
-  const std::size_t keys = build.dense(
-      "keys", logits, count, count, [&](std::int64_t row, std::int64_t column) { return row == column ? factor : 0; });
-  for (std::int64_t i = 0; i < count; ++i) build.node(keys).bias.set_int64(static_cast<std::size_t>(i), factor - 1 - i);
+  const std::size_t keys =
+      build.dense("keys", logits, count, count,
+                  [&](std::int64_t row, std::int64_t column) { return row == column ? factor : 0; });
+  for (std::int64_t i = 0; i < count; ++i)
+    build.node(keys).bias.set_int64(static_cast<std::size_t>(i), factor - 1 - i);
   const std::size_t largest = tournament(build, keys, count);
   const std::size_t minus_largest =
       build.dense("minus_largest", largest, 1, count, [](std::int64_t, std::int64_t) { return -1; });
   const std::size_t gap = build.add("gap", keys, minus_largest, count);
   const std::size_t winner = build.unary(NodeKind::sign, "one_hot", gap, count);
-  const std::size_t label =
-      build.dense("label", winner, count, 1, [](std::int64_t, std::int64_t column) { return static_cast<std::int32_t>(column); });
+  const std::size_t label = build.dense("label", winner, count, 1, [](std::int64_t, std::int64_t column) {
+    return static_cast<std::int32_t>(column);
+  });
   build.node(label).bias.set_int64(0, count * (count - 1) / 2);
   output.inputs = {label};
   output.shape = {1, 1, 1};

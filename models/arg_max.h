@@ -8,8 +8,8 @@ namespace popcorn::models {
 /// What a name gets appended: "mnist-conv2" answers with logits, "mnist-conv2.label" with the label.
 inline constexpr const char* kLabelSuffix = ".label";
 
-/// The network followed by an arg-max, built of ordinary nodes, so that everything that evaluates, plans or encrypts a
-/// network does so with this one too. With n logits x_i and K the power of two ≥ n:
+/// The network followed by an arg-max, built of ordinary nodes, so that everything that evaluates, plans or
+/// encrypts a network does so with this one too. With n logits x_i and K the power of two ≥ n:
 ///   z_i = K·x_i + K − 1 − i        all different; the largest belongs to the first largest logit
 ///   m   = max_i z_i                 a tournament of ⌈log2 n⌉ levels, max(a, b) = b + ReLU(a − b)
 ///   s_i = sign(z_i − m)             +1 at the winner, −1 elsewhere

@@ -126,7 +126,8 @@ ClientBundle bundle_of(const Json& json) {
   const std::string answer = text_of(member(json, "answer", "answer"), "answer");
   if (answer != "logits" && answer != "label") fail("answer", "\"logits\" or \"label\"");
   bundle.answer = answer == "label" ? models::Answer::label : models::Answer::logits;
-  if (bundle.answer == models::Answer::label && bundle.output_count != 1) fail("output_count", "1 for a label");
+  if (bundle.answer == models::Answer::label && bundle.output_count != 1)
+    fail("output_count", "1 for a label");
   bundle.labels = texts_member(json, "labels", Limits::kOutputs);
   const Json& softmax = member(json, "softmax", "softmax");
   if (!softmax.is_boolean()) fail("softmax", "true or false");
