@@ -172,7 +172,8 @@ void IntegerNetwork::finish() {
     nodes[i].bounds = node_bounds(*this, i, Limits::kBoundWords - bound_words);
     bound_words += nodes[i].bounds.low.words().size() + nodes[i].bounds.high.words().size();
   }
-  if (answer == Answer::logits && !labels.empty() && static_cast<std::int64_t>(labels.size()) != output().shape.size()) {
+  if (answer == Answer::logits && !labels.empty() &&
+      static_cast<std::int64_t>(labels.size()) != output().shape.size()) {
     throw InputError("model.labels", "the network has " + std::to_string(labels.size()) + " labels for " +
                                          std::to_string(output().shape.size()) + " outputs");
   }

@@ -115,7 +115,7 @@ struct IntegerNetwork {
   InputEncoding encoding;
   std::vector<std::string> labels;  ///< class names, or empty
   bool softmax = true;              ///< logits · scale go through a softmax at the client
-  Answer answer = Answer::logits;  ///< not part of a file: only with_arg_max() makes the other
+  Answer answer = Answer::logits;   ///< not part of a file: only with_arg_max() makes the other
   std::vector<Node> nodes;          ///< first: input; last: output; topological order
   /// Free facts for reports (accuracy, training data, tool version): string pairs, carried in the file.
   std::vector<std::pair<std::string, std::string>> facts;

@@ -76,8 +76,8 @@ class NetworkRun {
 
   std::vector<Tensor> tensors_;  ///< one a node; empty before it is evaluated and after its last reader
   double linear_seconds_ = 0;
-  std::size_t node_ = 0;         ///< next node to evaluate
-  std::size_t step_ = 0;         ///< next step to open, or the open one
+  std::size_t node_ = 0;  ///< next node to evaluate
+  std::size_t step_ = 0;  ///< next step to open, or the open one
   OpenStep open_;
   std::vector<paillier::CiphertextBatch> parts_;  ///< results of the finished steps of the level in progress
   paillier::CiphertextBatch values_;              ///< of a tournament's level after the first

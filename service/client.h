@@ -30,9 +30,9 @@ struct ClientOptions {
 
 struct InferenceResult {
   WideVector logits;
-  double seconds = 0;                          ///< wall, from the first byte encrypted to the logits
-  double client_seconds = 0;                   ///< of it: encryption, decryption, sign tests at the client
-  double encrypt_seconds = 0;                  ///< of it: the input's encryption
+  double seconds = 0;          ///< wall, from the first byte encrypted to the logits
+  double client_seconds = 0;   ///< of it: encryption, decryption, sign tests at the client
+  double encrypt_seconds = 0;  ///< of it: the input's encryption
   protocols::ClientPhases phases;
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies
   std::uint64_t rounds = 0;

@@ -1,5 +1,6 @@
-// What a client can find out about magnitudes from its view of a sign test: a lot from the blinded one when it repeats
-// an input, nothing from the oblivious one. The figures of SECURITY.md come from here (run with -s).
+// What a client can find out about magnitudes from its view of a sign test: a lot from the blinded one when
+// it repeats an input, nothing from the oblivious one. The figures of SECURITY.md come from here (run with
+// -s).
 #include <catch2/catch.hpp>
 #include <cmath>
 
@@ -25,7 +26,8 @@ double mean_log2(const WideVector& values) {
 WideVector blinded_view(std::int64_t x, Rng& rng) {
   const test::Party& keys = test::party(1024);
   const paillier::Evaluator evaluator(keys.context, rng);
-  const auto batch = keys.encrypt(evaluator, WideVector::from_int64(std::vector<std::int64_t>(kRepetitions, x)));
+  const auto batch =
+      keys.encrypt(evaluator, WideVector::from_int64(std::vector<std::int64_t>(kRepetitions, x)));
   const auto server = blinded_sign_test().server(evaluator, rng);
   server->begin({kRepetitions, kBits, 1024});
   Bytes section;
@@ -38,14 +40,16 @@ WideVector blinded_view(std::int64_t x, Rng& rng) {
 WideVector oblivious_view(std::int64_t x, Rng& rng) {
   const test::Party& keys = test::party(1024);
   const paillier::Evaluator evaluator(keys.context, rng);
-  const auto batch = keys.encrypt(evaluator, WideVector::from_int64(std::vector<std::int64_t>(kRepetitions, x)));
+  const auto batch =
+      keys.encrypt(evaluator, WideVector::from_int64(std::vector<std::int64_t>(kRepetitions, x)));
   Bytes sealed;
   seal_shares(evaluator, batch, kBits, rng, sealed);
   return open_shares(*keys.owner, sealed, kRepetitions, kBits);
 }
 
 TEST_CASE("repetition recovers magnitudes from the blinded view", "[leak]") {
-  // E[log2 τ] ≈ κ/2, so mean log2 |t| − κ/2 estimates log2 |x| with a standard error of κ/√12/√repetitions bits.
+  // E[log2 τ] ≈ κ/2, so mean log2 |t| − κ/2 estimates log2 |x| with a standard error of κ/√12/√repetitions
+  // bits.
   test::SeededRng rng(71);
   for (const int exponent : {2, 12, 22}) {
     const double estimate = mean_log2(blinded_view(std::int64_t{1} << exponent, rng)) - kBlindingBits / 2.0;
@@ -58,7 +62,8 @@ TEST_CASE("repetition recovers magnitudes from the blinded view", "[leak]") {
 TEST_CASE("the same attack learns nothing from the oblivious view", "[leak]") {
   test::SeededRng rng(72);
   std::vector<double> means;
-  for (const int exponent : {2, 12, 22}) means.push_back(mean_log2(oblivious_view(std::int64_t{1} << exponent, rng)));
+  for (const int exponent : {2, 12, 22})
+    means.push_back(mean_log2(oblivious_view(std::int64_t{1} << exponent, rng)));
   // log2 of a uniform value has a standard deviation of 1/ln 2 = 1.44 bits whatever is masked.
   const double standard_error = 1.443 / std::sqrt(double{kRepetitions});
   for (const double mean : means) {
