@@ -112,17 +112,16 @@ void print_summary(const std::vector<Outcome>& outcomes, const nlohmann::ordered
   });
   const auto equal =
       std::count_if(outcomes.begin(), outcomes.end(), [](const Outcome& outcome) { return outcome.equal; });
+  const auto seen = [&](const char* name) { return saw.value(name, std::uint64_t{0}); };
   std::cout << '\n'
             << right << " of " << outcomes.size() << " as drawn; " << equal << " of " << outcomes.size()
             << " equal to the plaintext integer network, bit for bit; median "
             << human_seconds(median_seconds(outcomes)) << " a picture\n"
-            << "What the server saw: " << saw.value("sessions_finished", std::uint64_t{0}) << " inferences, "
-            << grouped(saw.value("ciphertexts_received", std::uint64_t{0}))
-            << " ciphertexts under a key it does not "
-            << "have (" << human_bytes(saw.value("bytes_received", std::uint64_t{0})) << "). It sent "
-            << human_bytes(saw.value("bytes_sent", std::uint64_t{0})) << " of ciphertexts back and made "
-            << grouped(saw.value("multiplications", std::uint64_t{0}))
-            << " modular multiplications.\nNot one pixel, activation or label was among it.\n";
+            << "What the server saw: " << counted(seen("sessions_finished"), "inference") << ", "
+            << counted(seen("ciphertexts_received"), "ciphertext") << " under a key it does not have ("
+            << human_bytes(seen("bytes_received")) << ").\nIt sent " << human_bytes(seen("bytes_sent"))
+            << " back and made " << counted(seen("multiplications"), "modular multiplication")
+            << ". Not one pixel, activation or label was among it.\n";
 }
 
 int demo(const DemoOptions& options) {

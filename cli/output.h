@@ -14,6 +14,8 @@ namespace popcorn::cli {
 
 /// "1,234,567"
 std::string grouped(std::uint64_t number);
+/// "1 inference", "1,200 inferences"
+std::string counted(std::uint64_t number, const std::string& noun);
 /// Decimal units: "812 B", "8.1 MB".
 std::string human_bytes(std::uint64_t bytes);
 /// "0.42 s", "8.4 s", "3 min 20 s".

@@ -97,10 +97,10 @@ void say_goodbye(const ServeOptions& options, const service::ServerStatistics& s
               << std::endl;
     return;
   }
-  std::cout << "stopped after " << grouped(saw.sessions_finished) << " inferences (" << grouped(saw.requests)
-            << " requests): " << grouped(saw.ciphertexts_received) << " ciphertexts received, "
-            << human_bytes(saw.bytes_received) << " in, " << human_bytes(saw.bytes_sent) << " out"
-            << std::endl;
+  std::cout << "stopped after " << counted(saw.sessions_finished, "inference") << " ("
+            << counted(saw.requests, "request") << "): " << counted(saw.ciphertexts_received, "ciphertext")
+            << " received, " << human_bytes(saw.bytes_received) << " in, " << human_bytes(saw.bytes_sent)
+            << " out" << std::endl;
 }
 
 /// Publishes a model with logits, with the label alone, or both, as the policy says.

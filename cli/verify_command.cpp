@@ -103,10 +103,10 @@ int verify(const VerifyOptions& options) {
                            {"seconds", elapsed.count()}});
     return 0;
   }
-  std::cout << model->network().name << ": " << grouped(inputs.size())
-            << (inputs.size() == 1 ? " image, " : " images, ") << grouped(verified.tensors) << " tensors, "
-            << grouped(verified.values) << " values: encrypted and plaintext results are equal, bit for bit ("
-            << human_seconds(elapsed.count()) << ")\n";
+  std::cout << model->network().name << ": " << counted(inputs.size(), "image") << ", "
+            << counted(verified.tensors, "tensor") << ", " << counted(verified.values, "value")
+            << ": encrypted and plaintext results are equal, bit for bit (" << human_seconds(elapsed.count())
+            << ")\n";
   return 0;
 }
 

@@ -16,6 +16,12 @@ TEST_CASE("Numbers are grouped by thousands", "[cli]") {
   CHECK(grouped(18446744073709551615U) == "18,446,744,073,709,551,615");
 }
 
+TEST_CASE("One thing is not called by the plural", "[cli]") {
+  CHECK(counted(0, "round") == "0 rounds");
+  CHECK(counted(1, "round") == "1 round");
+  CHECK(counted(2500, "round") == "2,500 rounds");
+}
+
 TEST_CASE("Amounts of bytes have decimal units", "[cli]") {
   CHECK(human_bytes(0) == "0 B");
   CHECK(human_bytes(999) == "999 B");
