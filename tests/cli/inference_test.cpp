@@ -31,7 +31,7 @@ std::vector<std::string> infer(const RunningServer& server, std::vector<std::str
 TEST_CASE("The answers over HTTP are those of the plaintext network, bit for bit", "[command_line]") {
   const TemporaryFolder folder;
   RunningServer server(write_small_network(folder.path("small.popcorn")));
-  CHECK(server.ready().at("models") == nlohmann::json::array({"small"}));
+  CHECK(server.ready().at("models") == nlohmann::json::array({"small", "small.label"}));
   const std::vector<std::string> pictures = {"samples/3_1.png", "samples/8_1.png", "samples/5_2.png"};
   const ProcessResult result =
       popcorn(with_test_key(infer(server, {pictures[0], pictures[1], pictures[2], "--json"})));
