@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -54,7 +55,15 @@ Process::Process(const std::vector<std::string>& argv, const std::vector<std::st
   std::vector<std::string> arguments = argv;
   for (const std::string& argument : arguments) command_ += (command_.empty() ? "" : " ") + argument;
   std::vector<std::string> variables;
-  for (char** variable = environ; *variable != nullptr; ++variable) variables.emplace_back(*variable);
+  // A name given here replaces the inherited one: with both, the child would see the first.
+  const auto is_replaced = [&](const std::string& inherited) {
+    const std::string name = inherited.substr(0, inherited.find('=') + 1);
+    return std::any_of(environment.begin(), environment.end(),
+                       [&](const std::string& given) { return given.starts_with(name); });
+  };
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    if (!is_replaced(*variable)) variables.emplace_back(*variable);
+  }
   variables.insert(variables.end(), environment.begin(), environment.end());
   const std::vector<char*> argument_pointers = pointers(arguments);
   const std::vector<char*> variable_pointers = pointers(variables);
