@@ -1,6 +1,7 @@
 #include "compress/training.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
 
 #include <chrono>
 #include <cmath>
@@ -180,7 +181,7 @@ class Trainer {
 
   double run_step(std::int64_t step, double rate) {
     const auto [x, classes] = source_.batch_at(step);
-    const at::Tensor logits = torch_.forward(x);
+    const at::Tensor logits = forward(x);
     at::Tensor loss = cross_entropy(logits, classes, options_.label_smoothing);
     if (teacher_) {
       const at::Tensor target = [&, &input = x] {
@@ -198,6 +199,17 @@ class Trainer {
       throw Error("training.diverged", "the training diverged; a smaller learning rate may help");
     }
     return value;
+  }
+
+  /// Convolutions in bfloat16 with sums in float32 where asked; everything else stays float32.
+  at::Tensor forward(const at::Tensor& x) {
+    if (!options_.mixed_precision) return torch_.forward(x);
+    at::autocast::set_cpu_enabled(true);
+    at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
+    at::Tensor result = torch_.forward(x).to(at::kFloat);
+    at::autocast::clear_cache();
+    at::autocast::set_cpu_enabled(false);
+    return result;
   }
 
   void rewrite(double done) {

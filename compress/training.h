@@ -26,6 +26,8 @@ struct TrainingOptions {
   double temperature = 3;
   std::uint64_t seed = 1;
   int threads = 1;  ///< results are the same for the same seed and the same number of threads
+  /// Convolutions take bfloat16 operands and sum in float32; weights, statistics and steps stay float32.
+  bool mixed_precision = false;
   Augmentation augmentation;
   /// Not empty: the state is written there after each epoch, and a training that finds its own state there
   /// goes on from it, with the same result as without the interruption. Removed at the end. Not for trainings

@@ -65,6 +65,8 @@ void add_options(CLI::App& app, TrainOptions& o) {
   app.add_option("--resume", t.checkpoint,
                  "Checkpoint, written after each epoch; if it exists already the training goes on from it")
       ->type_name("FILE");
+  app.add_flag("--mixed-precision", t.mixed_precision,
+               "Convolutions in bfloat16: about twice as fast on processors with AVX512_BF16 or AMX");
   app.add_flag("--no-augmentation", o.plain, "Train on the pictures as they are");
   app.add_flag("-v,--verbose", o.verbose, "A line per epoch even when standard error is not a terminal");
   app.add_flag("--json", o.json, "Print the result as JSON");
