@@ -28,13 +28,14 @@ constexpr const char* kFooter =
     "Example:\n  popcorn demo\n";
 
 bool is_compress_command(std::string_view name) {
-  return name == "train" || name == "compress";
+  return name == "train" || name == "compress" || name == "export";
 }
 
 /// Only their help line: run_compress_module() takes them before the command line is parsed.
 void list_compress_commands(CLI::App& app) {
   app.add_subcommand("train", "Train a network of the zoo and write it as ONNX");
   app.add_subcommand("compress", "Turn an ONNX network into a small integer network (.popcorn)");
+  app.add_subcommand("export", "Write an integer network as ONNX, to check its numbers elsewhere");
 }
 
 int run(int argc, char** argv) {

@@ -112,7 +112,8 @@ void OnnxBuilder::add_input(const std::optional<models::Shape>& wanted) {
   node.name = unique_name("input");
   const bool four = value.dims.size() == 4;
   const auto few = [](std::int64_t channels) { return channels == 1 || channels == 3; };
-  value.channels_last = four && few(value.dims[3]) && !few(value.dims[1]);
+  const bool named = four && wanted && dims_of(*wanted, false) == value.dims;  // as N×C×H×W
+  value.channels_last = four && !named && few(value.dims[3]) && !few(value.dims[1]);
   if (std::any_of(value.dims.begin(), value.dims.end(),
                   [](std::int64_t d) { return d < 1 || d > (1 << 20); })) {
     problems_.push_back("input \"" + input->name() +

@@ -1,20 +1,15 @@
 #include "compress/onnx_export.h"
 
-#include <onnx/onnx_pb.h>
-
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
 #include "base/file.h"
 #include "compress/onnx_metadata.h"
+#include "compress/onnx_writer.h"
 #include "models/input_encoding.h"
 
 namespace popcorn::compress {
 
 namespace {
-
-constexpr int kIrVersion = 7;
-constexpr int kOpset = 13;
 
 class GraphWriter {
  public:
@@ -23,13 +18,14 @@ class GraphWriter {
   void write() {
     out_.set_name(graph_.name);
     const models::Shape& shape = graph_.input().shape;
-    describe(*out_.add_input(), graph_.input().name, {shape.channels, shape.height, shape.width});
+    describe_tensor(*out_.add_input(), graph_.input().name, {shape.channels, shape.height, shape.width});
     for (std::size_t i = 1; i < graph_.nodes.size(); ++i) write_node(graph_.nodes[i]);
     const FloatNode& last = graph_.output();
     if (flat(last)) {
-      describe(*out_.add_output(), last.name, {last.shape.channels});
+      describe_tensor(*out_.add_output(), last.name, {last.shape.channels});
     } else {
-      describe(*out_.add_output(), last.name, {last.shape.channels, last.shape.height, last.shape.width});
+      describe_tensor(*out_.add_output(), last.name,
+                      {last.shape.channels, last.shape.height, last.shape.width});
     }
   }
 
@@ -39,15 +35,6 @@ class GraphWriter {
     if (node.kind == FloatKind::dense || node.kind == FloatKind::flatten) return true;
     return node.kind != FloatKind::input && node.kind != FloatKind::conv2d &&
            flat(graph_.nodes[node.inputs.front()]);
-  }
-
-  static void describe(onnx::ValueInfoProto& value, const std::string& name,
-                       const std::vector<std::int64_t>& dims) {
-    value.set_name(name);
-    onnx::TypeProto_Tensor& type = *value.mutable_type()->mutable_tensor_type();
-    type.set_elem_type(onnx::TensorProto::FLOAT);
-    type.mutable_shape()->add_dim()->set_dim_param("batch");
-    for (const std::int64_t d : dims) type.mutable_shape()->add_dim()->set_dim_value(d);
   }
 
   void write_node(const FloatNode& node) {
@@ -81,23 +68,23 @@ class GraphWriter {
         break;
       case FloatKind::max_pool2d:
         out.set_op_type("MaxPool");
-        window(node, out, true);
+        add_window(out, node.window, true);
         break;
       case FloatKind::average_pool2d:
         out.set_op_type("AveragePool");
-        window(node, out, false);
-        attribute(out, "count_include_pad", 1);
+        add_window(out, node.window, false);
+        add_attribute(out, "count_include_pad", 1);
         break;
       case FloatKind::add:
         out.set_op_type("Add");
         break;
       case FloatKind::concat:
         out.set_op_type("Concat");
-        attribute(out, "axis", 1);
+        add_attribute(out, "axis", 1);
         break;
       case FloatKind::flatten:
         out.set_op_type("Flatten");
-        attribute(out, "axis", 1);
+        add_attribute(out, "axis", 1);
         break;
       case FloatKind::input:
         break;
@@ -106,8 +93,8 @@ class GraphWriter {
 
   void convolution(const FloatNode& node, onnx::NodeProto& out) {
     out.set_op_type("Conv");
-    window(node, out, true);
-    attribute(out, "group", node.groups);
+    add_window(out, node.window, true);
+    add_attribute(out, "group", node.groups);
     const auto outputs = static_cast<std::int64_t>(node.bias.size());
     const std::int64_t kernel = node.window.kernel_height * node.window.kernel_width;
     const std::int64_t inputs = static_cast<std::int64_t>(node.weights.size()) / outputs / kernel;
@@ -116,7 +103,7 @@ class GraphWriter {
 
   void dense(const FloatNode& node, onnx::NodeProto& out) {
     out.set_op_type("Gemm");
-    attribute(out, "transB", 1);
+    add_attribute(out, "transB", 1);
     const auto outputs = static_cast<std::int64_t>(node.bias.size());
     layer_tensors(node, out, {outputs, static_cast<std::int64_t>(node.weights.size()) / outputs});
   }
@@ -162,35 +149,9 @@ class GraphWriter {
     add_tensor(sum, node.name + ".beta", dims, node.beta);
   }
 
-  static void attribute(onnx::NodeProto& node, const char* name, std::int64_t value) {
-    onnx::AttributeProto& a = *node.add_attribute();
-    a.set_name(name);
-    a.set_type(onnx::AttributeProto::INT);
-    a.set_i(value);
-  }
-
-  static void attribute(onnx::NodeProto& node, const char* name, const std::vector<std::int64_t>& values) {
-    onnx::AttributeProto& a = *node.add_attribute();
-    a.set_name(name);
-    a.set_type(onnx::AttributeProto::INTS);
-    for (const std::int64_t v : values) a.add_ints(v);
-  }
-
-  static void window(const FloatNode& node, onnx::NodeProto& out, bool dilations) {
-    const models::Window& w = node.window;
-    attribute(out, "kernel_shape", {w.kernel_height, w.kernel_width});
-    attribute(out, "strides", {w.stride_height, w.stride_width});
-    attribute(out, "pads", {w.pad_top, w.pad_left, w.pad_bottom, w.pad_right});
-    if (dilations) attribute(out, "dilations", {w.dilation_height, w.dilation_width});
-  }
-
   void add_tensor(onnx::NodeProto& node, const std::string& name, const std::vector<std::int64_t>& dims,
                   const std::vector<float>& values) {
-    onnx::TensorProto& tensor = *out_.add_initializer();
-    tensor.set_name(name);
-    tensor.set_data_type(onnx::TensorProto::FLOAT);
-    for (const std::int64_t d : dims) tensor.add_dims(d);
-    tensor.set_raw_data(values.data(), values.size() * sizeof(float));
+    add_initializer(out_, name, dims, values);
     node.add_input(name);
   }
 
@@ -198,47 +159,24 @@ class GraphWriter {
   onnx::GraphProto& out_;
 };
 
-std::string comma_separated(const std::vector<double>& values) {
-  std::string result;
-  for (const double v : values) {
-    if (!result.empty()) result += ',';
-    result += nlohmann::json(v).dump();  // shortest form that reads back exactly, in any locale
-  }
-  return result;
-}
-
-void add_metadata(const FloatGraph& graph, onnx::ModelProto& model) {
-  const auto add = [&](const char* key, const std::string& value) {
-    onnx::StringStringEntryProto& entry = *model.add_metadata_props();
-    entry.set_key(key);
-    entry.set_value(value);
-  };
-  add(kMetaName, graph.name);
-  add(kMetaDescription, graph.description);
-  add(kMetaEncoding, models::encoding_to_json(graph.encoding));
-  add(kMetaMean, comma_separated(graph.mean));
-  add(kMetaDeviation, comma_separated(graph.deviation));
-  if (!graph.dataset.empty()) add(kMetaDataset, graph.dataset);
-  if (!graph.labels.empty()) add(kMetaLabels, nlohmann::json(graph.labels).dump());
-  add(kMetaSoftmax, graph.softmax ? "true" : "false");
+void add_description(const FloatGraph& graph, onnx::ModelProto& model) {
+  add_metadata(model, kMetaName, graph.name);
+  add_metadata(model, kMetaDescription, graph.description);
+  add_metadata(model, kMetaEncoding, models::encoding_to_json(graph.encoding));
+  add_metadata(model, kMetaMean, comma_separated(graph.mean));
+  add_metadata(model, kMetaDeviation, comma_separated(graph.deviation));
+  if (!graph.dataset.empty()) add_metadata(model, kMetaDataset, graph.dataset);
+  if (!graph.labels.empty()) add_metadata(model, kMetaLabels, nlohmann::json(graph.labels).dump());
+  add_metadata(model, kMetaSoftmax, graph.softmax ? "true" : "false");
 }
 
 }  // namespace
 
 Bytes serialise_onnx(const FloatGraph& graph) {
-  onnx::ModelProto model;
-  model.set_ir_version(kIrVersion);
-  model.set_producer_name("popcorn");
-  onnx::OperatorSetIdProto& opset = *model.add_opset_import();
-  opset.set_domain("");
-  opset.set_version(kOpset);
+  onnx::ModelProto model = start_model();
   GraphWriter(graph, *model.mutable_graph()).write();
-  add_metadata(graph, model);
-  Bytes bytes(model.ByteSizeLong());
-  if (bytes.size() > 0x7fffffff || !model.SerializeToArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    throw Error("onnx.write", "the network is too large for an ONNX file");
-  }
-  return bytes;
+  add_description(graph, model);
+  return serialise_model(model);
 }
 
 void write_onnx(const FloatGraph& graph, const std::filesystem::path& path) {

@@ -165,7 +165,7 @@ FloatGraph parse_onnx(ByteView file, const std::string& source, const ImportOpti
     if (!builder.problems().empty()) fail_unsupported(builder.problems(), source);
     FloatGraph graph = builder.take();
     describe(graph, meta, options, source);
-    recognise_binary_layers(graph);
+    if (meta.count(kMetaInteger) == 0) recognise_binary_layers(graph);  // dividing biases is not exact
     graph.finish();
     return graph;
   } catch (const InputError& error) {

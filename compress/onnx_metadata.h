@@ -11,5 +11,10 @@ constexpr char kMetaDeviation[] = "popcorn.input.deviation";
 constexpr char kMetaLabels[] = "popcorn.labels";  ///< JSON array of strings
 constexpr char kMetaDataset[] = "popcorn.dataset";
 constexpr char kMetaSoftmax[] = "popcorn.softmax";
+/// Of integer networks only: the config_id of the network, "true" when every number in it is exact, and the
+/// real value of one unit of the output, comma-separated, one or one per channel.
+constexpr char kMetaInteger[] = "popcorn.integer";
+constexpr char kMetaExact[] = "popcorn.integer.exact";
+constexpr char kMetaScale[] = "popcorn.output.scale";
 
 }  // namespace popcorn::compress

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "models/partial_sums.h"
 #include "models/plaintext_evaluator.h"
 #include "models/popcorn_format.h"
 #include "models/sliding_window.h"
@@ -18,8 +19,6 @@ namespace {
 constexpr std::size_t kLanes = 8;
 
 using Tensor = std::vector<double>;
-/// Below 2^53 · 2^31 · 2^29.
-using Magnitude = unsigned __int128;
 
 /// A non-zero weight: input channel, place in the window, value.
 struct Tap {
@@ -120,44 +119,10 @@ void pool(const Node& node, const Shape& input, const Tensor& x, Tensor& y) {
   }
 }
 
-/// Largest |x| of a node as an integer; its bound has at most 53 bits.
-Magnitude largest_value(const Node& node) {
-  return (Magnitude{1} << node.bounds.bits) - 1;
-}
-
-/// Largest magnitude of any partial sum of the node, in whatever order it is added up.
-Magnitude largest_partial_sum(const IntegerNetwork& network, const Node& node) {
-  const Node& operand = network.nodes[node.inputs.front()];
-  Magnitude sum = largest_value(operand);
-  if (takes_weights(node.kind)) {
-    sum = 0;
-    const std::size_t per_output = node.weights.size() / node.bias.size();
-    for (std::size_t output = 0; output < node.bias.size(); ++output) {
-      Magnitude weights = 0;
-      for (std::size_t i = output * per_output; i < (output + 1) * per_output; ++i) {
-        weights += static_cast<Magnitude>(std::abs(node.weights[i]));
-      }
-      const auto bias = static_cast<Magnitude>(std::abs(node.bias.to_double(output)));
-      sum = std::max(sum, weights * largest_value(operand) + bias);
-    }
-  } else if (node.kind == NodeKind::sum_pool2d) {
-    sum *= static_cast<Magnitude>(node.window.kernel_height * node.window.kernel_width);
-  } else if (takes_multipliers(node.kind)) {
-    sum = 0;
-    for (std::size_t k = 0; k < node.inputs.size(); ++k) {
-      sum += largest_value(network.nodes[node.inputs[k]]) * static_cast<Magnitude>(node.multipliers[k]);
-    }
-  }
-  return sum;
-}
-
 bool is_exact_in_double(const IntegerNetwork& network) {
   constexpr unsigned kMantissaBits = 53;
-  for (const Node& node : network.nodes) {
-    if (node.bounds.bits > kMantissaBits) return false;
-    if (node.kind == NodeKind::input) continue;
-    const bool small_bias = !takes_weights(node.kind) || node.bias.max_bit_length() <= kMantissaBits;
-    if (!small_bias || largest_partial_sum(network, node) >> kMantissaBits != 0) return false;
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    if (partial_sum_bits(network, i) > kMantissaBits) return false;
   }
   return true;
 }

@@ -1,4 +1,4 @@
-// The two commands of the compression module.
+// The commands of the compression module.
 #pragma once
 
 #include <string>
@@ -6,8 +6,9 @@
 
 namespace popcorn::cli {
 
-/// Both take the arguments after the command's name and return the exit code; errors are thrown.
+/// All take the arguments after the command's name and return the exit code; errors are thrown.
 int run_train(const std::vector<std::string>& arguments);
 int run_compress(const std::vector<std::string>& arguments);
+int run_export(const std::vector<std::string>& arguments);
 
 }  // namespace popcorn::cli

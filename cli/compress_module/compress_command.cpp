@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "cli/compress_module/commands.h"
 #include "cli/compress_module/config_file.h"
+#include "cli/compress_module/integer_export.h"
 #include "cli/compress_module/interruption.h"
 #include "cli/compress_module/report_table.h"
 #include "cli/compress_module/training_progress.h"
@@ -20,7 +21,7 @@ namespace popcorn::cli {
 namespace {
 
 struct CompressOptions {
-  std::string input, output, data, dataset, shape, scope = "adaptive";
+  std::string input, output, onnx, data, dataset, shape, scope = "adaptive";
   std::string name, color;
   std::vector<double> mean, deviation;
   std::vector<std::string> layer_sparsity, layer_bits;
@@ -34,6 +35,8 @@ struct CompressOptions {
 void add_network_options(CLI::App& app, CompressOptions& o) {
   app.add_option("input", o.input, "Float network, ONNX")->required();
   app.add_option("-o,--output", o.output, "Integer network to write, .popcorn")->required();
+  app.add_option("--export-onnx", o.onnx, "Also write the integer network as ONNX (see popcorn export)")
+      ->type_name("FILE");
   app.add_option("-d,--data", o.data, "Folder of the data set, or the folder that holds it")
       ->required()
       ->envname("POPCORN_DATA");
@@ -196,12 +199,14 @@ int compress_file(const CompressOptions& o) {
   add_facts(result, dataset);
   const Bytes file = models::serialise_network(result.network);
   write_file(o.output, file);
+  std::string written = "Written: " + o.output + "\n";
+  if (!o.onnx.empty()) written += export_summary(write_integer_onnx(result.network, o.onnx), o.onnx);
   const compress::CompressionReport report = compress::make_report(result, file.size());
   if (o.json) {
     std::cout << compress::report_json(report);
   } else {
     print_report(std::cout, report);
-    std::cout << "Written: " << o.output << "\n";
+    std::cout << written;
   }
   return 0;
 }

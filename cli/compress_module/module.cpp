@@ -18,7 +18,8 @@ int run(int argc, const char* const* argv) {
   const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
   if (command == "train") return run_train(arguments);
   if (command == "compress") return run_compress(arguments);
-  throw UsageError("compress.command", "unknown command \"" + command + "\"; known: train, compress");
+  if (command == "export") return run_export(arguments);
+  throw UsageError("compress.command", "unknown command \"" + command + "\"; known: train, compress, export");
 }
 
 int run_guarded(int argc, const char* const* argv) {
@@ -48,7 +49,7 @@ int run_guarded(int argc, const char* const* argv) {
 
 }  // namespace popcorn::cli
 
-/// Runs `popcorn train` or `popcorn compress`. @param argv argv[0] is the command. Returns the exit code of
+/// Runs `popcorn train`, `compress` or `export`. @param argv argv[0] is the command. Returns the exit code of
 /// the process; nothing is thrown.
 extern "C" __attribute__((visibility("default"))) int popcorn_compress_main(int argc,
                                                                             const char* const* argv) {

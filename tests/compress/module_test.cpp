@@ -97,7 +97,8 @@ TEST_CASE("train and compress work through the module and end with the documente
   };
 
   SECTION("a model within the guard is written and reported") {
-    const Outcome done = with({"--max-drop", "50", "--json"});
+    const std::string exported = place / "integer.onnx";
+    const Outcome done = with({"--max-drop", "50", "--json", "--export-onnx", exported});
     INFO(done.err);
     REQUIRE(done.code == 0);
     const auto report = nlohmann::json::parse(done.out);
@@ -107,6 +108,17 @@ TEST_CASE("train and compress work through the module and end with the documente
     CHECK(network.name == "mnist-mlp");
     CHECK(network.nonzeros() == report["nonzeros"]);
     CHECK(network.labels.size() == 10);
+
+    const Bytes first = read_file(exported);
+    const Outcome again = run({"export", model, "-o", exported, "--json"});
+    INFO(again.err);
+    REQUIRE(again.code == 0);
+    CHECK(read_file(exported) == first);
+    const auto summary = nlohmann::json::parse(again.out);
+    CHECK(summary["config_id"] == network.config_id());
+    CHECK(summary["exact"] == summary["inexact_nodes"].empty());
+    CHECK(run({"export", model, "-o", exported, "--type", "float"}).out.find("single precision") !=
+          std::string::npos);
   }
   SECTION("beyond the guard nothing is written") {
     const Outcome refused = with({"--epochs", "0", "--sparsity", "0.99", "--max-drop", "0.5"});
@@ -137,6 +149,9 @@ TEST_CASE("train and compress work through the module and end with the documente
     CHECK(run({"compress"}).code == 2);
     CHECK(run({"compress", "--help"}).code == 0);
     CHECK(run({"train", "--help"}).code == 0);
+    CHECK(run({"export", "--help"}).code == 0);
+    CHECK(run({"export", model}).code == 2);
+    CHECK(run({"export", model, "-o", onnx, "--type", "int8"}).code == 2);
     CHECK(run({"train", "no-such-network", "-o", onnx, "--data", place.data()}).code == 2);
     CHECK(with({"--bits", "9"}).code == 2);
     CHECK(with({"--sparsity", "1.5"}).code == 2);
@@ -150,6 +165,7 @@ TEST_CASE("train and compress work through the module and end with the documente
     CHECK(run({"compress", onnx, "-o", model, "--data", place / "absent"}).code == 4);
     CHECK(with({"-o", place / "absent/x.popcorn", "--epochs", "0"}).code == 4);
     write_file(place / "bad.onnx", as_bytes("this is not a network"));
+    CHECK(run({"export", place / "bad.onnx", "-o", onnx}).code == 3);
     const Outcome damaged = run({"compress", place / "bad.onnx", "-o", model, "--data", place.data()});
     CHECK(damaged.code == 3);
     CHECK(damaged.err.find("bad.onnx") != std::string::npos);
