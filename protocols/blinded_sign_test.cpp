@@ -63,6 +63,12 @@ class Server final : public ServerSignTest {
 
   std::span<const std::uint8_t> flips() const override { return flips_; }
 
+  void save(unsigned /*exchange*/, StateWriter& out) const override { out.bytes(flips_); }
+  void restore(const SignTestShape& shape, unsigned /*exchange*/, StateReader& in) override {
+    begin(shape);
+    flips_ = in.small_values(static_cast<std::size_t>(shape.count), 1);
+  }
+
  private:
   /// Draws τ; returns ε − f·τ with the layout's offset.
   WideVector draw_blinding(WideVector& factors) {

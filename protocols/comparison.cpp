@@ -68,10 +68,13 @@ unsigned ComparisonShape::batches() const noexcept {
 }
 
 std::size_t ComparisonShape::transfers(unsigned batch) const noexcept {
-  unsigned width = digits();
-  if (batch == 0) return static_cast<std::size_t>(count) * width;
-  for (unsigned level = 1; level < batch; ++level) width = (width + 1) / 2;
-  return static_cast<std::size_t>(count) * (width / 2);
+  return static_cast<std::size_t>(count) * (batch == 0 ? digits() : width(batch) / 2);
+}
+
+unsigned ComparisonShape::width(unsigned batch) const noexcept {
+  unsigned shares = digits();
+  for (unsigned level = 1; level < batch; ++level) shares = (shares + 1) / 2;
+  return shares;
 }
 
 std::size_t ComparisonShape::request_bytes(unsigned batch) const noexcept {
@@ -154,6 +157,22 @@ void ComparisonSender::answer(unsigned batch, ot::ExtensionSender& extension, Rn
 
 std::vector<std::uint8_t> ComparisonSender::less() const {
   return less_of(shares_);
+}
+
+void ComparisonSender::save(unsigned batch, StateWriter& out) const {
+  out.bytes(batch == 0 ? digits_ : shares_.values);
+}
+
+ComparisonSender ComparisonSender::restore(const ComparisonShape& shape, unsigned batch, StateReader& in) {
+  ComparisonSender sender(shape);
+  const auto count = static_cast<std::size_t>(shape.count);
+  if (batch == 0) {
+    sender.digits_ = in.small_values(count * shape.digits(), 15);
+  } else {
+    sender.shares_.width = shape.width(batch);
+    sender.shares_.values = in.small_values(count * sender.shares_.width, kLess | kEqual);
+  }
+  return sender;
 }
 
 }  // namespace popcorn::protocols

@@ -18,6 +18,7 @@
 #include "base/random.h"
 #include "base/wide_vector.h"
 #include "protocols/ot/extension.h"
+#include "protocols/session_state.h"
 
 namespace popcorn::protocols {
 
@@ -29,6 +30,8 @@ struct ComparisonShape {
   /// Batches: 1 + ⌈log2 digits⌉.
   unsigned batches() const noexcept;
   std::size_t transfers(unsigned batch) const noexcept;
+  /// Shares of one neuron before `batch`.
+  unsigned width(unsigned batch) const noexcept;
   unsigned choices(unsigned batch) const noexcept { return batch == 0 ? 16 : 8; }
   std::size_t request_bytes(unsigned batch) const noexcept;
   std::size_t answer_bytes(unsigned batch) const noexcept;
@@ -63,7 +66,14 @@ class ComparisonSender {
   void answer(unsigned batch, ot::ExtensionSender& extension, Rng& rng, Bytes& out);
   std::vector<std::uint8_t> less() const;
 
+  /// @param batch that is answered next; batches() after the last
+  void save(unsigned batch, StateWriter& out) const;
+  /// @throws InputError "session_state.*"
+  static ComparisonSender restore(const ComparisonShape& shape, unsigned batch, StateReader& in);
+
  private:
+  explicit ComparisonSender(const ComparisonShape& shape) : shape_(shape) {}
+
   ComparisonShape shape_;
   std::vector<std::uint8_t> digits_;
   ComparisonShares shares_;

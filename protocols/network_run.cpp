@@ -166,4 +166,62 @@ std::size_t NetworkRun::memory_bytes() const noexcept {
   return bytes;
 }
 
+void NetworkRun::save(std::uint64_t round, StateWriter& out) const {
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    if (!tensors_[i]) continue;
+    const bool shared = i > 0 && tensors_[i] == operand_of(i);  // a flatten holds its operand's tensor
+    out.u8(shared ? 1 : 0);
+    if (!shared) out.ciphertexts(*tensors_[i]);
+  }
+  for (const CiphertextBatch& part : parts_) out.ciphertexts(part);
+  if (!values_.empty()) out.ciphertexts(values_);
+  out.ciphertexts(open_.x);
+  out.integers(open_.masks);
+  out.places(open_.permutation);
+  sign_test_->save(plan_.place(round).exchange, out);
+}
+
+void NetworkRun::restore(std::uint64_t round, StateReader& in) {
+  const RoundPlan::Place& place = plan_.place(round);
+  step_ = place.step;
+  node_ = step().node;
+  restore_tensors(in);
+  restore_level(in);
+  const auto count = static_cast<std::size_t>(step().count);
+  open_.x = in.ciphertexts(count);
+  if (plan_.has_shares(step())) open_.masks = in.integers(count, mask_bits(step().bits));
+  if (plan_.sign_test().permutes()) open_.permutation = in.permutation(count);
+  sign_test_->restore(plan_.sign_test_shape(step_), place.exchange, in);
+}
+
+void NetworkRun::restore_tensors(StateReader& in) {
+  for (std::size_t i = 0; i < node_; ++i) {
+    if (model_.nodes[i].last_reader < node_) continue;  // not needed any more
+    if (!in.flag()) {
+      tensors_[i] = std::make_shared<const CiphertextBatch>(
+          in.ciphertexts(static_cast<std::size_t>(node_of(i).shape.size())));
+      continue;
+    }
+    const bool can_share = i > 0 && model_.nodes[i].linear == nullptr && operand_of(i) &&
+                           operand_of(i)->size() == static_cast<std::size_t>(node_of(i).shape.size());
+    if (!can_share) StateReader::reject("a tensor is not where another reads it");
+    tensors_[i] = operand_of(i);
+  }
+}
+
+void NetworkRun::restore_level(StateReader& in) {
+  std::size_t first = step_;
+  while (first > 0 && model_.steps[first - 1].node == step().node &&
+         model_.steps[first - 1].level == step().level) {
+    --first;
+  }
+  for (; first < step_; ++first) {
+    parts_.push_back(in.ciphertexts(static_cast<std::size_t>(model_.steps[first].count)));
+  }
+  if (step().level > 0) {
+    const Tournament::Level& before = model_.nodes[node_].tournament->levels[step().level - 1];
+    values_ = in.ciphertexts(before.left.size() + before.kept.size());
+  }
+}
+
 }  // namespace popcorn::protocols

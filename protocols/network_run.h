@@ -2,8 +2,8 @@
 //
 //   set_input ─► advance ─► [question ─► answer]… ─► close_step ─► advance ─► … ─► append_output
 //
-// All state is plain data in named members (ciphertexts, masks, permutation, places), so that a session store
-// can hold it between two rounds; the sign test keeps its own.
+// All state is plain data in named members (ciphertexts, masks, permutation, places), so that save() can
+// write it between two rounds; the sign test keeps its own.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,7 @@
 #include "paillier/evaluator.h"
 #include "protocols/round_plan.h"
 #include "protocols/served_model.h"
+#include "protocols/session_state.h"
 #include "protocols/sign_test.h"
 
 namespace popcorn::protocols {
@@ -42,6 +43,12 @@ class NetworkRun {
   /// Appends the packed, re-randomised output tensor.
   void append_output(Bytes& out) const;
   std::size_t memory_bytes() const noexcept;
+  /// Appends all that is held while the client's answer of `round` (1 or later) is awaited, the sign test's
+  /// part included.
+  void save(std::uint64_t round, StateWriter& out) const;
+  /// Brings a new object (with the same state of the sign test) to where save() was called.
+  /// @throws InputError "session_state.*"
+  void restore(std::uint64_t round, StateReader& in);
   /// Wall seconds spent in evaluating nodes.
   double linear_seconds() const noexcept { return linear_seconds_; }
 
@@ -64,6 +71,8 @@ class NetworkRun {
   bool step_is_due() const;
   void open_step();
   void finish_level(std::size_t node);
+  void restore_tensors(StateReader& in);
+  void restore_level(StateReader& in);
   Tensor evaluate(std::size_t index) const;
   void store(std::size_t index, Tensor tensor);
 

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <optional>
+#include <type_traits>
 
 #include "base/error.h"
 #include "protocols/comparison.h"
@@ -19,6 +21,20 @@ namespace {
 constexpr std::size_t kNonceBytes = 16;
 using Nonce = std::array<std::uint8_t, kNonceBytes>;
 
+constexpr std::uint8_t kStateVersion = 1;
+/// So that a party's state is never taken for the other's.
+template <typename Seeds>
+inline constexpr std::uint8_t kSide = std::is_same_v<Seeds, ot::SenderSeeds> ? 1 : 2;
+
+/// Of one session: the client's nonce (in a resumed session only; a full set-up draws new seeds) and the
+/// server's.
+Bytes session_nonce(const SetUp set_up, const Nonce& client, const Nonce& server) {
+  Bytes nonce;
+  if (set_up == SetUp::resumed) nonce.assign(client.begin(), client.end());
+  nonce.insert(nonce.end(), server.begin(), server.end());
+  return nonce;
+}
+
 /// The kept seeds of one side; named by the nonce of the session that made them.
 template <typename Seeds>
 class KeptSeeds final : public SignTestState {
@@ -27,6 +43,37 @@ class KeptSeeds final : public SignTestState {
   ~KeptSeeds() override { OPENSSL_cleanse(&seeds_, sizeof seeds_); }
   ByteView id() const noexcept override { return id_; }
   const Seeds& seeds() const noexcept { return seeds_; }
+
+  void serialise(Bytes& out) const override {
+    out.reserve(out.size() + kBytes);
+    ByteWriter writer(out);
+    writer.u8(kStateVersion);
+    writer.u8(kSide<Seeds>);
+    writer.bytes(id_);
+    writer.bytes({reinterpret_cast<const std::uint8_t*>(&seeds_), sizeof seeds_});
+  }
+
+  /// @throws InputError "sign_test.state"
+  static std::shared_ptr<const KeptSeeds> parse(ByteView bytes) {
+    if (bytes.size() != kBytes || bytes[0] != kStateVersion || bytes[1] != kSide<Seeds>) {
+      throw InputError("sign_test.state", "this is not the kept set-up of an oblivious sign test");
+    }
+    Nonce id;
+    Seeds seeds;
+    std::ranges::copy(bytes.subspan(2, kNonceBytes), id.begin());
+    std::memcpy(&seeds, bytes.data() + 2 + kNonceBytes, sizeof seeds);
+    const auto kept = std::make_shared<const KeptSeeds>(id, seeds);
+    OPENSSL_cleanse(&seeds, sizeof seeds);
+    if constexpr (std::is_same_v<Seeds, ot::SenderSeeds>) {
+      const auto is_no_bit = [](std::uint8_t choice) { return choice > 1; };
+      if (std::ranges::any_of(kept->seeds().choices, is_no_bit)) {
+        throw InputError("sign_test.state", "a kept set-up has choices other than 0 and 1");
+      }
+    }
+    return kept;
+  }
+
+  static constexpr std::size_t kBytes = 2 + kNonceBytes + sizeof(Seeds);
 
  private:
   Nonce id_;
@@ -65,12 +112,19 @@ void xor_into(std::vector<std::uint8_t>& bits, const std::vector<std::uint8_t>& 
 class ObliviousServer final : public ServerSignTest {
  public:
   ObliviousServer(const paillier::Evaluator& evaluator, Rng& rng, std::shared_ptr<const SignTestState> state)
-      : evaluator_(evaluator), rng_(rng), kept_(as_kept<KeptSenderSeeds>(std::move(state))) {
+      : evaluator_(evaluator),
+        rng_(rng),
+        kept_(as_kept<KeptSenderSeeds>(std::move(state))),
+        set_up_(kept_ == nullptr ? SetUp::full : SetUp::resumed) {
     rng.fill(nonce_);
   }
 
   void request(ByteView section) override {
-    if (kept_ == nullptr) chooser_.emplace(evaluator_, section);
+    if (set_up_ == SetUp::full) {
+      chooser_.emplace(evaluator_, section);
+    } else {
+      std::ranges::copy(section, client_nonce_.begin());
+    }
   }
 
   void begin(const SignTestShape& shape) override {
@@ -106,13 +160,57 @@ class ObliviousServer final : public ServerSignTest {
   std::span<const std::uint8_t> flips() const override { return flips_; }
   std::shared_ptr<const SignTestState> state() const override { return kept_; }
 
+  void save(unsigned exchange, StateWriter& out) const override {
+    out.bytes(nonce_);
+    out.bytes(client_nonce_);
+    out.u8(extension_ ? 1 : 0);
+    if (extension_) {
+      if (set_up_ == SetUp::full) {
+        Bytes kept;
+        kept_->serialise(kept);
+        out.bytes(kept);
+        OPENSSL_cleanse(kept.data(), kept.size());
+      }
+      out.u64(extension_->position().blocks);
+      out.u64(extension_->position().transfers);
+    } else {
+      chooser_->save(out);
+    }
+    out.bytes(flips_);
+    comparison_->save(exchange, out);
+  }
+
+  void restore(const SignTestShape& shape, unsigned exchange, StateReader& in) override {
+    begin(shape);
+    std::ranges::copy(in.bytes(kNonceBytes), nonce_.begin());
+    std::ranges::copy(in.bytes(kNonceBytes), client_nonce_.begin());
+    // The base transfers end with the first answer.
+    const bool in_set_up = shape.set_up == SetUp::full && exchange == 0;
+    if (in.flag() == in_set_up) StateReader::reject("the set-up is not where the round is");
+    if (in_set_up) {
+      chooser_.emplace(ot::BaseChooser::restore(in));
+    } else {
+      if (set_up_ == SetUp::full) kept_ = KeptSenderSeeds::parse(in.bytes(KeptSenderSeeds::kBytes));
+      ot::ExtensionPosition position;
+      position.blocks = in.u64();
+      position.transfers = in.u64();
+      start_extension(position);
+    }
+    flips_ = in.small_values(static_cast<std::size_t>(shape.count), 1);
+    comparison_.emplace(ComparisonSender::restore(comparison_shape(shape), exchange, in));
+  }
+
  private:
-  void start_extension() { extension_.emplace(kept_->seeds(), nonce_); }
+  void start_extension(ot::ExtensionPosition position = {}) {
+    extension_.emplace(kept_->seeds(), session_nonce(set_up_, client_nonce_, nonce_), position);
+  }
 
   const paillier::Evaluator& evaluator_;
   BufferedRng rng_;
   Nonce nonce_{};
+  Nonce client_nonce_{};  ///< of a resumed session
   std::shared_ptr<const KeptSenderSeeds> kept_;
+  SetUp set_up_;  ///< of the session
   std::optional<ot::BaseChooser> chooser_;
   std::optional<ot::ExtensionSender> extension_;
   SignTestShape shape_;
@@ -127,7 +225,11 @@ class ObliviousClient final : public ClientSignTest {
       : owner_(owner), rng_(rng), kept_(as_kept<KeptReceiverSeeds>(std::move(state))) {}
 
   void request(Bytes& out) override {
-    if (kept_ != nullptr) return;
+    if (kept_ != nullptr) {
+      rng_.fill(own_nonce_);
+      out.insert(out.end(), own_nonce_.begin(), own_nonce_.end());
+      return;
+    }
     base_.emplace(rng_);
     base_->request(owner_, out);
   }
@@ -169,11 +271,12 @@ class ObliviousClient final : public ClientSignTest {
       opened_ = base_->open(owner_, section.subspan(kNonceBytes));
       kept_ = std::make_shared<const KeptReceiverSeeds>(nonce, base_->seeds());
     }
-    extension_.emplace(kept_->seeds(), nonce);
+    extension_.emplace(kept_->seeds(), session_nonce(shape_.set_up, own_nonce_, nonce));
   }
 
   const paillier::KeyOwner& owner_;
   Rng& rng_;
+  Nonce own_nonce_{};  ///< of a resumed session
   std::shared_ptr<const KeptReceiverSeeds> kept_;
   std::optional<ot::BaseOwner> base_;
   std::optional<ot::ExtensionReceiver> extension_;
@@ -215,7 +318,8 @@ class ObliviousSignTest final : public SignTest {
   SetUp set_up(bool has_state) const noexcept override { return has_state ? SetUp::resumed : SetUp::full; }
 
   std::size_t request_bytes(unsigned key_bits, SetUp set_up) const override {
-    return set_up == SetUp::full ? ot::base_transfer_sizes(key_bits).request_bytes : 0;
+    if (set_up == SetUp::done) return 0;
+    return set_up == SetUp::full ? ot::base_transfer_sizes(key_bits).request_bytes : kNonceBytes;
   }
 
   SignTestCost request_cost(SetUp set_up) const override {
@@ -230,6 +334,12 @@ class ObliviousSignTest final : public SignTest {
   std::unique_ptr<ClientSignTest> client(const paillier::KeyOwner& owner, Rng& rng,
                                          std::shared_ptr<const SignTestState> state) const override {
     return std::make_unique<ObliviousClient>(owner, rng, std::move(state));
+  }
+  std::shared_ptr<const SignTestState> server_state(ByteView bytes) const override {
+    return KeptSenderSeeds::parse(bytes);
+  }
+  std::shared_ptr<const SignTestState> client_state(ByteView bytes) const override {
+    return KeptReceiverSeeds::parse(bytes);
   }
 };
 

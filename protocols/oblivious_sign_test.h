@@ -9,10 +9,12 @@
 //   exchange k      question: batch k − 1            answer: request of batch k
 //   last exchange   question: the last batch         answer: nothing (the selection follows)
 //
-// The first step of a session also carries the set-up: a nonce, and unless both parties kept a state from an
-// earlier session, the base transfers (ot/base_transfer.h). Seeds for a session are derived from the kept
-// ones and the nonce, which the server draws for each session, so that no index of the extension is ever used
-// twice, whatever fails.
+// The first step of a session also carries the set-up. Without a state that both parties kept from an earlier
+// session: a nonce of the server, which becomes the state's name, and the base transfers
+// (ot/base_transfer.h). With one: a nonce of each party, 16 bytes. The streams of a session are those of the
+// kept seeds, the client's nonce and the server's; each party draws its own for each session, so neither can
+// bring a stream back, whatever fails, is repeated, is restored from a copy, or runs at the same time: every
+// session reserves its range of the extension by its nonces, and a session that failed has used it up.
 #pragma once
 
 #include "protocols/sign_test.h"

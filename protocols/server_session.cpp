@@ -1,7 +1,12 @@
+#include <openssl/crypto.h>
+
+#include <algorithm>
+
 #include "base/error.h"
 #include "protocols/network_run.h"
 #include "protocols/session.h"
 #include "protocols/session_options.h"
+#include "protocols/session_state.h"
 
 namespace popcorn::protocols {
 
@@ -10,6 +15,7 @@ struct ServerSession::State {
         const SessionOptions& options, Rng& rng)
       : model(std::move(served)),
         key(std::move(context)),
+        output(options.output),
         evaluator(key, rng),
         plan(model->bundle(), accepted_sign_test(model->bundle(), options), key->key().bits(),
              options.sign_test_state != nullptr),
@@ -64,6 +70,7 @@ struct ServerSession::State {
 
   std::shared_ptr<const ServedModel> model;
   std::shared_ptr<const paillier::PublicContext> key;
+  std::string output;
   paillier::Evaluator evaluator;
   RoundPlan plan;
   NetworkRun run;
@@ -75,7 +82,9 @@ struct ServerSession::State {
 ServerSession::ServerSession(std::shared_ptr<const ServedModel> model,
                              std::shared_ptr<const paillier::PublicContext> key, SessionOptions options,
                              Rng& rng)
-    : state_(std::make_unique<State>(std::move(model), std::move(key), options, rng)) {}
+    : ServerSession(std::make_unique<State>(std::move(model), std::move(key), options, rng)) {}
+
+ServerSession::ServerSession(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 ServerSession::~ServerSession() = default;
 
@@ -142,6 +151,77 @@ std::size_t ServerSession::memory_bytes() const noexcept {
 }
 void ServerSession::observe(Observer observer) {
   state_->run.observe(std::move(observer));
+}
+
+namespace {
+
+constexpr std::uint32_t kStateMagic = 0x53534350;  // "PCSS"
+
+void write_text(StateWriter& out, const std::string& text) {
+  out.u16(static_cast<std::uint16_t>(text.size()));
+  out.bytes(as_bytes(text));
+}
+
+std::string read_text(StateReader& in) {
+  const std::size_t size = in.u16();
+  if (size > Limits::kNameBytes) StateReader::reject("a name is too long");
+  const ByteView text = in.bytes(size);
+  return {reinterpret_cast<const char*>(text.data()), text.size()};
+}
+
+}  // namespace
+
+//   u32 magic, u16 version, text config_id, 32 key fingerprint, text sign test, text output, u8 resumed
+//   [u32 length, kept set-up] where resumed, u64 round, and from round 1 on what NetworkRun::save() appends
+Bytes ServerSession::save() const {
+  const State& state = *state_;
+  if (state.failed || finished()) throw Error("session.over", "a session that is over cannot be kept");
+  Bytes bytes;
+  StateWriter out(state.evaluator, bytes);
+  out.u32(kStateMagic);
+  out.u16(kSessionStateVersion);
+  write_text(out, state.model->bundle().config_id);
+  out.bytes(state.key_name());
+  write_text(out, std::string(state.plan.sign_test().name()));
+  write_text(out, state.output);
+  const bool resumed = state.plan.set_up() == SetUp::resumed;
+  out.u8(resumed ? 1 : 0);
+  if (resumed) {
+    Bytes kept;
+    state.run.sign_test_state()->serialise(kept);
+    out.u32(static_cast<std::uint32_t>(kept.size()));
+    out.bytes(kept);
+    OPENSSL_cleanse(kept.data(), kept.size());
+  }
+  out.u64(state.round);
+  if (state.round > 0) state.run.save(state.round, out);
+  return bytes;
+}
+
+std::unique_ptr<ServerSession> ServerSession::restore(std::shared_ptr<const ServedModel> model,
+                                                      std::shared_ptr<const paillier::PublicContext> key,
+                                                      ByteView bytes, Rng& rng) {
+  const paillier::Evaluator evaluator(key, rng);
+  StateReader in(evaluator, bytes);
+  if (in.u32() != kStateMagic || in.u16() != kSessionStateVersion) {
+    StateReader::reject("it is not one, or of another version of this program");
+  }
+  if (read_text(in) != model->bundle().config_id) StateReader::reject("it belongs to another model");
+  if (!std::ranges::equal(in.bytes(sizeof(Sha256)), key->key().fingerprint())) {
+    StateReader::reject("it belongs to another key");
+  }
+  SessionOptions options;
+  options.sign_test = read_text(in);
+  options.output = read_text(in);
+  const bool resumed = in.flag();
+  const SignTest& sign_test = accepted_sign_test(model->bundle(), options);
+  if (resumed) options.sign_test_state = sign_test.server_state(in.bytes(in.u32()));
+  auto state = std::make_unique<State>(std::move(model), std::move(key), options, rng);
+  state->round = in.u64();
+  if (state->round >= state->plan.rounds()) StateReader::reject("it has no such round");
+  if (state->round > 0) state->run.restore(state->round, in);
+  in.expect_end();
+  return std::unique_ptr<ServerSession>(new ServerSession(std::move(state)));
 }
 
 }  // namespace popcorn::protocols

@@ -100,6 +100,15 @@ class ServerSession {
   /// Bytes of ciphertexts held at the moment.
   std::size_t memory_bytes() const noexcept;
 
+  /// What another process needs to go on: versioned, and secret (it holds masks and transfer seeds). Counters
+  /// and phases start again from zero there. One multiplication a ciphertext held. Not when finished.
+  Bytes save() const;
+  /// The session that save() was called on, ready for the same round. Three multiplications a ciphertext.
+  /// @throws InputError "session_state.*" when the bytes are damaged, of another version, model or key
+  static std::unique_ptr<ServerSession> restore(std::shared_ptr<const ServedModel> model,
+                                                std::shared_ptr<const paillier::PublicContext> key,
+                                                ByteView state, Rng& rng = system_rng());
+
   /// Called with (node index, ciphertexts of that node) after each node; `popcorn verify` compares with the
   /// plaintext evaluator. Only for a process that holds both parties.
   using Observer = std::function<void(std::size_t, const paillier::CiphertextBatch&)>;
@@ -107,6 +116,7 @@ class ServerSession {
 
  private:
   struct State;
+  explicit ServerSession(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 

@@ -22,6 +22,7 @@
 #include "base/wide_vector.h"
 #include "paillier/evaluator.h"
 #include "paillier/key_owner.h"
+#include "protocols/session_state.h"
 
 namespace popcorn::protocols {
 
@@ -41,12 +42,16 @@ struct SignTestShape {
 };
 
 /// What a party keeps of a set-up for later inferences under the same key. Opaque and immutable; its owner
-/// keeps it with the key and never gives it to the other party or to another key.
+/// keeps it with the key and never gives it to the other party or to another key. A state may serve any
+/// number of sessions, also at the same time: each of them derives its own seeds from it and from fresh
+/// nonces of both parties.
 class SignTestState {
  public:
   virtual ~SignTestState() = default;
   /// Names the set-up; the same at both parties. Not secret.
   virtual ByteView id() const noexcept = 0;
+  /// Appends what SignTest::server_state() or client_state() reads. Secret.
+  virtual void serialise(Bytes& out) const = 0;
 };
 
 /// What the server knows about the neurons of the step: [x] and the masks r of the share (empty when the step
@@ -74,6 +79,11 @@ class ServerSignTest {
   virtual std::span<const std::uint8_t> flips() const = 0;
   /// What to keep for later inferences; null before the set-up has ended, and for tests without one.
   virtual std::shared_ptr<const SignTestState> state() const { return nullptr; }
+  /// Appends all that the half holds while it waits for answer `exchange`.
+  virtual void save(unsigned exchange, StateWriter& out) const = 0;
+  /// Makes a new half (with the same state from an earlier session) one that waits for answer `exchange` of a
+  /// step. @throws InputError "session_state.*"
+  virtual void restore(const SignTestShape& shape, unsigned exchange, StateReader& in) = 0;
 };
 
 /// The client's half; one for a session, used for one step after the other. Not thread-safe.
@@ -140,6 +150,10 @@ class SignTest {
                                                  std::shared_ptr<const SignTestState> state = {}) const = 0;
   virtual std::unique_ptr<ClientSignTest> client(const paillier::KeyOwner& owner, Rng& rng,
                                                  std::shared_ptr<const SignTestState> state = {}) const = 0;
+  /// The inverse of SignTestState::serialise() for the party's own states. @throws InputError
+  /// "sign_test.state"
+  virtual std::shared_ptr<const SignTestState> server_state(ByteView bytes) const;
+  virtual std::shared_ptr<const SignTestState> client_state(ByteView bytes) const;
 };
 
 /// Names of all sign tests of this program, preferred first.

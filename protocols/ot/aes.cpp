@@ -25,9 +25,12 @@ using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, FreeContext>;
 constexpr std::array<std::uint8_t, 16> kFixedKey = {0x24, 0x3f, 0x6a, 0x88, 0x85, 0xa3, 0x08, 0xd3,
                                                     0x13, 0x19, 0x8a, 0x2e, 0x03, 0x70, 0x73, 0x44};
 
-CipherContext make_context(const EVP_CIPHER* cipher, const std::uint8_t* key) {
+/// @param counter of the first block, for the counter mode
+CipherContext make_context(const EVP_CIPHER* cipher, const std::uint8_t* key, std::uint64_t counter = 0) {
   CipherContext context(EVP_CIPHER_CTX_new());
-  const std::array<std::uint8_t, 16> start{};
+  std::array<std::uint8_t, 16> start{};  // big-endian
+  for (std::size_t i = 0; i < sizeof counter; ++i)
+    start[15 - i] = static_cast<std::uint8_t>(counter >> (8 * i));
   if (context == nullptr || EVP_EncryptInit_ex(context.get(), cipher, nullptr, key, start.data()) != 1 ||
       EVP_CIPHER_CTX_set_padding(context.get(), 0) != 1) {
     throw Error("aes.unavailable", "OpenSSL could not set up AES-128");
@@ -56,10 +59,10 @@ struct StreamGenerator::Context {
   CipherContext cipher;
 };
 
-StreamGenerator::StreamGenerator(Block seed) : context_(std::make_unique<Context>()) {
+StreamGenerator::StreamGenerator(Block seed, std::uint64_t position) : context_(std::make_unique<Context>()) {
   std::array<std::uint8_t, 16> key{};
   std::memcpy(key.data(), &seed, sizeof seed);
-  context_->cipher = make_context(EVP_aes_128_ctr(), key.data());
+  context_->cipher = make_context(EVP_aes_128_ctr(), key.data(), position);
   OPENSSL_cleanse(key.data(), key.size());
 }
 

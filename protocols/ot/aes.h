@@ -13,7 +13,8 @@ namespace popcorn::protocols::ot {
 /// the same stream, so a byte of it is one index of the extension and is never read twice.
 class StreamGenerator {
  public:
-  explicit StreamGenerator(Block seed);
+  /// @param position in blocks of 16 bytes: where another generator of the same seed stopped
+  explicit StreamGenerator(Block seed, std::uint64_t position = 0);
   ~StreamGenerator();
   StreamGenerator(StreamGenerator&&) noexcept;
   StreamGenerator& operator=(StreamGenerator&&) noexcept;

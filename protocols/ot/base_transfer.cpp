@@ -108,4 +108,16 @@ SenderSeeds BaseChooser::finish(ByteView open) const {
   return seeds;
 }
 
+void BaseChooser::save(StateWriter& out) const {
+  out.bytes(choices_);
+  out.integers(masks_.resized(WideVector::limbs_for_bits(kMaskBits + 1)));
+}
+
+BaseChooser BaseChooser::restore(StateReader& in) {
+  BaseChooser chooser;
+  chooser.choices_ = in.small_values(kCodeBits, 1);
+  chooser.masks_ = in.integers(kCodeBits, kMaskBits).resized(kLimbs + 1);
+  return chooser;
+}
+
 }  // namespace popcorn::protocols::ot

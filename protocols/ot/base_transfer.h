@@ -17,6 +17,7 @@
 #include "paillier/evaluator.h"
 #include "paillier/key_owner.h"
 #include "protocols/ot/extension.h"
+#include "protocols/session_state.h"
 
 namespace popcorn::protocols::ot {
 
@@ -50,7 +51,14 @@ class BaseChooser {
   /// @throws InputError "ot.opening" when a value is out of range
   SenderSeeds finish(ByteView open) const;
 
+  /// Between reply() and finish().
+  void save(StateWriter& out) const;
+  /// @throws InputError "session_state.*"
+  static BaseChooser restore(StateReader& in);
+
  private:
+  BaseChooser() = default;
+
   paillier::CiphertextBatch seeds_;
   std::vector<std::uint8_t> choices_;
   WideVector masks_;

@@ -125,10 +125,10 @@ void ExtensionReceiver::receive(ByteView transfers, unsigned choices, std::span<
   index_ += choices_.size();
 }
 
-ExtensionSender::ExtensionSender(const SenderSeeds& seeds, ByteView nonce)
-    : choice_bits_(seeds.choices), differences_(folded_differences(seeds.choices)) {
+ExtensionSender::ExtensionSender(const SenderSeeds& seeds, ByteView nonce, ExtensionPosition position)
+    : choice_bits_(seeds.choices), differences_(folded_differences(seeds.choices)), position_(position) {
   streams_.reserve(kCodeBits);
-  for (const Block& seed : seeds.chosen) streams_.emplace_back(derive_seed(seed, nonce));
+  for (const Block& seed : seeds.chosen) streams_.emplace_back(derive_seed(seed, nonce), position.blocks);
 }
 
 void ExtensionSender::take_request(ByteView correction, std::size_t count) {
@@ -144,6 +144,7 @@ void ExtensionSender::take_request(ByteView correction, std::size_t count) {
     for (std::size_t byte = 0; byte < bytes; ++byte)
       q[byte] = static_cast<std::uint8_t>(stream[byte] ^ (u[byte] & take));
   }
+  position_.blocks += stream.size() / sizeof(Block);
   fold_columns(columns, bytes);
   rows_ = transpose(std::span(columns).first(kRowBits * bytes), bytes);
   rows_.resize(count);
@@ -163,7 +164,7 @@ void ExtensionSender::send(std::span<const std::uint8_t> messages, unsigned choi
     for (std::size_t j = 0; j < count; ++j) {
       for (unsigned v = 0; v < choices; ++v) {
         pads[j * choices + v] = rows_[first + j] ^ differences_[v];
-        tweaks[j * choices + v] = index_ + first + j;
+        tweaks[j * choices + v] = position_.transfers + first + j;
       }
     }
     hash_.hash(pads, tweaks);
@@ -176,7 +177,7 @@ void ExtensionSender::send(std::span<const std::uint8_t> messages, unsigned choi
       std::memcpy(out.data() + start + (first + j) * bits_each / 8, &word, bits_each / 8);
     }
   }
-  index_ += rows_.size();
+  position_.transfers += rows_.size();
 }
 
 }  // namespace popcorn::protocols::ot

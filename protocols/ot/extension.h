@@ -55,9 +55,18 @@ class ExtensionReceiver {
   FixedKeyHash hash_;
 };
 
+/// How far an extension has come: blocks read of every stream, transfers made.
+struct ExtensionPosition {
+  std::uint64_t blocks = 0;
+  std::uint64_t transfers = 0;
+};
+
 class ExtensionSender {
  public:
-  ExtensionSender(const SenderSeeds& seeds, ByteView nonce);
+  /// @param position of another sender with the same seeds and nonce, whose last request was answered
+  ExtensionSender(const SenderSeeds& seeds, ByteView nonce, ExtensionPosition position = {});
+  /// Of the next request; only once the last one was answered.
+  ExtensionPosition position() const noexcept { return position_; }
   /// Takes u of `count` transfers. @throws InputError "ot.length"
   void take_request(ByteView correction, std::size_t count);
   /// Appends z for messages[j·choices + v] (two bits each) of the last request.
@@ -68,7 +77,7 @@ class ExtensionSender {
   std::vector<StreamGenerator> streams_;
   std::array<Block, kMaxChoices> differences_;
   std::vector<Block> rows_;
-  std::uint64_t index_ = 0;
+  ExtensionPosition position_;
   FixedKeyHash hash_;
 };
 

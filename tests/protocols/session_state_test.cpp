@@ -1,0 +1,235 @@
+// Sessions that move from one process to another between two rounds, and set-ups that serve several sessions.
+#include "protocols/session_state.h"
+
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "base/error.h"
+#include "models/plaintext_evaluator.h"
+#include "protocols/round_plan.h"
+#include "protocols/session.h"
+#include "protocols/wire.h"
+#include "tests/protocols/parties.h"
+#include "tests/support/random_network.h"
+
+namespace popcorn::protocols {
+namespace {
+
+using test::party;
+using test::Party;
+
+using KeptState = std::shared_ptr<const SignTestState>;
+
+struct States {
+  KeptState server, client;
+};
+
+struct Run {
+  WideVector logits;
+  std::vector<Bytes> up, down;
+  std::vector<Bytes> saved;  ///< the server's state before each round
+};
+
+/// A whole inference whose server is saved, forgotten and restored before every round.
+Run run_moving(const std::shared_ptr<const ServedModel>& model, const Party& keys, const WideVector& input,
+               Rng& rng, const std::string& sign_test, States* states = nullptr) {
+  SessionOptions server_options{.sign_test = sign_test};
+  SessionOptions client_options = server_options;
+  if (states != nullptr) {
+    server_options.sign_test_state = states->server;
+    client_options.sign_test_state = states->client;
+  }
+  auto server = std::make_unique<ServerSession>(model, keys.context, server_options, rng);
+  ClientSession client(model->bundle(), keys.owner, input, client_options, rng);
+  Run run;
+  KeptState kept;
+  for (std::optional<ByteView> message = client.start(); message;) {
+    run.saved.push_back(server->save());
+    server = ServerSession::restore(model, keys.context, run.saved.back(), rng);
+    run.up.emplace_back(message->begin(), message->end());
+    run.down.push_back(server->handle(*message));
+    if (server->sign_test_state()) kept = server->sign_test_state();
+    message = client.handle(run.down.back());
+  }
+  run.logits = client.logits();
+  REQUIRE(server->finished());
+  REQUIRE_THROWS_AS(server->save(), Error);
+  if (states != nullptr) *states = {kept, client.sign_test_state()};
+  return run;
+}
+
+TEST_CASE("a session that moves before every round gives the plaintext network's answer", "[state]") {
+  test::SeededRng rng(71);
+  std::set<models::NodeKind> kinds;
+  for (int round = 0; round < 24; ++round) {
+    models::IntegerNetwork network = test::random_network(rng);
+    for (const auto& node : network.nodes) kinds.insert(node.kind);
+    const WideVector input = test::random_input(rng, network);
+    const WideVector expected = models::evaluate_all(network, input).back();
+    const unsigned key_bits = test::fitting_key_bits(network);
+    const auto model = ServedModel::create(std::move(network), round % 3 == 0 ? 3 : kDefaultChunk);
+    const char* sign_test = round % 2 == 0 ? "oblivious" : "blinded";
+    CAPTURE(round, sign_test);
+    REQUIRE(run_moving(model, party(key_bits), input, rng, sign_test).logits == expected);
+  }
+  REQUIRE(kinds.size() == 11);
+}
+
+struct Small {
+  test::SeededRng rng{72};
+  std::shared_ptr<const ServedModel> model;
+  WideVector input{1, 1}, expected{1, 1};
+  const Party* keys = nullptr;
+
+  Small() {
+    models::IntegerNetwork network;
+    do network = test::random_network(rng);
+    while (plan_steps(network).size() < 3);
+    input = test::random_input(rng, network);
+    expected = models::evaluate_all(network, input).back();
+    keys = &party(test::fitting_key_bits(network));
+    model = ServedModel::create(std::move(network));
+  }
+};
+
+TEST_CASE("a damaged, cut, foreign or newer state is refused", "[state]") {
+  Small small;
+  for (const char* sign_test : {"oblivious", "blinded"}) {
+    const Run run = run_moving(small.model, *small.keys, small.input, small.rng, sign_test);
+    const auto restore = [&](const Bytes& bytes) {
+      return ServerSession::restore(small.model, small.keys->context, bytes, small.rng);
+    };
+    for (std::size_t round = 0; round < run.saved.size(); ++round) {
+      CAPTURE(sign_test, round);
+      const Bytes& good = run.saved[round];
+      REQUIRE(restore(good)->next_round() == round);
+      for (int i = 0; i < 12; ++i) {
+        Bytes cut(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(small.rng.below(good.size())));
+        REQUIRE_THROWS_AS(restore(cut), InputError);
+      }
+      Bytes longer = good;
+      longer.push_back(0);
+      REQUIRE_THROWS_AS(restore(longer), InputError);
+      Bytes newer = good;
+      ++newer[4];
+      REQUIRE_THROWS_AS(restore(newer), InputError);
+      // Anything else either is refused as what it is or is another state that can be worked on.
+      for (int i = 0; i < 40; ++i) {
+        Bytes damaged = good;
+        damaged[small.rng.below(damaged.size())] ^= static_cast<std::uint8_t>(1 + small.rng.below(255));
+        try {
+          const auto session = restore(damaged);
+          if (session->next_round() == round) session->handle(run.up[round]);
+        } catch (const Error&) {
+          continue;
+        }
+      }
+    }
+    const Party& other = party(small.keys->owner->public_key().bits(), 1);
+    REQUIRE_THROWS_AS(ServerSession::restore(small.model, other.context, run.saved[1]), InputError);
+    const auto another = ServedModel::create(test::random_network(small.rng));
+    REQUIRE_THROWS_AS(ServerSession::restore(another, small.keys->context, run.saved[1]), InputError);
+  }
+}
+
+TEST_CASE("several inferences on one set-up, which later ones do not send again", "[state]") {
+  Small small;
+  States states;
+  std::vector<std::size_t> up, down;
+  std::set<std::string> transfers;  // the first request of the extension, which hides equal choices
+  for (int inference = 0; inference < 4; ++inference) {
+    CAPTURE(inference);
+    const Run run = run_moving(small.model, *small.keys, small.input, small.rng, "oblivious", &states);
+    REQUIRE(run.logits == small.expected);
+    up.push_back(run.up[0].size() + run.up[1].size());
+    down.push_back(run.down[0].size());
+    const Bytes& answer = run.up[1];
+    transfers.insert(to_hex(ByteView(answer).last(32)));
+    // Both halves survive their files.
+    Bytes server, client;
+    states.server->serialise(server);
+    states.client->serialise(client);
+    const SignTest& test = sign_test_named("oblivious");
+    states = {test.server_state(server), test.client_state(client)};
+    REQUIRE(to_hex(states.server->id()) == to_hex(states.client->id()));
+    REQUIRE_THROWS_AS(test.server_state(client), InputError);
+    REQUIRE_THROWS_AS(test.client_state(server), InputError);
+    server.back() ^= 1;
+    server.pop_back();
+    REQUIRE_THROWS_AS(test.server_state(server), InputError);
+  }
+  const unsigned bits = small.keys->owner->public_key().bits();
+  const ClientBundle& bundle = small.model->bundle();
+  const RoundPlan full(bundle, sign_test_named("oblivious"), bits, false);
+  const RoundPlan resumed(bundle, sign_test_named("oblivious"), bits, true);
+  REQUIRE(up[0] == full.client_message(0).bytes() + full.client_message(1).bytes());
+  for (int later = 1; later < 4; ++later) {
+    REQUIRE(up[later] == resumed.client_message(0).bytes() + resumed.client_message(1).bytes());
+    REQUIRE(down[later] == resumed.server_message(0).bytes());
+  }
+  // 512 encrypted seeds and 256 opened ones, against a nonce each way.
+  REQUIRE(up[0] - up[1] == 512 * small.keys->ciphertext_bytes() + 256 * 22 - 16);
+  REQUIRE(down[0] > down[1]);
+  REQUIRE(transfers.size() == 4);
+}
+
+TEST_CASE("a session that broke off has used its streams up, also when an old copy comes back", "[state]") {
+  Small small;
+  States states;
+  run_moving(small.model, *small.keys, small.input, small.rng, "oblivious", &states);
+  const States old_copy = states;
+  const auto first_transfers = [&](Rng& server_rng, Rng& client_rng) {
+    ServerSession server(small.model, small.keys->context, {.sign_test_state = old_copy.server}, server_rng);
+    ClientSession client(small.model->bundle(), small.keys->owner, small.input,
+                         {.sign_test_state = old_copy.client}, client_rng);
+    const Bytes question = server.handle(client.start());
+    const auto answer = client.handle(question);
+    return to_hex(answer->last(32 * 8));
+  };
+  // Either party's nonce alone is enough for another stream: here one of them repeats all its draws.
+  std::set<std::string> seen;
+  for (int i = 0; i < 3; ++i) {
+    test::SeededRng same(5);
+    seen.insert(first_transfers(same, small.rng));
+    test::SeededRng same_again(6);
+    seen.insert(first_transfers(small.rng, same_again));
+  }
+  REQUIRE(seen.size() == 6);
+  REQUIRE(run_moving(small.model, *small.keys, small.input, small.rng, "oblivious", &states).logits ==
+          small.expected);
+}
+
+TEST_CASE("two sessions of one set-up at the same time do not disturb each other", "[state]") {
+  Small small;
+  States states;
+  run_moving(small.model, *small.keys, small.input, small.rng, "oblivious", &states);
+  struct Half {
+    std::unique_ptr<ServerSession> server;
+    std::unique_ptr<ClientSession> client;
+  };
+  std::vector<Half> halves(2);
+  for (Half& half : halves) {
+    half.server = std::make_unique<ServerSession>(
+        small.model, small.keys->context, SessionOptions{.sign_test_state = states.server}, small.rng);
+    half.client =
+        std::make_unique<ClientSession>(small.model->bundle(), small.keys->owner, small.input,
+                                        SessionOptions{.sign_test_state = states.client}, small.rng);
+  }
+  std::vector<Bytes> messages = {halves[0].client->start(), halves[1].client->start()};
+  while (!halves[0].client->finished()) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      Half& half = halves[i];
+      // A repeated message and one from the future change nothing.
+      const Bytes question = half.server->handle(messages[i]);
+      if (!half.server->finished()) REQUIRE_THROWS_AS(half.server->handle(messages[i]), InputError);
+      const auto next = half.client->handle(question);
+      if (!next) continue;
+      REQUIRE_THROWS_AS(half.client->handle(question), InputError);
+      messages[i].assign(next->begin(), next->end());
+    }
+  }
+  for (const Half& half : halves) REQUIRE(half.client->logits() == small.expected);
+}
+
+}  // namespace
+}  // namespace popcorn::protocols
