@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "cli/commands.h"
+#include "cli/connection_options.h"
 #include "cli/image_reading.h"
 #include "cli/interrupt.h"
 #include "cli/keys.h"
@@ -21,13 +22,12 @@ namespace popcorn::cli {
 namespace {
 
 struct InferOptions {
-  std::string server;
+  ConnectionOptions connection;
   std::string model;
   KeyOptions key;
   std::vector<std::string> images;
   std::string sign_test = protocols::kDefaultSignTest;
   std::string output = "logits";
-  unsigned timeout_seconds = 600;
   bool json = false;
 };
 
@@ -75,6 +75,7 @@ std::string wanted_model(const InferOptions& options) {
 
 int infer(const InferOptions& options) {
   // Everything that can fail at home fails before the server hears of anything.
+  service::ClientOptions connection = client_options(options.connection);
   std::vector<models::Image> pictures;
   for (const std::string& path : options.images) pictures.push_back(read_image(path));
   std::string key_story;
@@ -82,11 +83,9 @@ int infer(const InferOptions& options) {
   std::cerr << key_story << '\n';
 
   const InterruptWatch watch;
-  service::ClientOptions client_options;
-  client_options.round_timeout_seconds = options.timeout_seconds;
-  client_options.cancel = &interrupted();
-  client_options.sign_test = options.sign_test;
-  service::Client client(options.server, client_options);
+  connection.cancel = &interrupted();
+  connection.sign_test = options.sign_test;
+  service::Client client(options.connection.server, connection);
   const protocols::ClientBundle bundle = client.bundle(wanted_model(options));
   const bool with_logits = bundle.answer == models::Answer::logits;
   std::vector<WideVector> inputs;
@@ -131,9 +130,7 @@ int infer(const InferOptions& options) {
 void add_infer_command(CLI::App& app, Action& chosen) {
   auto options = std::make_shared<InferOptions>();
   CLI::App* command = app.add_subcommand("infer", "Classify pictures on a server that does not see them");
-  command->add_option("--server", options->server, "Address of the server, e.g. http://127.0.0.1:8080")
-      ->required()
-      ->type_name("URL");
+  add_connection_options(*command, options->connection);
   command->add_option("--model", options->model, "Name of the model on the server")
       ->required()
       ->type_name("NAME");
@@ -150,14 +147,13 @@ void add_infer_command(CLI::App& app, Action& chosen) {
       ->type_name("KIND")
       ->check(CLI::IsMember({"logits", "label"}))
       ->capture_default_str();
-  command->add_option("--timeout", options->timeout_seconds, "Seconds that one round may take")
-      ->type_name("SECONDS")
-      ->check(CLI::Range(1, 86400))
-      ->capture_default_str();
   command->add_flag("--json", options->json,
                     "Results as JSON; logits are exact integers, as strings where they pass 2^53");
   command->footer(
-      "Example:\n  popcorn infer --server http://127.0.0.1:8080 --model mnist-conv2 samples/7_1.png\n");
+      "Examples:\n"
+      "  popcorn infer --server http://127.0.0.1:8080 --model mnist-conv2 samples/7_1.png\n"
+      "  popcorn infer --server https://host:8443 --ca ca.pem --token-file token --model mnist-conv2 "
+      "samples/7_1.png\n");
   command->callback([options, &chosen] { chosen = [options] { return infer(*options); }; });
 }
 

@@ -16,6 +16,7 @@ namespace popcorn::cli {
 namespace {
 
 std::atomic<bool> was_interrupted{false};
+std::atomic<bool> was_hung_up{false};
 std::atomic<int> watch_fd{-1};
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free,
               "the signal handler needs lock-free flags");
@@ -35,32 +36,53 @@ extern "C" void handle_signal(int number) {
   errno = saved_errno;
 }
 
+extern "C" void handle_hang_up(int) {
+  const int saved_errno = errno;
+  was_hung_up = true;
+  write_event(watch_fd.load());
+  errno = saved_errno;
+}
+
+void set_handler(int number, void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  ::sigemptyset(&action.sa_mask);
+  ::sigaction(number, &action, nullptr);
+}
+
 }  // namespace
 
 void install_signal_handlers() {
-  struct sigaction action {};
-  action.sa_handler = handle_signal;
-  action.sa_flags = SA_RESTART;
-  ::sigemptyset(&action.sa_mask);
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
+  set_handler(SIGINT, handle_signal);
+  set_handler(SIGTERM, handle_signal);
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-InterruptWatch::InterruptWatch() {
+InterruptWatch::InterruptWatch(Reload reload) : reload_(reload) {
   const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (fd < 0) throw IoError("interrupt.eventfd", "the operating system gave no event descriptor");
   watch_fd.store(fd);
+  if (reload == Reload::report) set_handler(SIGHUP, handle_hang_up);
 }
 
 InterruptWatch::~InterruptWatch() {
+  if (reload_ == Reload::report) std::signal(SIGHUP, SIG_DFL);
   ::close(watch_fd.exchange(-1));
 }
 
-void InterruptWatch::wait() const {
+InterruptWatch::Reason InterruptWatch::wait() const {
   pollfd event{watch_fd.load(), POLLIN, 0};
   while (::poll(&event, 1, -1) < 0 && errno == EINTR) {
   }
+  std::uint64_t count = 0;
+  const ssize_t taken = ::read(event.fd, &count, sizeof count);
+  static_cast<void>(taken);  // what made poll() return is there to be read
+  if (was_hung_up.exchange(false)) {
+    if (was_interrupted) write_event(event.fd);  // both at once: the next wait() reports the other
+    return Reason::reload;
+  }
+  return was_interrupted ? Reason::interrupt : Reason::woken;
 }
 
 void InterruptWatch::wake() const {

@@ -16,14 +16,22 @@ void install_signal_handlers();
 /// process.
 class InterruptWatch {
  public:
-  InterruptWatch();
+  enum class Reload { end_process, report };
+
+  /// @param reload whether SIGHUP makes wait() return or ends the process, as it does by default
+  explicit InterruptWatch(Reload reload = Reload::end_process);
   ~InterruptWatch();
   InterruptWatch(const InterruptWatch&) = delete;
   InterruptWatch& operator=(const InterruptWatch&) = delete;
 
+  enum class Reason { interrupt, reload, woken };
+
   /// Returns when a signal has come or wake() was called.
-  void wait() const;
+  Reason wait() const;
   void wake() const;
+
+ private:
+  const Reload reload_;
 };
 
 /// Whether a signal has come while an InterruptWatch was alive.

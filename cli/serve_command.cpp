@@ -1,18 +1,18 @@
 // popcorn serve: the HTTP server.
-#include <fcntl.h>
-#include <unistd.h>
+#include <tbb/global_control.h>
 
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/log_file.h"
 #include "cli/output.h"
+#include "cli/serve_options.h"
 #include "cli/shipped_files.h"
 #include "models/arg_max.h"
 #include "service/server.h"
@@ -21,61 +21,31 @@ namespace popcorn::cli {
 
 namespace {
 
-struct ServeOptions {
-  std::vector<std::string> models;
-  std::string output = "any";
-  std::string sign_test = "any";
-  service::ServerOptions server;
-  std::string log;
-  bool insecure_test_key = false;
-  bool json = false;
-};
-
-/// One JSON line a request, to a file or to standard error ("-"). Lines of several threads do not mix.
-class LogFile {
- public:
-  explicit LogFile(const std::string& path) {
-    if (path == "-") {
-      fd_ = STDERR_FILENO;
-      return;
-    }
-    constexpr mode_t kMode = 0640;
-    fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kMode);
-    if (fd_ < 0) throw IoError("log.open", "the log file " + path + " cannot be opened for writing");
-  }
-  ~LogFile() {
-    if (fd_ > STDERR_FILENO) ::close(fd_);
-  }
-  LogFile(const LogFile&) = delete;
-  LogFile& operator=(const LogFile&) = delete;
-
-  void write(const std::string& line) {
-    const std::string text = line + "\n";
-    const std::scoped_lock lock(mutex_);
-    const ssize_t written = ::write(fd_, text.data(), text.size());
-    static_cast<void>(written);  // a full disk must not end the service
-  }
-
- private:
-  std::mutex mutex_;
-  int fd_ = -1;
-};
-
 std::string url_host(const std::string& host) {
   return host.find(':') == std::string::npos ? host : "[" + host + "]";
 }
 
-void announce(const ServeOptions& options, const std::string& url) {
+std::string url_of(bool tls, const std::string& host, std::uint16_t port) {
+  return (tls ? "https://" : "http://") + url_host(host) + ":" + std::to_string(port);
+}
+
+void announce(const ServeOptions& options, std::uint16_t port, std::uint16_t admin_port) {
   std::vector<std::string> names;
   for (const auto& model : options.server.models) names.push_back(model->network().name);
+  const std::string url = url_of(!options.server.tls_certificate_file.empty(), options.server.host, port);
+  const std::string admin_url =
+      options.server.admin_port ? url_of(false, options.server.admin_host, admin_port) : "";
   if (options.json) {
-    std::cout << nlohmann::ordered_json{{"event", "ready"}, {"url", url}, {"models", names}}.dump()
-              << std::endl;
+    nlohmann::ordered_json ready = {{"event", "ready"}, {"url", url}, {"models", names}};
+    if (!admin_url.empty()) ready["admin_url"] = admin_url;
+    std::cout << ready.dump() << std::endl;
     return;
   }
   std::cout << "serving";
   for (const std::string& name : names) std::cout << ' ' << name;
-  std::cout << " at " << url << " (Ctrl-C stops)" << std::endl;
+  std::cout << " at " << url;
+  if (!admin_url.empty()) std::cout << ", metrics at " << admin_url << "/metrics";
+  std::cout << " (Ctrl-C stops)" << std::endl;
 }
 
 void say_goodbye(const ServeOptions& options, const service::ServerStatistics& saw) {
@@ -116,94 +86,89 @@ void publish(ServeOptions& options, const models::IntegerNetwork& network) {
   if (options.output != "logits" && has_label) add(models::with_arg_max(network));
 }
 
+/// Tokens, certificate and log file again; what is broken leaves the old in force.
+void reload(service::Server& server, LogFile* log) {
+  try {
+    if (log != nullptr) log->reopen();
+    server.reload();
+    std::cerr << "popcorn: tokens and certificates were read again\n";
+  } catch (const Error& error) {
+    std::cerr << "popcorn: error: not reloaded: " << error.what() << " [" << error.code() << "]\n";
+  }
+}
+
 int serve(ServeOptions& options) {
+  const InterruptWatch watch(InterruptWatch::Reload::report);
+  std::unique_ptr<tbb::global_control> cores;
+  if (options.threads > 0) {
+    cores =
+        std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism, options.threads);
+  }
   for (const std::string& model : options.models) publish(options, load_model(model));
   std::unique_ptr<LogFile> log;
   if (!options.log.empty()) {
     log = std::make_unique<LogFile>(options.log);
     options.server.log = [&log](const std::string& line) { log->write(line); };
   }
-  if (options.insecure_test_key) options.server.key_policy = paillier::KeySizePolicy::insecure_test;
 
   service::Server server(options.server);
-  const InterruptWatch watch;
   const std::uint16_t port = server.bind();
-  std::thread stopper([&] {
-    watch.wait();
+  std::thread signals([&] {
+    auto reason = watch.wait();
+    for (; reason == InterruptWatch::Reason::reload; reason = watch.wait()) reload(server, log.get());
     server.stop();
   });
-  announce(options, "http://" + url_host(options.server.host) + ":" + std::to_string(port));
+  announce(options, port, server.admin_port());
   try {
     server.run();
   } catch (...) {
     watch.wake();
-    stopper.join();
+    signals.join();
     throw;
   }
   watch.wake();
-  stopper.join();
+  signals.join();
   say_goodbye(options, server.statistics());
   return 0;
 }
+
+int serve_or_print(ServeOptions& options, Settings& settings) {
+  settings.resolve(options.config_file);
+  if (options.print_config) {
+    settings.print(std::cout, options.json);
+    return 0;
+  }
+  complete(options);
+  return serve(options);
+}
+
+constexpr const char* kFooter =
+    "Each setting may also come from the environment (--tls-key from POPCORN_SERVE_TLS_KEY) or from a JSON\n"
+    "file ({\"models\": [\"mnist-conv2\"], \"tls-key\": \"server.key\"}). A flag wins over the environment, "
+    "that\n"
+    "over the file. SIGHUP reads tokens and certificates again and reopens the log; SIGTERM ends the server\n"
+    "once running sessions are over or --drain-time has passed, a second one at once.\n\n"
+    "Example:\n"
+    "  popcorn serve mnist-conv2 my-network.popcorn --port 8080\n"
+    "  popcorn serve --config serve.json --print-config\n";
 
 }  // namespace
 
 void add_serve_command(CLI::App& app, Action& chosen) {
   auto options = std::make_shared<ServeOptions>();
-  service::ServerOptions& server = options->server;
   CLI::App* command = app.add_subcommand("serve", "Serve models over HTTP until Ctrl-C or SIGTERM");
-  command->add_option("models", options->models, "Paths of .popcorn files or names of shipped models")
-      ->required()
-      ->type_name("MODEL");
-  command->add_option("--host", server.host, "Address to listen on")
-      ->type_name("ADDRESS")
-      ->capture_default_str();
-  command->add_option("--port", server.port, "Port to listen on; 0 takes a free one")
-      ->type_name("PORT")
-      ->capture_default_str();
-  command
-      ->add_option("--output", options->output,
-                   "What clients may ask for: logits, label (the class alone, as model NAME.label), or any")
-      ->type_name("KIND")
-      ->check(CLI::IsMember({"any", "logits", "label"}))
-      ->capture_default_str();
-  command
-      ->add_option(
-          "--sign-test", options->sign_test,
-          "What clients may choose: oblivious (leaks nothing), blinded (leaks noisy magnitudes), or any")
-      ->type_name("NAME")
-      ->check(CLI::IsMember({"any", "oblivious", "blinded"}))
-      ->capture_default_str();
-  command->add_flag("--allow-insecure-remote", server.allow_insecure_remote,
-                    "Listen on an address that others can reach although the connection has no TLS");
-  command
-      ->add_option("--session-lifetime", server.session_lifetime_seconds,
-                   "Seconds after its last round until a session is forgotten")
-      ->type_name("SECONDS")
-      ->check(CLI::Range(1, 86400))
-      ->capture_default_str();
-  command->add_option("--max-sessions", server.max_sessions, "Sessions at once")
-      ->type_name("N")
-      ->check(CLI::Range(1, 100000))
-      ->capture_default_str();
-  command->add_option("--max-keys", server.max_keys, "Registered public keys at once")
-      ->type_name("N")
-      ->check(CLI::Range(1, 100000))
-      ->capture_default_str();
-  command
-      ->add_option("--http-threads", server.http_threads, "Threads for connections; 0 chooses from the cores")
-      ->type_name("N")
-      ->check(CLI::Range(0, 4096))
-      ->capture_default_str();
-  command
-      ->add_option("--log", options->log, "Write a JSON line per request to this file; - is standard error")
+  auto settings = std::make_shared<Settings>(*command, "POPCORN_SERVE");
+  add_serve_settings(*settings, *options);
+  command->add_option("--config", options->config_file, "JSON file with settings, see below")
       ->type_name("FILE");
-  command->add_flag("--insecure-test-key", options->insecure_test_key,
-                    "Also take keys that are small enough to be broken; for tests only");
+  command->add_flag("--print-config", options->print_config,
+                    "Print every setting with its value and where that came from, and end");
   command->add_flag("--json", options->json,
                     "Say on standard output as JSON lines when ready and what was seen");
-  command->footer("Example:\n  popcorn serve mnist-conv2 my-network.popcorn --port 8080\n");
-  command->callback([options, &chosen] { chosen = [options] { return serve(*options); }; });
+  command->footer(kFooter);
+  command->callback([options, settings, &chosen] {
+    chosen = [options, settings] { return serve_or_print(*options, *settings); };
+  });
 }
 
 }  // namespace popcorn::cli

@@ -58,6 +58,13 @@ void ServerProcess::start(const std::vector<std::string>& arguments) {
   for (std::string& text : texts) argv.push_back(text.data());
   argv.push_back(nullptr);
 
+  // Settings of a server that the person who calls us runs for others are none of this one's.
+  std::vector<char*> environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    if (!std::string_view(*entry).starts_with("POPCORN_SERVE_")) environment.push_back(*entry);
+  }
+  environment.push_back(nullptr);
+
   const pid_t parent = ::getpid();
   pid_ = ::fork();
   if (pid_ == 0) {
@@ -66,7 +73,7 @@ void ServerProcess::start(const std::vector<std::string>& arguments) {
     ::dup2(ends[1], STDOUT_FILENO);
     // Ctrl-C reaches the whole foreground group: the parent decides what becomes of its server.
     ::setpgid(0, 0);
-    ::execv(executable.c_str(), argv.data());
+    ::execve(executable.c_str(), argv.data(), environment.data());
     ::_exit(1);
   }
   ::close(ends[1]);

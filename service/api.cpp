@@ -291,7 +291,10 @@ HttpResponse Api::cancel_session(Call& call) {
 HttpResponse Api::run_round(Call& call) {
   const std::string& session = call.parameters.at(0);
   const std::uint64_t round = parse_round(call.parameters.at(1));
-  const std::size_t max_bytes = services_.sessions.admit_round(session, round, call.caller.id);
+  std::uint64_t max_bytes = services_.sessions.admit_round(session, round, call.caller.id);
+  if (services_.max_body_bytes != 0) {
+    max_bytes = std::min(max_bytes, services_.max_body_bytes);
+  }
   require_type(call.request, {kRoundContentType});
   const MemoryBudget::Lease lease = services_.memory.take(require_length(call.request, max_bytes));
   Bytes body = read_body(call.request, max_bytes);

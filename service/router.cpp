@@ -158,7 +158,9 @@ void Router::finish(const Call& call, HttpResponse& response, const std::string&
   if (!log_) {
     return;
   }
+  const LogLevel level = level_of_status(response.status);
   Json line = {{"time", utc_text(std::chrono::system_clock::now())},
+               {"level", to_string(level)},
                {"event", "request"},
                {"request_id", call.request_id},
                {"remote", call.request.remote_address},
@@ -172,7 +174,7 @@ void Router::finish(const Call& call, HttpResponse& response, const std::string&
   if (!code.empty()) {
     line["code"] = code;
   }
-  log_(line.dump(-1, ' ', false, Json::error_handler_t::replace));
+  log_(level, line.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 }  // namespace popcorn::service

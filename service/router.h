@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "service/http_message.h"
+#include "service/log_level.h"
 #include "service/metrics.h"
 #include "service/tokens.h"
 
@@ -40,7 +41,7 @@ struct Route {
 /// Thread-safe.
 class Router {
  public:
-  using Log = std::function<void(const std::string& json_line)>;
+  using Log = std::function<void(LogLevel level, const std::string& json_line)>;
 
   Router(std::vector<Route> routes, const Authenticator& authenticator, Metrics& metrics, Log log);
 

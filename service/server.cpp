@@ -6,6 +6,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/error.h"
@@ -15,6 +16,8 @@
 
 namespace popcorn::service {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 constexpr unsigned kDefaultHttpThreads = 64;
 constexpr unsigned kAdminThreads = 4;
@@ -103,14 +106,15 @@ JobQueueOptions queue_options(const ServerOptions& options) {
 struct Server::State {
   explicit State(ServerOptions given)
       : options((check(given), std::move(given))),
-        authenticator(options.token_file.empty() ? Authenticator() : Authenticator(options.token_file)),
+        authenticator(options.token_file.empty() ? Authenticator()
+                                                 : Authenticator(options.token_file, options.token_limits)),
         memory(options.max_upload_bytes),
         models(options.models, published_key_sizes(options)),
         keys(key_options(options)),
         store(make_memory_session_store(store_options(options))),
         queue(queue_options(options), [this](double waited, double ran) { metrics.job(waited, ran); }),
         sessions({}, models, keys, *store, queue, metrics),
-        api({models, keys, sessions, memory, metrics, options.key_policy}),
+        api({models, keys, sessions, memory, metrics, options.key_policy, options.max_body_bytes}),
         router(api.routes(), authenticator, metrics, log_function()),
         admin_router(admin_routes(sessions, metrics, [this] { return gauges(); }), authenticator, metrics,
                      log_function()),
@@ -130,10 +134,25 @@ struct Server::State {
     if (!options.log) {
       return {};
     }
-    return [this](const std::string& line) {
+    return [this](LogLevel level, const std::string& line) {
+      if (level > options.log_level) {
+        return;
+      }
       const std::lock_guard lock(log_mutex);
       options.log(line);
     };
+  }
+
+  /// A line about the server itself.
+  void log_event(LogLevel level, const std::string& event, const Json& details = Json::object()) {
+    const Router::Log log = log_function();
+    if (!log) {
+      return;
+    }
+    Json line = {
+        {"time", utc_text(std::chrono::system_clock::now())}, {"level", to_string(level)}, {"event", event}};
+    line.update(details);
+    log(level, line.dump(-1, ' ', false, Json::error_handler_t::replace));
   }
 
   static HttpServer::Handlers handlers(const Router& router) {
@@ -162,7 +181,9 @@ struct Server::State {
     if (admin) {
       admin_thread = std::thread([this] { admin->run(); });
     }
+    log_event(LogLevel::info, "started", {{"models", models.all().size()}});
     http.run();
+    log_event(LogLevel::info, "stopped");
     if (admin) {
       admin->stop();
       admin_thread.join();
@@ -172,6 +193,7 @@ struct Server::State {
 
   void stop() {
     sessions.drain();
+    log_event(LogLevel::info, "draining", {{"sessions_active", store->active()}});
     {
       const std::lock_guard lock(drain_mutex);
       ++stops;
@@ -221,8 +243,14 @@ void Server::stop() {
 }
 
 void Server::reload() {
-  state_->authenticator.reload();
-  state_->http.reload_tls();
+  try {
+    state_->authenticator.reload();
+    state_->http.reload_tls();
+  } catch (const Error& error) {
+    state_->log_event(LogLevel::error, "reload_failed", {{"code", error.code()}, {"error", error.what()}});
+    throw;
+  }
+  state_->log_event(LogLevel::info, "reloaded");
 }
 
 std::uint16_t Server::admin_port() const noexcept {

@@ -10,6 +10,8 @@
 
 #include "paillier/keys.h"
 #include "protocols/session.h"
+#include "service/log_level.h"
+#include "service/tokens.h"
 
 namespace popcorn::service {
 
@@ -23,6 +25,7 @@ struct ServerOptions {
   std::size_t max_keys = 256;
   unsigned http_threads = 0;  ///< 0 = a default from the cores
   std::string token_file;     ///< bearer tokens, see service/tokens.h; empty = everybody may use the service
+  TokenLimits token_limits;   ///< of tokens without limits of their own
   std::string tls_certificate_file, tls_key_file;  ///< PEM; both or none
   std::string tls_client_ca_file;                  ///< when set, clients must show a certificate it signed
   std::optional<std::uint16_t> admin_port;         ///< metrics and drain; none by default, 0 = any free port
@@ -31,8 +34,10 @@ struct ServerOptions {
   std::size_t max_queue = 64;  ///< rounds that wait for a worker
   unsigned workers = 0;        ///< rounds computed at once; 0 = a default from the cores
   std::uint64_t max_upload_bytes = std::uint64_t{4} << 30;  ///< bodies in memory at once
+  std::uint64_t max_body_bytes = 0;                         ///< of one request; 0 = what the protocol needs
   bool allow_insecure_remote = false;                       ///< listening off loopback without TLS needs it
   std::function<void(const std::string& json_line)> log;    ///< one JSON object a line; nothing secret
+  LogLevel log_level = LogLevel::info;
 };
 
 /// What the server saw, for `popcorn demo`: counts only, there is nothing else to see.

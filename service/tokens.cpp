@@ -66,7 +66,7 @@ void set_option(Caller& caller, const std::string& option, std::size_t line) {
 
 }  // namespace
 
-TokenTable TokenTable::parse(std::string_view text) {
+TokenTable TokenTable::parse(std::string_view text, TokenLimits limits) {
   TokenTable table;
   std::istringstream lines{std::string(text)};
   std::size_t number = 0;
@@ -85,6 +85,8 @@ TokenTable TokenTable::parse(std::string_view text) {
     entry.hash = sha256(as_bytes(token));
     entry.caller.id = to_hex(ByteView(entry.hash).first(kIdBytes));
     entry.caller.name = entry.caller.id;
+    entry.caller.max_sessions = limits.sessions;
+    entry.caller.max_sessions_per_day = limits.sessions_per_day;
     for (std::string option; words >> option && option.front() != '#';) {
       set_option(entry.caller, option, number);
     }
@@ -108,7 +110,7 @@ std::optional<Caller> TokenTable::find(std::string_view token) const {
   return found == nullptr ? std::nullopt : std::optional(found->caller);
 }
 
-Authenticator::Authenticator(std::string file) : file_(std::move(file)) {
+Authenticator::Authenticator(std::string file, TokenLimits limits) : file_(std::move(file)), limits_(limits) {
   reload();
 }
 
@@ -121,7 +123,7 @@ void Authenticator::reload() {
     throw InputError("tokens.permissions",
                      "The token file " + file_ + " is open to others: use chmod o= on it");
   }
-  TokenTable fresh = TokenTable::parse(read_text_file(file_, kMaxFile));
+  TokenTable fresh = TokenTable::parse(read_text_file(file_, kMaxFile), limits_);
   if (fresh.size() == 0) {
     throw InputError("tokens.empty", "The token file " + file_ + " holds no token");
   }

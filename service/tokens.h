@@ -28,10 +28,16 @@ struct Caller {
   std::uint64_t max_sessions_per_day = 0;  ///< since midnight UTC; 0 = no limit of its own
 };
 
+/// What holds for a token whose line sets no limit of its own; 0 = no limit.
+struct TokenLimits {
+  std::size_t sessions = 0;
+  std::uint64_t sessions_per_day = 0;
+};
+
 /// @throws InputError "tokens.*" that names the line, never the token
 class TokenTable {
  public:
-  static TokenTable parse(std::string_view text);
+  static TokenTable parse(std::string_view text, TokenLimits limits = {});
 
   /// Takes the same time whether and where a token is found.
   std::optional<Caller> find(std::string_view token) const;
@@ -51,7 +57,7 @@ class Authenticator {
   /// Asks for no token: everybody is the same anonymous caller.
   Authenticator() = default;
   /// @throws IoError, InputError "tokens.*"
-  explicit Authenticator(std::string file);
+  explicit Authenticator(std::string file, TokenLimits limits = {});
 
   /// Reads the file again; a broken one leaves the old table in force. @throws IoError, InputError
   void reload();
@@ -61,6 +67,7 @@ class Authenticator {
 
  private:
   const std::string file_;
+  const TokenLimits limits_{};
   mutable std::mutex mutex_;
   TokenTable table_;
 };

@@ -24,8 +24,9 @@ std::vector<std::string> command(const std::vector<std::string>& arguments) {
   return argv;
 }
 
-ProcessResult popcorn(const std::vector<std::string>& arguments) {
-  return run_process(command(arguments));
+ProcessResult popcorn(const std::vector<std::string>& arguments,
+                      const std::vector<std::string>& environment) {
+  return run_process(command(arguments), environment);
 }
 
 nlohmann::json json_of(const ProcessResult& result) {
@@ -41,8 +42,10 @@ std::vector<std::string> with_test_key(std::vector<std::string> arguments) {
   return arguments;
 }
 
-RunningServer::RunningServer(const std::string& model, const std::vector<std::string>& options)
-    : process_(serve_arguments(model, options)), ready_(nlohmann::json::parse(process_.read_line())) {
+RunningServer::RunningServer(const std::string& model, const std::vector<std::string>& options,
+                             const std::vector<std::string>& environment)
+    : process_(serve_arguments(model, options), environment),
+      ready_(nlohmann::json::parse(process_.read_line())) {
   url_ = ready_.at("url").get<std::string>();
 }
 

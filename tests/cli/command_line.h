@@ -15,8 +15,9 @@ namespace popcorn::test {
 std::string popcorn_executable();
 /// popcorn ARGUMENTS…
 std::vector<std::string> command(const std::vector<std::string>& arguments);
-/// Runs popcorn ARGUMENTS… to its end.
-ProcessResult popcorn(const std::vector<std::string>& arguments);
+/// Runs popcorn ARGUMENTS… to its end. @param environment "NAME=value", added to that of the tests
+ProcessResult popcorn(const std::vector<std::string>& arguments,
+                      const std::vector<std::string>& environment = {});
 /// Standard output as JSON; fails the test when it is none.
 nlohmann::json json_of(const ProcessResult& result);
 
@@ -28,7 +29,8 @@ std::vector<std::string> with_test_key(std::vector<std::string> arguments);
 /// `popcorn serve MODEL` on a free port, ready to be asked.
 class RunningServer {
  public:
-  explicit RunningServer(const std::string& model, const std::vector<std::string>& options = {});
+  explicit RunningServer(const std::string& model, const std::vector<std::string>& options = {},
+                         const std::vector<std::string>& environment = {});
   const std::string& url() const noexcept { return url_; }
   const nlohmann::json& ready() const noexcept { return ready_; }
   Process& process() noexcept { return process_; }

@@ -1,71 +1,13 @@
 #include <catch2/catch.hpp>
 
 #include "tests/service/service_fixture.h"
-#include "tests/support/process.h"
+#include "tests/support/certificates.h"
 #include "tests/support/random_network.h"
 
 using namespace popcorn;
 using namespace popcorn::test;
 
 namespace {
-
-/// Two authorities of our own, a server's certificate for 127.0.0.1, one for another host, and a client's.
-class Certificates {
- public:
-  Certificates() {
-    authority("ca");
-    authority("other-ca");
-    issue("server", "ca", "subjectAltName=IP:127.0.0.1,DNS:localhost");
-    issue("elsewhere", "ca", "subjectAltName=DNS:elsewhere.example");
-    issue("client", "ca", "subjectAltName=DNS:client.example");
-    issue("stranger", "other-ca", "subjectAltName=DNS:client.example");
-  }
-  std::string file(const std::string& name) const { return folder_.path(name); }
-
- private:
-  void run(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), "/usr/bin/openssl");
-    const ProcessResult result = run_process(arguments);
-    INFO(result.err);
-    REQUIRE(result.exit_code == 0);
-  }
-  void authority(const std::string& name) {
-    run({"req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-         "-subj", "/CN=" + name, "-keyout", file(name + ".key"), "-out", file(name + ".pem")});
-  }
-  void issue(const std::string& name, const std::string& by, const std::string& extension) {
-    run({"req",
-         "-x509",
-         "-newkey",
-         "ec",
-         "-pkeyopt",
-         "ec_paramgen_curve:P-256",
-         "-nodes",
-         "-days",
-         "2",
-         "-subj",
-         "/CN=" + name,
-         "-addext",
-         extension,
-         "-addext",
-         "basicConstraints=critical,CA:FALSE",
-         "-CA",
-         file(by + ".pem"),
-         "-CAkey",
-         file(by + ".key"),
-         "-keyout",
-         file(name + ".key"),
-         "-out",
-         file(name + ".pem")});
-  }
-
-  TemporaryFolder folder_;
-};
-
-const Certificates& certificates() {
-  static const Certificates made;
-  return made;
-}
 
 service::ServerOptions tls_server(const std::string& name) {
   auto options = small_server_options();

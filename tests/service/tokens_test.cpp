@@ -53,6 +53,14 @@ TEST_CASE("Token files: what a line means", "[tokens]") {
   CHECK_FALSE(table.find(kAlice.substr(1)));
 }
 
+TEST_CASE("Limits of a token that sets none come from the server", "[tokens]") {
+  const TokenTable table = TokenTable::parse(kFile, {3, 50});
+  CHECK(table.find(kAlice)->max_sessions == 1);
+  CHECK(table.find(kAlice)->max_sessions_per_day == 50);
+  CHECK(table.find(kBob)->max_sessions == 3);
+  CHECK(table.find(kBob)->max_sessions_per_day == 2);
+}
+
 TEST_CASE("Token files that are broken name the line and never the token", "[tokens]") {
   const auto text =
       GENERATE_COPY(as<std::string>{}, "short\n", kAlice + " colour=red\n", kAlice + " scope=all\n",
