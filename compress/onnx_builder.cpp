@@ -37,6 +37,7 @@ const std::map<std::string, OnnxBuilder::Handler>& OnnxBuilder::handlers() {
       {"Clip", &OnnxBuilder::clip},
       {"Concat", &OnnxBuilder::concat},
       {"Conv", &OnnxBuilder::convolution},
+      {"DequantizeLinear", &OnnxBuilder::dequantize_linear},
       {"Div", &OnnxBuilder::element_wise},
       {"Dropout", &OnnxBuilder::identity},
       {"Flatten", &OnnxBuilder::flatten},
@@ -48,6 +49,7 @@ const std::map<std::string, OnnxBuilder::Handler>& OnnxBuilder::handlers() {
       {"MaxPool", &OnnxBuilder::max_pool},
       {"Mul", &OnnxBuilder::element_wise},
       {"Pad", &OnnxBuilder::pad},
+      {"QuantizeLinear", &OnnxBuilder::quantize_linear},
       {"ReduceMean", &OnnxBuilder::reduce_mean},
       {"Relu", &OnnxBuilder::relu},
       {"Reshape", &OnnxBuilder::reshape},
@@ -138,6 +140,7 @@ void OnnxBuilder::add_input(const std::optional<models::Shape>& wanted) {
     node.shape = *wanted;
   }
   graph_.nodes.push_back(node);
+  non_negative_.push_back(true);
   values_[input->name()] = value;
 }
 
@@ -218,6 +221,9 @@ void OnnxBuilder::check_output() {
   }
   const OnnxValue& value = found->second;
   if (value.unknown) return;
+  if (value.quantised)
+    problems_.push_back("output \"" + source_.output(0).name() +
+                        "\": it is quantised, a DequantizeLinear is missing");
   if (value.padded() || value.channels_last || value.flattened_from) {
     problems_.push_back("output \"" + source_.output(0).name() + "\": its layout is not supported");
   }
@@ -239,6 +245,7 @@ OnnxValue OnnxBuilder::activation(const onnx::NodeProto& node, int k, bool paddi
   const OnnxValue* value = operand(node, k);
   if (value == nullptr) throw NotSupported{"operand " + std::to_string(k) + " is missing"};
   if (value->constant) throw NotSupported{"operand " + std::to_string(k) + " is constant"};
+  if (value->quantised) throw NotSupported{"reads quantised values, which only DequantizeLinear may"};
   if (value->softmax) throw NotSupported{"follows a Softmax, which is supported as the last node only"};
   if (value->padded() && !padding_allowed)
     throw NotSupported{"follows a Pad, which only a convolution or pool may"};
@@ -288,10 +295,28 @@ FloatNode OnnxBuilder::start(FloatKind kind, const onnx::NodeProto& node, const 
   return result;
 }
 
+bool OnnxBuilder::keeps_non_negative(const FloatNode& node) const {
+  switch (node.kind) {
+    case FloatKind::relu:
+    case FloatKind::clip:
+      return true;
+    case FloatKind::max_pool2d:
+    case FloatKind::average_pool2d:
+    case FloatKind::add:
+    case FloatKind::concat:
+    case FloatKind::flatten:
+      return std::all_of(node.inputs.begin(), node.inputs.end(),
+                         [&](std::size_t k) { return non_negative_[k]; });
+    default:
+      return false;
+  }
+}
+
 OnnxValue OnnxBuilder::emit(FloatNode node, const models::Shape& shape) {
   if (graph_.nodes.size() >= models::Limits::kNodes) throw NotSupported{"the graph has too many nodes"};
   const bool vector = node.kind == FloatKind::dense || node.kind == FloatKind::flatten;
   node.shape = shape;
+  non_negative_.push_back(keeps_non_negative(node));
   graph_.nodes.push_back(std::move(node));
   OnnxValue value;
   value.node = graph_.nodes.size() - 1;

@@ -8,6 +8,7 @@
 
 #include "compress/float_graph.h"
 #include "compress/onnx_constant.h"
+#include "compress/onnx_qdq.h"
 
 namespace popcorn::compress {
 
@@ -20,17 +21,27 @@ struct OnnxValue {
   /// A vector that was flattened channel last: the shape it had; the next dense layer reorders its columns.
   std::optional<models::Shape> flattened_from;
   models::Window padding;  ///< zeros around the picture that the next convolution or pool takes over
-  bool softmax = false;    ///< a Softmax was dropped here: only the graph output may follow
-  bool unknown = false;    ///< a node that was not taken over made it
+  /// Between a QuantizeLinear and its DequantizeLinear, which alone may read it. The value itself is not
+  /// rounded.
+  std::optional<OnnxQuantisation> quantised;
+  bool softmax = false;  ///< a Softmax was dropped here: only the graph output may follow
+  bool unknown = false;  ///< a node that was not taken over made it
 
   bool padded() const noexcept {
     return padding.pad_top + padding.pad_bottom + padding.pad_left + padding.pad_right > 0;
   }
 };
 
+/// Largest side of a kernel, a stride, a padding.
+constexpr std::int64_t kMaxOnnxWindow = 1 << 16;
+/// The value, when it lies in [1, kMaxOnnxWindow]. @throws NotSupported that says what it is
+std::int64_t positive_extent(std::int64_t value, const char* what);
+
 class OnnxBuilder {
  public:
-  explicit OnnxBuilder(const onnx::GraphProto& source) : source_(source) {}
+  /// @param keep_saturation whether the upper limit of quantised activations becomes a clip
+  explicit OnnxBuilder(const onnx::GraphProto& source, bool keep_saturation = false)
+      : source_(source), keep_saturation_(keep_saturation) {}
 
   /// Takes over initialisers, the input (with this shape if given) and all nodes.
   void build(const std::optional<models::Shape>& input_shape);
@@ -71,6 +82,8 @@ class OnnxBuilder {
   OnnxValue transpose(const onnx::NodeProto& node);
   OnnxValue pad(const onnx::NodeProto& node);
   OnnxValue slice(const onnx::NodeProto& node);
+  OnnxValue quantize_linear(const onnx::NodeProto& node);
+  OnnxValue dequantize_linear(const onnx::NodeProto& node);
   OnnxValue identity(const onnx::NodeProto& node);
   OnnxValue softmax(const onnx::NodeProto& node);
 
@@ -96,11 +109,14 @@ class OnnxBuilder {
   OnnxValue average_over_all(const onnx::NodeProto& node, const OnnxValue& x);
   OnnxValue spread_channels(const onnx::NodeProto& node, const OnnxValue& x, std::int64_t before,
                             std::int64_t after);
+  bool keeps_non_negative(const FloatNode& node) const;
   std::string unique_name(const std::string& wanted);
   static std::string display_name(const onnx::NodeProto& node);
 
   const onnx::GraphProto& source_;
+  bool keep_saturation_;
   FloatGraph graph_;
+  std::vector<bool> non_negative_;  ///< per node: no value is below zero; the input counts as such
   std::map<std::string, OnnxValue> values_;
   std::set<std::string> names_;
   std::vector<std::string> problems_;

@@ -6,6 +6,9 @@
 #include <cstring>
 #include <functional>
 #include <numeric>
+#include <utility>
+
+#include "compress/onnx_qdq.h"
 
 namespace popcorn::compress {
 
@@ -33,6 +36,20 @@ std::vector<T> typed_values(const onnx::TensorProto& tensor, const Field& field,
   return {field.begin(), field.end()};
 }
 
+/// Small integers lie in int32_data, one a field, when they are not raw.
+template <typename T>
+std::vector<std::int64_t> small_integers(const onnx::TensorProto& tensor, std::int64_t count) {
+  if (tensor.has_raw_data()) {
+    const std::vector<T> values = raw_values<T>(tensor.raw_data(), count);
+    return {values.begin(), values.end()};
+  }
+  const std::vector<std::int32_t> values = typed_values<std::int32_t>(tensor, tensor.int32_data(), count);
+  for (const std::int32_t v : values) {
+    if (!std::in_range<T>(v)) throw NotSupported{"its tensor holds " + std::to_string(v) + ", out of range"};
+  }
+  return {values.begin(), values.end()};
+}
+
 void set_integers(OnnxConstant& constant, std::vector<std::int64_t> integers) {
   constant.integers = std::move(integers);
   constant.values.assign(constant.integers.begin(), constant.integers.end());
@@ -49,6 +66,7 @@ OnnxConstant gather_elements(const OnnxConstant& from, std::vector<std::int64_t>
   OnnxConstant result;
   result.dims = std::move(dims);
   const auto count = static_cast<std::size_t>(element_count(result.dims));
+  result.type = from.type;
   result.values.resize(count);
   if (!from.integers.empty()) result.integers.resize(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -148,6 +166,7 @@ OnnxConstant arithmetic(const std::string& op, const OnnxConstant& a, const Onnx
 
 OnnxConstant cast(const OnnxConstant& x, std::int64_t type) {
   OnnxConstant result = x;
+  result.type = static_cast<std::int32_t>(type);
   if (type == onnx::TensorProto::FLOAT || type == onnx::TensorProto::DOUBLE) {
     result.integers.clear();
   } else if (type == onnx::TensorProto::INT64 || type == onnx::TensorProto::INT32) {
@@ -175,13 +194,16 @@ OnnxConstant constant_node(const onnx::NodeProto& node) {
   OnnxConstant result;
   if (attributes.has("value_float")) {
     result.values = {attributes.real("value_float", 0)};
+  } else if (attributes.has("value_floats")) {
+    result.values = attributes.reals("value_floats");
+    result.dims = {result.size()};
   } else if (attributes.has("value_int")) {
     set_integers(result, {attributes.integer("value_int", 0)});
   } else if (attributes.has("value_ints")) {
     set_integers(result, attributes.integers("value_ints", {}));
     result.dims = {result.size()};
   } else {
-    throw NotSupported{"a Constant without a tensor, number or list of integers"};
+    throw NotSupported{"a Constant without a tensor, number or list of numbers"};
   }
   return result;
 }
@@ -237,10 +259,24 @@ OnnxConstant read_constant(const onnx::TensorProto& tensor) {
       set_integers(result, {values.begin(), values.end()});
       break;
     }
+    case onnx::TensorProto::INT8:
+      set_integers(result, small_integers<std::int8_t>(tensor, count));
+      break;
+    case onnx::TensorProto::UINT8:
+    case onnx::TensorProto::BOOL:
+      set_integers(result, small_integers<std::uint8_t>(tensor, count));
+      break;
+    case onnx::TensorProto::INT16:
+      set_integers(result, small_integers<std::int16_t>(tensor, count));
+      break;
+    case onnx::TensorProto::UINT16:
+      set_integers(result, small_integers<std::uint16_t>(tensor, count));
+      break;
     default:
       throw NotSupported{"its tensor has data type " + std::to_string(tensor.data_type()) +
-                         " (float, double, int32 and int64 are supported)"};
+                         " (float, double, bool, int8, uint8, int16, uint16, int32 and int64 are supported)"};
   }
+  result.type = tensor.data_type();
   return result;
 }
 
@@ -266,6 +302,12 @@ std::string OnnxAttributes::text(const char* name, const std::string& otherwise)
   return attribute == nullptr ? otherwise : attribute->s();
 }
 
+std::vector<float> OnnxAttributes::reals(const char* name) const {
+  const onnx::AttributeProto* attribute = find(name);
+  if (attribute == nullptr) return {};
+  return {attribute->floats().begin(), attribute->floats().end()};
+}
+
 std::vector<std::int64_t> OnnxAttributes::integers(const char* name,
                                                    std::vector<std::int64_t> otherwise) const {
   const onnx::AttributeProto* attribute = find(name);
@@ -279,13 +321,13 @@ const onnx::TensorProto* OnnxAttributes::tensor(const char* name) const {
 }
 
 std::vector<std::int64_t> reshape_target(const std::vector<std::int64_t>& from,
-                                         std::vector<std::int64_t> target) {
+                                         std::vector<std::int64_t> target, bool allow_zero) {
   const std::int64_t count = element_count(from);
   if (target.size() > 8) throw NotSupported{"its target has more than 8 dimensions"};
   std::int64_t known = 1;
   std::optional<std::size_t> open;
   for (std::size_t k = 0; k < target.size(); ++k) {
-    if (target[k] == 0 && k < from.size()) target[k] = from[k];
+    if (target[k] == 0 && !allow_zero && k < from.size()) target[k] = from[k];
     if (target[k] == -1 && !open) {
       open = k;
     } else if (target[k] < 0 || (target[k] > 0 && known > kMaxConstantSize / target[k])) {
@@ -333,7 +375,9 @@ std::optional<OnnxConstant> evaluate_constant(const onnx::NodeProto& node,
   const OnnxConstant& x = *operands.front();
   const OnnxAttributes attributes(node);
   if (op == "Identity" || op == "Dropout") return x;
-  if (op == "Reshape") return with_dims(x, reshape_target(x.dims, required(operands, 1).integers));
+  if (op == "Reshape")
+    return with_dims(
+        x, reshape_target(x.dims, required(operands, 1).integers, attributes.integer("allowzero", 0) != 0));
   if (op == "Flatten") {
     const std::int64_t rank = static_cast<std::int64_t>(x.dims.size());
     const std::int64_t axis = attributes.integer("axis", 1) + (attributes.integer("axis", 1) < 0 ? rank : 0);
@@ -349,6 +393,14 @@ std::optional<OnnxConstant> evaluate_constant(const onnx::NodeProto& node,
   if (op == "Cast") return cast(x, attributes.integer("to", 0));
   if (op == "Add" || op == "Sub" || op == "Mul" || op == "Div")
     return arithmetic(op, x, required(operands, 1));
+  if (op == "QuantizeLinear" || op == "DequantizeLinear") {
+    const bool back = op == "DequantizeLinear";
+    if (back != x.is_integer()) throw NotSupported{"its operand has the wrong type"};
+    const OnnxConstant* zero_point = operands.size() > 2 ? operands[2] : nullptr;
+    const OnnxQuantisation quantisation =
+        read_quantisation(node, x.dims, required(operands, 1), zero_point, back ? x.type : 0);
+    return back ? dequantised(x, quantisation) : quantised(x, quantisation);
+  }
   if (op == "Shape") {
     OnnxConstant result;
     set_integers(result, x.dims);

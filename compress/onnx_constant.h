@@ -18,6 +18,7 @@ struct OnnxConstant {
   std::vector<std::int64_t> dims;
   std::vector<float> values;
   std::vector<std::int64_t> integers;  ///< filled for integer tensors only
+  std::int32_t type = 0;               ///< onnx::TensorProto type it was read with; 0 where it was computed
 
   std::int64_t size() const noexcept { return static_cast<std::int64_t>(values.size()); }
   bool is_integer() const noexcept { return !integers.empty() || values.empty(); }
@@ -31,6 +32,7 @@ struct NotSupported {
 /// Product of dimensions. @throws NotSupported when one is negative or the product exceeds kMaxConstantSize
 std::int64_t element_count(const std::vector<std::int64_t>& dims);
 
+/// Floating-point numbers, integers of at most 64 bits, booleans (as 0 and 1).
 /// @throws NotSupported for foreign types, external data and sizes that do not match the dimensions
 OnnxConstant read_constant(const onnx::TensorProto& tensor);
 
@@ -42,6 +44,7 @@ class OnnxAttributes {
   std::int64_t integer(const char* name, std::int64_t otherwise) const;
   float real(const char* name, float otherwise) const;
   std::string text(const char* name, const std::string& otherwise) const;
+  std::vector<float> reals(const char* name) const;
   std::vector<std::int64_t> integers(const char* name, std::vector<std::int64_t> otherwise) const;
   const onnx::TensorProto* tensor(const char* name) const;
 
@@ -56,9 +59,10 @@ class OnnxAttributes {
 std::optional<OnnxConstant> evaluate_constant(const onnx::NodeProto& node,
                                               const std::vector<const OnnxConstant*>& operands);
 
-/// Resolves a Reshape target (0 = keep, −1 = the rest). @throws NotSupported when it does not fit
+/// Resolves a Reshape target (0 = keep unless `allow_zero`, −1 = the rest). @throws NotSupported when it does
+/// not fit
 std::vector<std::int64_t> reshape_target(const std::vector<std::int64_t>& from,
-                                         std::vector<std::int64_t> target);
+                                         std::vector<std::int64_t> target, bool allow_zero = false);
 
 /// Dimensions after removing (or inserting) axes of size one. @throws NotSupported
 std::vector<std::int64_t> squeezed(const std::vector<std::int64_t>& dims, std::vector<std::int64_t> axes);

@@ -160,7 +160,7 @@ FloatGraph parse_onnx(ByteView file, const std::string& source, const ImportOpti
   check_opset(model, source);
   const std::map<std::string, std::string> meta = metadata(model);
   try {
-    OnnxBuilder builder(model.graph());
+    OnnxBuilder builder(model.graph(), options.keep_saturation);
     builder.build(wanted_shape(meta, options));
     if (!builder.problems().empty()) fail_unsupported(builder.problems(), source);
     FloatGraph graph = builder.take();

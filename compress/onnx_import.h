@@ -19,6 +19,9 @@ struct ImportOptions {
   std::optional<std::string> color;          ///< "gray", "rgb", "bgr"
   std::vector<double> mean, deviation;       ///< x = (pixel / 255 − mean) / deviation, per channel
   std::vector<std::string> labels;
+  /// Quantised activations (QuantizeLinear, DequantizeLinear) saturate at an upper limit; true keeps it as a
+  /// Clip where the lower limit is zero.
+  bool keep_saturation = false;
 };
 
 /// Largest file that is read.
@@ -26,7 +29,8 @@ constexpr std::size_t kMaxOnnxBytes = std::size_t{1} << 30;
 
 /// ONNX, opset 7 and later, float32; the operators of onnx_operators(). Constant subgraphs (shapes, reshaped
 /// weights) are evaluated, Identity and Dropout vanish, a final Softmax sets `softmax`. Batch-norm stays a
-/// node of its own.
+/// node of its own. Quantised weights take the values that their integers stand for; a QuantizeLinear and its
+/// DequantizeLinear around an activation vanish, or become a Relu where they cut off negative values.
 /// @param source named in every message
 /// @throws InputError "onnx.*": not an ONNX file, inconsistent tensors, or "onnx.unsupported" with every node
 /// that is not supported, its operator and the reason

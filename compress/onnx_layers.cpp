@@ -1,4 +1,4 @@
-// The operators of an ONNX graph that become nodes of a FloatGraph.
+// The operators of an ONNX graph that compute: they become nodes of a FloatGraph.
 #include <algorithm>
 #include <cmath>
 
@@ -8,13 +8,6 @@
 namespace popcorn::compress {
 
 namespace {
-
-constexpr std::int64_t kMaxWindow = 1 << 16;
-
-std::int64_t positive(std::int64_t value, const char* what) {
-  if (value < 1 || value > kMaxWindow) throw NotSupported{std::string(what) + " is " + std::to_string(value)};
-  return value;
-}
 
 std::vector<std::int64_t> pair(const OnnxAttributes& attributes, const char* name) {
   std::vector<std::int64_t> values = attributes.integers(name, {1, 1});
@@ -39,7 +32,7 @@ void set_padding(models::Window& w, const std::vector<std::int64_t>& pads) {
   if (pads.size() != 4)
     throw NotSupported{"pads has " + std::to_string(pads.size()) + " values, 4 are expected"};
   for (const std::int64_t p : pads) {
-    if (p < 0 || p > kMaxWindow) throw NotSupported{"a padding of " + std::to_string(p)};
+    if (p < 0 || p > kMaxOnnxWindow) throw NotSupported{"a padding of " + std::to_string(p)};
   }
   w.pad_top = pads[0];
   w.pad_left = pads[1];
@@ -63,6 +56,12 @@ std::vector<float> reorder_columns(const std::vector<float>& weights, const mode
 
 }  // namespace
 
+std::int64_t positive_extent(std::int64_t value, const char* what) {
+  if (value < 1 || value > kMaxOnnxWindow)
+    throw NotSupported{std::string(what) + " is " + std::to_string(value)};
+  return value;
+}
+
 std::vector<std::string> onnx_operators() {
   return OnnxBuilder::operators();
 }
@@ -71,14 +70,14 @@ models::Window OnnxBuilder::window(const onnx::NodeProto& node, const OnnxValue&
                                    std::int64_t kernel_height, std::int64_t kernel_width) const {
   const OnnxAttributes attributes(node);
   models::Window w;
-  w.kernel_height = positive(kernel_height, "the kernel height");
-  w.kernel_width = positive(kernel_width, "the kernel width");
+  w.kernel_height = positive_extent(kernel_height, "the kernel height");
+  w.kernel_width = positive_extent(kernel_width, "the kernel width");
   const std::vector<std::int64_t> strides = pair(attributes, "strides"),
                                   dilations = pair(attributes, "dilations");
-  w.stride_height = positive(strides[0], "a stride");
-  w.stride_width = positive(strides[1], "a stride");
-  w.dilation_height = positive(dilations[0], "a dilation");
-  w.dilation_width = positive(dilations[1], "a dilation");
+  w.stride_height = positive_extent(strides[0], "a stride");
+  w.stride_width = positive_extent(strides[1], "a stride");
+  w.dilation_height = positive_extent(dilations[0], "a dilation");
+  w.dilation_width = positive_extent(dilations[1], "a dilation");
   const std::string auto_pad = attributes.text("auto_pad", "NOTSET");
   if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {
     const bool upper = auto_pad == "SAME_UPPER";
@@ -355,152 +354,6 @@ OnnxValue OnnxBuilder::concat(const onnx::NodeProto& node) {
   const OnnxValue emitted = emit(std::move(join), sum);
   result.node = emitted.node;
   return result;
-}
-
-OnnxValue OnnxBuilder::flatten(const onnx::NodeProto& node) {
-  OnnxValue x = activation(node, 0);
-  const std::int64_t rank = static_cast<std::int64_t>(x.dims.size());
-  std::int64_t axis = OnnxAttributes(node).integer("axis", 1);
-  axis += axis < 0 ? rank : 0;
-  if (axis < 0 || axis > rank || element_count({x.dims.begin(), x.dims.begin() + axis}) != 1) {
-    throw NotSupported{"supported after the batch axis only"};
-  }
-  const std::int64_t size = shape(x).size();
-  return relabel(node, std::move(x), {1, size});
-}
-
-OnnxValue OnnxBuilder::reshape(const onnx::NodeProto& node) {
-  OnnxValue x = activation(node, 0);
-  const OnnxConstant* given = optional_constant(node, 1);
-  const std::vector<std::int64_t> target =
-      given != nullptr ? given->integers : OnnxAttributes(node).integers("shape", {});
-  if (target.empty()) throw NotSupported{"its target shape is missing"};
-  std::vector<std::int64_t> dims = reshape_target(x.dims, target);
-  return relabel(node, std::move(x), std::move(dims));
-}
-
-OnnxValue OnnxBuilder::squeeze(const onnx::NodeProto& node) {
-  OnnxValue x = activation(node, 0);
-  const OnnxConstant* given = optional_constant(node, 1);
-  std::vector<std::int64_t> dims =
-      squeezed(x.dims, given != nullptr ? given->integers : OnnxAttributes(node).integers("axes", {}));
-  return relabel(node, std::move(x), std::move(dims));
-}
-
-OnnxValue OnnxBuilder::unsqueeze(const onnx::NodeProto& node) {
-  OnnxValue x = activation(node, 0);
-  const OnnxConstant* given = optional_constant(node, 1);
-  std::vector<std::int64_t> dims =
-      unsqueezed(x.dims, given != nullptr ? given->integers : OnnxAttributes(node).integers("axes", {}));
-  return relabel(node, std::move(x), std::move(dims));
-}
-
-OnnxValue OnnxBuilder::transpose(const onnx::NodeProto& node) {
-  OnnxValue x = activation(node, 0);
-  const std::vector<std::int64_t> order = OnnxAttributes(node).integers("perm", {});
-  const std::vector<std::int64_t> to_first{0, 3, 1, 2}, to_last{0, 2, 3, 1};
-  if (x.dims.size() == 4 && order == to_first && x.channels_last) {
-    x.channels_last = false;
-    x.dims = {x.dims[0], x.dims[3], x.dims[1], x.dims[2]};
-  } else if (x.dims.size() == 4 && order == to_last && !x.channels_last) {
-    x.channels_last = true;
-    x.dims = {x.dims[0], x.dims[2], x.dims[3], x.dims[1]};
-  } else {
-    throw NotSupported{"supported between N×C×H×W and N×H×W×C only"};
-  }
-  return x;
-}
-
-OnnxValue OnnxBuilder::spread_channels(const onnx::NodeProto& node, const OnnxValue& x, std::int64_t before,
-                                       std::int64_t after) {
-  const std::int64_t channels = shape(x).channels;
-  if (before > kMaxWindow || after > kMaxWindow ||
-      (channels + before + after) > (std::int64_t{1} << 26) / channels) {
-    throw NotSupported{"it adds too many channels"};
-  }
-  FloatNode conv = start(FloatKind::conv2d, node, x);
-  const std::int64_t outputs = channels + before + after;
-  conv.weights.assign(static_cast<std::size_t>(outputs * channels), 0);
-  conv.bias.assign(static_cast<std::size_t>(outputs), 0);
-  for (std::int64_t c = 0; c < channels; ++c)
-    conv.weights[static_cast<std::size_t>((before + c) * channels + c)] = 1;
-  const models::Shape result{outputs, shape(x).height, shape(x).width};
-  return emit(std::move(conv), result);
-}
-
-OnnxValue OnnxBuilder::pad(const onnx::NodeProto& node) {
-  const OnnxAttributes attributes(node);
-  OnnxValue x = picture(node, 0, true);
-  const OnnxConstant* given = optional_constant(node, 1);
-  const std::vector<std::int64_t> pads = given != nullptr ? given->integers : attributes.integers("pads", {});
-  if (attributes.text("mode", "constant") != "constant")
-    throw NotSupported{"mode \"" + attributes.text("mode", "") + "\""};
-  const OnnxConstant* value = optional_constant(node, 2);
-  const float fill =
-      value != nullptr && value->size() == 1 ? value->values.front() : attributes.real("value", 0);
-  if (fill != 0) throw NotSupported{"a padding other than zero"};
-  if (optional_constant(node, 3) != nullptr) throw NotSupported{"a list of axes"};
-  if (pads.size() != 8 || pads[0] != 0 || pads[4] != 0) throw NotSupported{"its list of pads"};
-  if (std::any_of(pads.begin(), pads.end(), [](std::int64_t p) { return p < 0 || p > kMaxWindow; })) {
-    throw NotSupported{"a padding is negative or too large"};
-  }
-  if (pads[1] != 0 || pads[5] != 0) {
-    if (x.padded()) throw NotSupported{"follows another Pad"};
-    x = spread_channels(node, x, pads[1], pads[5]);
-  }
-  x.padding.pad_top += pads[2];
-  x.padding.pad_left += pads[3];
-  x.padding.pad_bottom += pads[6];
-  x.padding.pad_right += pads[7];
-  const models::Shape& inner = shape(x);
-  x.dims = {1, inner.channels, inner.height + x.padding.pad_top + x.padding.pad_bottom,
-            inner.width + x.padding.pad_left + x.padding.pad_right};
-  return x;
-}
-
-/// Every s-th pixel from the first: a 1×1 convolution of each channel alone with stride s.
-OnnxValue OnnxBuilder::slice(const onnx::NodeProto& node) {
-  const OnnxAttributes attributes(node);
-  const OnnxValue x = picture(node, 0);
-  const auto list = [&](int k, const char* name, std::vector<std::int64_t> otherwise) {
-    const OnnxConstant* given = optional_constant(node, k);
-    return given != nullptr ? given->integers : attributes.integers(name, std::move(otherwise));
-  };
-  const std::vector<std::int64_t> starts = list(1, "starts", {}), ends = list(2, "ends", {});
-  std::vector<std::int64_t> axes = list(3, "axes", {});
-  for (std::size_t k = axes.size(); axes.size() < starts.size(); ++k)
-    axes.push_back(static_cast<std::int64_t>(k));
-  const std::vector<std::int64_t> steps = list(4, "steps", std::vector<std::int64_t>(starts.size(), 1));
-  if (starts.size() != ends.size() || axes.size() != starts.size() || steps.size() != starts.size()) {
-    throw NotSupported{"its lists have different lengths"};
-  }
-  FloatNode conv = start(FloatKind::conv2d, node, x);
-  for (std::size_t k = 0; k < axes.size(); ++k) {
-    const std::int64_t axis = axes[k] + (axes[k] < 0 ? 4 : 0);
-    const bool space = axis == 2 || axis == 3;
-    if (axis < 0 || axis > 3 || starts[k] != 0 || ends[k] < x.dims[static_cast<std::size_t>(axis)] ||
-        (!space && steps[k] != 1)) {
-      throw NotSupported{"supported as every s-th pixel of whole channels only"};
-    }
-    if (axis == 2) conv.window.stride_height = positive(steps[k], "a step");
-    if (axis == 3) conv.window.stride_width = positive(steps[k], "a step");
-  }
-  conv.groups = shape(x).channels;
-  conv.weights.assign(static_cast<std::size_t>(conv.groups), 1);
-  conv.bias.assign(static_cast<std::size_t>(conv.groups), 0);
-  const models::Shape result = window_output(shape(x), conv.window, shape(x).channels, conv.name);
-  return emit(std::move(conv), result);
-}
-
-OnnxValue OnnxBuilder::identity(const onnx::NodeProto& node) {
-  return activation(node, 0, true);
-}
-
-OnnxValue OnnxBuilder::softmax(const onnx::NodeProto& node) {
-  OnnxValue x = activation(node, 0);
-  if (shape(x).size() != shape(x).channels) throw NotSupported{"supported on a vector only"};
-  x.softmax = true;
-  return x;
 }
 
 }  // namespace popcorn::compress

@@ -29,7 +29,7 @@ struct CompressOptions {
   int epochs = 20, quantise_epochs = -1;
   double quantise_rate = 1e-3;
   double max_drop = -1;
-  bool plain = false, verbose = false, json = false;
+  bool plain = false, keep_saturation = false, verbose = false, json = false;
 };
 
 void add_network_options(CLI::App& app, CompressOptions& o) {
@@ -48,6 +48,8 @@ void add_network_options(CLI::App& app, CompressOptions& o) {
       ->check(CLI::IsMember({"gray", "rgb", "bgr"}));
   app.add_option("--mean", o.mean, "Mean per channel, as a share of 255: x = (pixel/255 - mean)/std")
       ->delimiter(',');
+  app.add_flag("--keep-saturation", o.keep_saturation,
+               "Keep the upper limits of 8-bit activations of a quantised (QDQ) network as clips");
   app.add_option("--std", o.deviation, "Deviation per channel, as a share of 255")->delimiter(',');
 }
 
@@ -151,6 +153,7 @@ compress::ImportOptions import_options(const CompressOptions& o) {
   if (!o.shape.empty()) result.input_shape = parse_shape(o.shape);
   result.mean = o.mean;
   result.deviation = o.deviation;
+  result.keep_saturation = o.keep_saturation;
   return result;
 }
 
