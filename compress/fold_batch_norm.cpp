@@ -128,6 +128,32 @@ bool fold_into_reader(FloatGraph& graph, std::size_t index,
   return true;
 }
 
+/// Whether a layer on a grid makes the node's operand, with nothing but average pools between.
+bool behind_grid(const FloatGraph& graph, std::size_t index) {
+  std::size_t producer = graph.nodes[index].inputs.front();
+  while (graph.nodes[producer].kind == FloatKind::average_pool2d) {
+    producer = graph.nodes[producer].inputs.front();
+  }
+  return graph.nodes[producer].grid.active();
+}
+
+/// a·x + b ≥ 0 ⟺ sgn(a)·x + b/|a| ≥ 0: behind pooled sums of a layer on a grid the map becomes a convolution
+/// of ±1 of each channel alone, which is exact after the lowering.
+void turn_into_threshold(FloatGraph& graph, std::size_t index,
+                         const std::vector<std::vector<std::size_t>>& readers) {
+  FloatNode& affine = graph.nodes[index];
+  if (readers[index].size() != 1 || graph.nodes[readers[index].front()].kind != FloatKind::sign ||
+      !behind_grid(graph, index)) {
+    return;
+  }
+  for (std::size_t c = 0; c < affine.gamma.size(); ++c) {
+    const float a = affine.gamma[c] == 0 ? kSmallestFactor : affine.gamma[c];
+    affine.gamma[c] = a < 0 ? -1.0F : 1.0F;
+    affine.beta[c] /= std::abs(a);
+  }
+  affine.grid.codebook = {-1, 1};
+}
+
 void turn_into_convolution(FloatNode& node) {
   node.kind = FloatKind::conv2d;
   node.groups = static_cast<std::int64_t>(node.gamma.size());
@@ -148,6 +174,7 @@ bool fold_one(FloatGraph& graph) {
         fold_into_reader(graph, i, readers)) {
       return true;
     }
+    turn_into_threshold(graph, i, readers);
     turn_into_convolution(graph.nodes[i]);
     return true;
   }

@@ -11,7 +11,8 @@ namespace popcorn::compress {
 ///   into the convolution or dense layer that makes x, when nothing else reads x:  W ← a·W, bias ← a·bias +
 ///   b; into the normalisation of the input, when x is the graph's input and a > 0; through a flatten; into
 ///   the only reader, a convolution or dense layer without padding (or b = 0):  W ← W·a, bias ← bias + ΣW·b;
-///   else it becomes a 1×1 convolution of each channel alone.
+///   else it becomes a 1×1 convolution of each channel alone (of ±1 where only the sign of pooled sums of a
+///   layer on a grid counts).
 void fold_batch_norm(FloatGraph& graph);
 
 }  // namespace popcorn::compress

@@ -78,7 +78,7 @@ class Quantiser {
     for (const std::size_t input : node.inputs) tie(input);
   }
 
-  /// A concatenation aligns the units of its operands by integer multipliers: layers that make a later
+  /// Sums and joins align the units of their operands by integer multipliers: layers that make a later
   /// operand choose theirs so that this is exact.
   void prefer_unit(std::size_t index, double unit) {
     const FloatNode& node = graph_.nodes[index];
@@ -171,8 +171,11 @@ class Quantiser {
         break;
     }
     for (const FloatNode& reader : graph_.nodes) {
-      if (reader.kind != FloatKind::concat || reader.inputs.front() != index) continue;
-      for (std::size_t k = 1; k < reader.inputs.size(); ++k) prefer_unit(reader.inputs[k], unit_[index]);
+      if (reader.kind != FloatKind::concat && reader.kind != FloatKind::add) continue;
+      if (std::find(reader.inputs.begin(), reader.inputs.end(), index) == reader.inputs.end()) continue;
+      for (const std::size_t operand : reader.inputs) {
+        if (operand > index) prefer_unit(operand, unit_[index]);
+      }
     }
   }
 
@@ -211,7 +214,8 @@ class Quantiser {
     }
     node.grid.levels = (1 << (bits_of(node) - 1)) - 1;
     node.grid.codebook.clear();
-    const std::vector<double> steps = choose_steps(folded, outputs, node.grid.levels, tied_[index]);
+    std::vector<double> steps = choose_steps(folded, outputs, node.grid.levels, tied_[index]);
+    if (tied_[index]) steps.assign(outputs, aligned(index, steps.front()));
     node.weights.resize(folded.size());
     for (std::size_t o = 0; o < outputs; ++o) {
       for (std::size_t at = o * row; at < (o + 1) * row; ++at) {
@@ -250,13 +254,17 @@ class Quantiser {
     return steps;
   }
 
-  /// Keeps activations at their size: the geometric mean of the steps. Where a concatenation wants this
-  /// layer's unit to match another, the nearest unit that is a whole multiple or a whole part of it.
+  /// Keeps activations at their size: the geometric mean of the steps.
   double choose_gain(std::size_t index, const std::vector<double>& steps) const {
     if (tied_[index]) return steps.front();
     double sum = 0;
     for (const double q : steps) sum += std::log(q);
-    const double gain = std::exp(sum / static_cast<double>(steps.size()));
+    return aligned(index, std::exp(sum / static_cast<double>(steps.size())));
+  }
+
+  /// Where a sum or a join wants the unit of a layer to match another's: the gain nearest to the given one
+  /// that makes it a whole multiple or a whole part of that.
+  double aligned(std::size_t index, double gain) const {
     const auto wanted = preferred_.find(index);
     if (wanted == preferred_.end()) return gain;
     const double input_unit = unit_[graph_.nodes[index].inputs.front()];

@@ -175,10 +175,12 @@ at::Tensor TorchGraph::layer(const FloatNode& node, const NodeTensors& t, const 
   models::Window w;
   if (node.kind == FloatKind::conv2d) w = node.window;
   const bool even = symmetric_padding(w);
-  const at::Tensor x = even ? input : pad(input, w, 0);
+  // Channels last: the order of the fast convolutions, so that nothing is rearranged between layers.
+  const at::Tensor x = (even ? input : pad(input, w, 0)).contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor weights = effective_weights(node, t).contiguous(at::MemoryFormat::ChannelsLast);
   const std::int64_t pad_y = even ? w.pad_top : 0, pad_x = even ? w.pad_left : 0;
-  const at::Tensor y = at::conv2d(x, effective_weights(node, t), t.bias, {w.stride_height, w.stride_width},
-                                  {pad_y, pad_x}, {w.dilation_height, w.dilation_width}, node.groups);
+  const at::Tensor y = at::conv2d(x, weights, t.bias, {w.stride_height, w.stride_width}, {pad_y, pad_x},
+                                  {w.dilation_height, w.dilation_width}, node.groups);
   return node.gain == 1 ? y : y * node.gain;
 }
 

@@ -181,12 +181,12 @@ class Trainer {
 
   double run_step(std::int64_t step, double rate) {
     const auto [x, classes] = source_.batch_at(step);
-    const at::Tensor logits = forward(x);
+    const at::Tensor logits = forward(torch_, x);
     at::Tensor loss = cross_entropy(logits, classes, options_.label_smoothing);
     if (teacher_) {
       const at::Tensor target = [&, &input = x] {
         const at::NoGradGuard guard;
-        return teacher_->forward(input);
+        return forward(*teacher_, input);
       }();
       loss = loss * (1 - options_.distillation) +
              distillation_loss(logits, target, options_.temperature) * options_.distillation;
@@ -202,11 +202,11 @@ class Trainer {
   }
 
   /// Convolutions in bfloat16 with sums in float32 where asked; everything else stays float32.
-  at::Tensor forward(const at::Tensor& x) {
-    if (!options_.mixed_precision) return torch_.forward(x);
+  at::Tensor forward(TorchGraph& graph, const at::Tensor& x) const {
+    if (!options_.mixed_precision) return graph.forward(x);
     at::autocast::set_cpu_enabled(true);
     at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
-    at::Tensor result = torch_.forward(x).to(at::kFloat);
+    at::Tensor result = graph.forward(x).to(at::kFloat);
     at::autocast::clear_cache();
     at::autocast::set_cpu_enabled(false);
     return result;

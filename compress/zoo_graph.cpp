@@ -3,6 +3,8 @@
 #include <cmath>
 #include <random>
 
+#include "base/error.h"
+
 namespace popcorn::compress {
 
 namespace {
@@ -27,6 +29,8 @@ FloatKind float_kind(Kind kind) {
       return FloatKind::flatten;
     case Kind::batch_norm:
       return FloatKind::batch_norm;
+    case Kind::add:
+      return FloatKind::add;
   }
   return FloatKind::relu;
 }
@@ -78,6 +82,13 @@ models::Shape shape_after(const FloatNode& node, const models::ZooLayer& layer, 
   }
 }
 
+std::size_t find_node(const FloatGraph& graph, const std::string& name) {
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (graph.nodes[i].name == name) return i;
+  }
+  throw UsageError("zoo.layer", "no layer before it is called \"" + name + "\"");
+}
+
 }  // namespace
 
 FloatGraph build_zoo_graph(const models::ZooNetwork& network, std::uint64_t seed) {
@@ -103,11 +114,13 @@ FloatGraph build_zoo_graph(const models::ZooNetwork& network, std::uint64_t seed
     FloatNode node;
     node.kind = float_kind(layer.kind);
     node.name = layer.name;
-    node.inputs = {graph.nodes.size() - 1};
+    for (const std::string& name : layer.inputs) node.inputs.push_back(find_node(graph, name));
+    if (layer.inputs.empty()) node.inputs = {graph.nodes.size() - 1};
     node.window = layer.window;
-    add_parameters(node, layer, graph.nodes.back().shape, random);
+    const models::Shape before = graph.nodes[node.inputs.front()].shape;
+    add_parameters(node, layer, before, random);
     if (network.binary_weights && node.has_weights()) make_binary(node);
-    node.shape = shape_after(node, layer, graph.nodes.back().shape);
+    node.shape = shape_after(node, layer, before);
     graph.nodes.push_back(std::move(node));
   }
   graph.finish();

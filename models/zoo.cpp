@@ -49,6 +49,16 @@ ZooLayer flatten() {
   return {Kind::flatten, "flatten", 0, {}};
 }
 
+/// The layer reads an earlier one instead of the one before it.
+ZooLayer from(std::string input, ZooLayer layer) {
+  layer.inputs = {std::move(input)};
+  return layer;
+}
+
+ZooLayer add(std::string name, std::string first, std::string second) {
+  return {Kind::add, std::move(name), 0, {}, {std::move(first), std::move(second)}};
+}
+
 /// Grey 28×28, white strokes on black as in MNIST; what is drawn dark on a bright page is inverted first.
 InputEncoding mnist_encoding() {
   InputEncoding encoding;
@@ -117,6 +127,54 @@ std::vector<ZooLayer> conv7_layers() {
   return layers;
 }
 
+/// Three stages of three residual blocks; where a stage halves the picture and doubles the channels, the
+/// shortcut is a 1×1 convolution (option B).
+std::vector<ZooLayer> resnet20_layers() {
+  std::vector<ZooLayer> layers{conv("conv1", 16, 3, 1, 1), batch_norm("norm1"), relu("relu1")};
+  std::string before = "relu1";
+  for (int stage = 1; stage <= 3; ++stage) {
+    const std::int64_t channels = std::int64_t{8} << stage;
+    for (int block = 1; block <= 3; ++block) {
+      const std::string id = std::to_string(stage) + "." + std::to_string(block);
+      const std::int64_t stride = stage > 1 && block == 1 ? 2 : 1;
+      std::string shortcut = before;
+      if (stride == 2) {
+        layers.push_back(from(before, conv("short" + id, channels, 1, stride, 0)));
+        layers.push_back(batch_norm("short_norm" + id));
+        shortcut = "short_norm" + id;
+      }
+      layers.push_back(from(before, conv("conv" + id + "a", channels, 3, stride, 1)));
+      layers.push_back(batch_norm("norm" + id + "a"));
+      layers.push_back(relu("relu" + id + "a"));
+      layers.push_back(conv("conv" + id + "b", channels, 3, 1, 1));
+      layers.push_back(batch_norm("norm" + id + "b"));
+      layers.push_back(add("add" + id, shortcut, "norm" + id + "b"));
+      before = "relu" + id;
+      layers.push_back(relu(before));
+    }
+  }
+  layers.push_back(average_pool("pool", 8));
+  layers.push_back(flatten());
+  layers.push_back(dense("fc", 10));
+  return layers;
+}
+
+/// Six 3×3 convolutions of ±1. Pooling is a sum before the threshold: linear, so it costs next to nothing
+/// under encryption and leaves a quarter of the sign tests.
+std::vector<ZooLayer> binary_vgg_layers() {
+  std::vector<ZooLayer> layers;
+  for (int number = 1; number <= 6; ++number) {
+    const std::string index = std::to_string(number);
+    layers.push_back(conv("conv" + index, std::int64_t{64} << ((number - 1) / 2), 3, 1, 1));
+    if (number % 2 == 0) layers.push_back(average_pool("pool" + index, 2));
+    layers.push_back(batch_norm("norm" + index));
+    layers.push_back(sign("sign" + index));
+  }
+  layers.push_back(flatten());
+  layers.push_back(dense("fc", 10));
+  return layers;
+}
+
 std::vector<ZooNetwork> all_networks() {
   std::vector<ZooNetwork> networks;
   networks.push_back(mnist_network(
@@ -143,6 +201,13 @@ std::vector<ZooNetwork> all_networks() {
   networks.push_back(cifar10_network("cifar10-conv7",
                                      "seven convolutions with average pooling, FC 1024-10 (MiniONN fig. 13)",
                                      conv7_layers()));
+  networks.push_back(cifar10_network("cifar10-resnet20",
+                                     "residual network of 20 layers (He et al. 2016; option B shortcuts)",
+                                     resnet20_layers()));
+  networks.push_back(cifar10_network(
+      "cifar10-bnn", "binarised VGG-like network: six convolutions of 64 to 256 channels, FC 4096-10",
+      binary_vgg_layers()));
+  networks.back().binary_weights = true;
   return networks;
 }
 

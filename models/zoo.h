@@ -9,14 +9,14 @@
 
 namespace popcorn::models {
 
-/// One float layer of a zoo network, in order; a plain chain (branching networks come with their own
-/// builder).
+/// One float layer of a zoo network; layers are in topological order.
 struct ZooLayer {
-  enum class Kind { conv2d, dense, max_pool2d, average_pool2d, relu, sign, flatten, batch_norm };
+  enum class Kind { conv2d, dense, max_pool2d, average_pool2d, relu, sign, flatten, batch_norm, add };
   Kind kind;
-  std::string name;          ///< "conv1"
-  std::int64_t outputs = 0;  ///< channels of conv2d, units of dense
-  Window window;             ///< conv2d and pools
+  std::string name;                   ///< "conv1"
+  std::int64_t outputs = 0;           ///< channels of conv2d, units of dense
+  Window window;                      ///< conv2d and pools
+  std::vector<std::string> inputs{};  ///< names of earlier layers; none = the layer before this one
 };
 
 struct ZooNetwork {

@@ -103,6 +103,9 @@ void add_training_options(CLI::App& app, CompressOptions& o) {
   app.add_option("--threads", t.threads, "Threads; the result is the same for the same number")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
+  app.add_flag("--mixed-precision", t.mixed_precision,
+               "Convolutions of the fine-tuning in bfloat16: about twice as fast on processors with "
+               "AVX512_BF16 or AMX");
   app.add_flag("--no-augmentation", o.plain, "Fine-tune on the pictures as they are");
 }
 

@@ -1,4 +1,6 @@
 // The one symbol that the popcorn executable looks up in this module.
+#include <malloc.h>
+
 #include <exception>
 #include <iostream>
 #include <new>
@@ -22,7 +24,15 @@ int run(int argc, const char* const* argv) {
   throw UsageError("compress.command", "unknown command \"" + command + "\"; known: train, compress, export");
 }
 
+/// Tensors of many megabytes come and go with every layer: freed memory stays with the process, so that the
+/// kernel need not clear new pages each time.
+void keep_freed_memory() {
+  ::mallopt(M_MMAP_MAX, 0);
+  ::mallopt(M_TRIM_THRESHOLD, -1);
+}
+
 int run_guarded(int argc, const char* const* argv) {
+  keep_freed_memory();
   try {
     const int code = run(argc, argv);
     std::cout.flush();

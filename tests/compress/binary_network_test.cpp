@@ -1,4 +1,5 @@
 // Networks with weights of ±1 and sign activations, from the zoo's layer lists to integers.
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "compress/executor.h"
@@ -36,6 +37,10 @@ models::ZooNetwork binary_network(test::SeededRng& rng) {
                     {Kind::batch_norm, "norm2", 0, {}},
                     {Kind::sign, "sign2", 0, {}},
                     {Kind::dense, "fc2", 3, {}}};
+  if (rng.between(0, 1) == 1) {  // sums instead of maxima, before the threshold
+    network.layers[3].kind = Kind::average_pool2d;
+    std::rotate(network.layers.begin() + 1, network.layers.begin() + 3, network.layers.begin() + 4);
+  }
   return network;
 }
 

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "compress/executor.h"
 #include "compress/fold_batch_norm.h"
+#include "compress/lowering.h"
 #include "compress/pruning.h"
 #include "tests/compress/random_graph.h"
 
@@ -122,6 +123,22 @@ TEST_CASE("bits can be chosen layer by layer") {
     options.bits = bits;
     CHECK_THROWS_AS(quantise(graph, options), UsageError);
   }
+}
+
+TEST_CASE("the operands of sums get units that whole multipliers align") {
+  test::SeededRng rng(6);
+  int sums = 0;
+  for (int round = 0; round < 40; ++round) {
+    FloatGraph graph = test::random_graph(rng, {true, false, true, true, false});
+    fold_batch_norm(graph);
+    quantise(graph, {});
+    for (const models::Node& node : lower(graph).nodes) {
+      if (node.kind != models::NodeKind::add) continue;
+      ++sums;
+      CHECK(*std::min_element(node.multipliers.begin(), node.multipliers.end()) == 1);
+    }
+  }
+  CHECK(sums > 10);
 }
 
 TEST_CASE("batch-norm must be folded first") {

@@ -164,6 +164,8 @@ TEST_CASE("the zoo's networks have their sizes") {
   CHECK(relus("mnist-mlp") == 256);
   CHECK(relus("mnist-conv1") == 1080);
   CHECK(relus("cifar10-conv7") == 173056);
+  CHECK(relus("cifar10-resnet20") == 188416);
+  CHECK(build_zoo_graph(models::zoo_network("cifar10-resnet20"), 1).weights() == 270896);
   for (const models::ZooNetwork& network : models::zoo()) {
     CHECK(build_zoo_graph(network, 1).output().shape.size() == 10);
   }
