@@ -1,11 +1,10 @@
 // The admin port: Prometheus text and drain.
 #include <catch2/catch.hpp>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <regex>
-#include <sstream>
+#include <stdexcept>
 
 #include "tests/service/service_fixture.h"
+#include "tests/support/prometheus_text.h"
 #include "tests/support/random_network.h"
 
 using namespace popcorn;
@@ -13,37 +12,53 @@ using namespace popcorn::test;
 
 namespace {
 
-/// The text format of Prometheus, version 0.0.4, strictly; values by "name{labels}".
-std::map<std::string, double> parse_metrics(const std::string& text) {
-  static const std::regex sample(
-      R"rx(([a-zA-Z_][a-zA-Z0-9_]*)(\{[a-z_]+="(?:[^"\\\n]|\\.)*"(?:,[a-z_]+="(?:[^"\\\n]|\\.)*")*\})? ([-+0-9.e]+))rx");
-  static const std::regex comment(R"(# (HELP|TYPE) ([a-zA-Z_][a-zA-Z0-9_]*) (.+))");
-  std::map<std::string, std::string> types;
-  std::map<std::string, double> values;
-  std::istringstream lines(text);
-  REQUIRE(text.ends_with('\n'));
-  for (std::string line; std::getline(lines, line);) {
-    INFO(line);
-    std::smatch parts;
-    if (std::regex_match(line, parts, comment)) {
-      if (parts[1] == "TYPE") {
-        CHECK(types.emplace(parts[2], parts[3]).second);
-      }
-      continue;
-    }
-    REQUIRE(std::regex_match(line, parts, sample));
-    std::string family = parts[1];
-    if (!types.contains(family)) {
-      family = std::regex_replace(family, std::regex("_(bucket|sum|count)$"), "");
-      REQUIRE(types[family] == "histogram");
-    }
-    CHECK((types[family] == "counter") == family.ends_with("_total"));
-    CHECK(values.emplace(parts[1].str() + parts[2].str(), std::stod(parts[3])).second);
-  }
-  return values;
+/// A histogram and a counter, as they should be.
+const std::string kGoodText =
+    "# HELP a_seconds Time \\\\ and \\n more.\n# TYPE a_seconds histogram\n"
+    "a_seconds_bucket{x=\"\\\"y\\\"\",le=\"0.5\"} 1\na_seconds_bucket{x=\"\\\"y\\\"\",le=\"+Inf\"} 2\n"
+    "a_seconds_sum{x=\"\\\"y\\\"\"} 1.5e-3\na_seconds_count{x=\"\\\"y\\\"\"} 2\n"
+    "# HELP b_total Things.\n# TYPE b_total counter\nb_total 7\n";
+
+std::string with(std::string text, const std::string& what, const std::string& instead) {
+  const std::size_t at = text.find(what);
+  REQUIRE(at != std::string::npos);
+  return text.replace(at, what.size(), instead);
 }
 
 }  // namespace
+
+TEST_CASE("The reader of metrics is strict", "[admin]") {
+  CHECK(parse_prometheus_text(kGoodText).at("b_total") == 7);
+  CHECK(parse_prometheus_text(kGoodText).size() == 5);
+  const std::vector<std::pair<std::string, std::string>> damages = {
+      {"b_total 7\n", "b_total 7"},
+      {"b_total 7", "b_total seven"},
+      {"b_total 7", "b_total 0x7"},
+      {"b_total 7", "b_total -7"},
+      {"b_total 7", "b_total{} 7"},
+      {"b_total 7", "b_total{x=\"1\",} 7"},
+      {"b_total 7", "b_total{x=\"1\",x=\"2\"} 7"},
+      {"b_total 7", "b_total{x=\"\\t\"} 7"},
+      {"b_total 7", "b_total{x=1} 7"},
+      {"b_total 7", "b_total 7\nb_total 7"},
+      {"b_total 7", "c_total 7"},
+      {"b_total counter", "b_total gauge"},
+      {"b_total counter", "b_total number"},
+      {"# TYPE b_total counter\n", ""},
+      {"# HELP b_total Things.\n", ""},
+      {"# HELP b_total", "# HELP a_seconds"},
+      {"le=\"0.5\"} 1", "le=\"0.5\"} 3"},
+      {"le=\"+Inf\"", "le=\"9\""},
+      {"le=\"+Inf\"", "le=\"0.1\""},
+      {"_count{x=\"\\\"y\\\"\"} 2", "_count{x=\"\\\"y\\\"\"} 3"},
+      {"a_seconds_sum", "a_seconds_mean"},
+      {"a_seconds_sum", "\na_seconds_sum"},
+  };
+  for (const auto& [what, instead] : damages) {
+    INFO(what << " -> " << instead);
+    CHECK_THROWS_AS(parse_prometheus_text(with(kGoodText, what, instead)), std::runtime_error);
+  }
+}
 
 TEST_CASE("Metrics count what happened and name nobody", "[admin]") {
   auto options = small_server_options();
@@ -51,7 +66,7 @@ TEST_CASE("Metrics count what happened and name nobody", "[admin]") {
   RunningServer server(options);
   const auto admin = server.server().admin_port();
   REQUIRE(admin != 0);
-  CHECK(parse_metrics(ask(admin, "GET", "/metrics").body).at("popcorn_sessions_started_total") == 0);
+  CHECK(parse_prometheus_text(ask(admin, "GET", "/metrics").body).at("popcorn_sessions_started_total") == 0);
   const auto model = small_model("tiny");
   SeededRng rng(2);
   const WideVector input = random_input(rng, model->network());
@@ -67,7 +82,7 @@ TEST_CASE("Metrics count what happened and name nobody", "[admin]") {
 
   const RawAnswer answer = ask(admin, "GET", "/metrics");
   CHECK(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
-  const auto values = parse_metrics(answer.body);
+  const auto values = parse_prometheus_text(answer.body);
   CHECK(values.at("popcorn_sessions_started_total") == 2);
   CHECK(values.at("popcorn_sessions_total{outcome=\"finished\"}") == 1);
   CHECK(values.at("popcorn_sessions_active") == 1);
