@@ -85,6 +85,11 @@ int infer(const InferOptions& options) {
   const InterruptWatch watch;
   connection.cancel = &interrupted();
   connection.sign_test = options.sign_test;
+  if (!options.key.file.empty()) {
+    connection.set_ups = std::make_shared<service::KeptSetUps>(options.key.file + ".ot-state");
+    const std::string& problem = connection.set_ups->problem();
+    if (!problem.empty()) std::cerr << "popcorn: note: " << problem << '\n';
+  }
   service::Client client(options.connection.server, connection);
   const protocols::ClientBundle bundle = client.bundle(wanted_model(options));
   const bool with_logits = bundle.answer == models::Answer::logits;

@@ -34,14 +34,18 @@ Json key_json(const std::string& key_id, const paillier::PublicKey& key) {
 
 Json session_json(const SessionInfo& session) {
   const bool finished = session.phase == SessionPhase::finished;
-  return {{"session_id", session.id},
-          {"model", session.model},
-          {"config_id", session.config_id},
-          {"key_id", session.key_id},
-          {"state", finished ? "finished" : (session.computing ? "computing" : "active")},
-          {"rounds", session.rounds},
-          {"next_round", session.next_round},
-          {"expires_at", utc_text(session.expires_at)}};
+  Json json = {{"session_id", session.id},
+               {"model", session.model},
+               {"config_id", session.config_id},
+               {"key_id", session.key_id},
+               {"state", finished ? "finished" : (session.computing ? "computing" : "active")},
+               {"rounds", session.rounds},
+               {"next_round", session.next_round},
+               {"expires_at", utc_text(session.expires_at)}};
+  if (!session.sign_test_state.empty()) {
+    json["sign_test_state"] = session.sign_test_state;
+  }
+  return json;
 }
 
 Json model_json(const PublishedModel& model) {
@@ -266,11 +270,12 @@ HttpResponse Api::open_session(Call& call) {
   const Bytes body = read_body(call.request, kMaxJsonBody);
   call.bytes_in = body.size();
   const nlohmann::json object = parse_object(body);
-  allow_fields(object, {"key_id", "config_id", "output", "sign_test"});
+  allow_fields(object, {"key_id", "config_id", "output", "sign_test", "sign_test_state"});
   wanted.key_id = required_text(object, "key_id");
   wanted.config_id = required_text(object, "config_id");
   wanted.output = optional_text(object, "output", wanted.output);
   wanted.sign_test = optional_text(object, "sign_test", "");
+  wanted.sign_test_state = optional_text(object, "sign_test_state", "");
   const SessionInfo session = services_.sessions.open(wanted, call.caller);
   HttpResponse response = json_response(session_json(session), 201);
   response.headers.emplace_back("Location", "/v2/sessions/" + session.id);

@@ -134,7 +134,10 @@ class CancelWatch {
 
 struct Client::State {
   State(const std::string& url, ClientOptions given)
-      : options(std::move(given)), endpoint(Endpoint::parse(url)), http(endpoint, options) {}
+      : options(std::move(given)),
+        endpoint(Endpoint::parse(url)),
+        http(endpoint, options),
+        set_ups(options.set_ups ? options.set_ups : std::make_shared<KeptSetUps>()) {}
 
   bool cancelled() const { return options.cancel != nullptr && *options.cancel; }
   void check_cancelled() const {
@@ -198,18 +201,27 @@ struct Client::State {
     call(request);
   }
 
+  /// Forgets the set-up in `session` when the server does not know it.
   std::string open_session(const protocols::ClientBundle& bundle, const paillier::PublicKey& key,
-                           const protocols::SessionOptions& session) {
-    const std::string body = nlohmann::json{
-        {"key_id", to_hex(key.fingerprint())},
-        {"config_id", bundle.config_id},
-        {"output", session.output},
-        {"sign_test",
-         session.sign_test}}.dump();
+                           protocols::SessionOptions& session) {
+    nlohmann::json wanted = {{"key_id", to_hex(key.fingerprint())},
+                             {"config_id", bundle.config_id},
+                             {"output", session.output},
+                             {"sign_test", session.sign_test}};
+    if (session.sign_test_state) {
+      wanted["sign_test_state"] = to_hex(session.sign_test_state->id());
+    }
+    const std::string body = wanted.dump();
     ClientRequest request{"POST", "/v2/models/" + bundle.model + "/sessions", kJson, as_bytes(body)};
     request.timeout_seconds = options.round_timeout_seconds;
     request.what = "the start of the session";
-    const std::string id = text_field(call_json(request), "session_id");
+    const nlohmann::json opened = call_json(request);
+    if (session.sign_test_state &&
+        text_field(opened, "sign_test_state") != to_hex(session.sign_test_state->id())) {
+      set_ups->forget(endpoint.url, session.sign_test, key.fingerprint());
+      session.sign_test_state = nullptr;
+    }
+    const std::string id = text_field(opened, "session_id");
     if (id.empty() || id.size() > 128 ||
         id.find_first_not_of("0123456789abcdefABCDEF-") != std::string::npos) {
       throw NetworkError("network.unexpected", endpoint.url + " gave no session; is it a Popcorn server?");
@@ -218,7 +230,7 @@ struct Client::State {
   }
 
   std::string register_and_open(const protocols::ClientBundle& bundle, const paillier::PublicKey& key,
-                                const protocols::SessionOptions& session) {
+                                protocols::SessionOptions& session) {
     register_key(key);
     try {
       return open_session(bundle, key, session);
@@ -262,7 +274,18 @@ struct Client::State {
     return std::move(answer.body);
   }
 
-  void run_rounds(const std::string& id, protocols::ClientSession& session, InferenceResult& result,
+  /// Keeps a new set-up as soon as the server has it too; false when it is not as far.
+  bool keep_set_up(const protocols::ClientSession& session, const std::string& sign_test, const Sha256& key) {
+    const bool complete = session.finished() || session.round() >= 2;
+    if (!complete || !session.sign_test_state()) {
+      return false;
+    }
+    set_ups->keep(endpoint.url, sign_test, key, session.sign_test_state());
+    return true;
+  }
+
+  void run_rounds(const std::string& id, protocols::ClientSession& session,
+                  const std::function<void()>& after_answer, InferenceResult& result,
                   const Progress& progress) {
     auto own_work = Steady::now();
     std::optional<ByteView> message = session.start();
@@ -280,6 +303,7 @@ struct Client::State {
       own_work = Steady::now();
       message = session.handle(answer);
       result.client_seconds += seconds_since(own_work);
+      after_answer();
     }
     result.logits = session.logits();
     result.phases = session.phases();
@@ -290,6 +314,7 @@ struct Client::State {
   const ClientOptions options;
   const Endpoint endpoint;
   HttpExchange http;
+  const std::shared_ptr<KeptSetUps> set_ups;
   bool reached = false;  ///< the server has answered at least once
   std::uint64_t retries = 0;
 };
@@ -338,13 +363,23 @@ InferenceResult Client::infer(const protocols::ClientBundle& bundle,
   session_options.output = state_->options.output;
   session_options.sign_test =
       state_->options.sign_test.empty() ? bundle.sign_tests.at(0) : state_->options.sign_test;
+  const Sha256& key = owner->public_key().fingerprint();
+  session_options.sign_test_state =
+      state_->set_ups->find(state_->endpoint.url, session_options.sign_test, key);
   const std::uint64_t retries_before = state_->retries;
   InferenceResult result;
   const std::string id = state_->register_and_open(bundle, owner->public_key(), session_options);
   try {
     const auto start = Steady::now();
     protocols::ClientSession session(bundle, owner, input, session_options);
-    state_->run_rounds(id, session, result, progress);
+    result.resumed = session_options.sign_test_state != nullptr;
+    bool kept = result.resumed;
+    const auto keep = [&] {
+      if (!kept) {
+        kept = state_->keep_set_up(session, session_options.sign_test, key);
+      }
+    };
+    state_->run_rounds(id, session, keep, result, progress);
     result.seconds = seconds_since(start);
   } catch (...) {
     state_->delete_session(id);

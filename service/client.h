@@ -10,6 +10,7 @@
 
 #include "paillier/key_owner.h"
 #include "protocols/session.h"
+#include "service/kept_set_ups.h"
 
 namespace popcorn::service {
 
@@ -24,6 +25,8 @@ struct ClientOptions {
   std::string ca_file;  ///< PEM of the authorities to trust for https; empty = the system's
   std::string client_certificate_file, client_key_file;  ///< PEM, for servers that ask for a certificate
   bool verify_certificate = true;
+  /// Where set-ups of the sign test are kept for later inferences under the same key; null = with the Client
+  std::shared_ptr<KeptSetUps> set_ups = nullptr;
   const std::atomic<bool>* cancel =
       nullptr;  ///< set it (from a signal handler) to end: the session is deleted
 };
@@ -37,6 +40,7 @@ struct InferenceResult {
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies
   std::uint64_t rounds = 0;
   std::uint64_t retries = 0;  ///< requests that had to be sent again
+  bool resumed = false;       ///< with the sign test's set-up of an earlier inference
 };
 
 /// Called before each exchange: rounds done, rounds in all, name of the step.

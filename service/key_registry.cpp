@@ -8,7 +8,7 @@ namespace popcorn::service {
 
 KeyRegistry::Entry* KeyRegistry::lookup_locked(const std::string& key_id, const std::string& caller) {
   const auto found = keys_.find(key_id);
-  if (found == keys_.end() || !found->second.callers.contains(caller)) {
+  if (found == keys_.end() || !found->second.registrations.contains(caller)) {
     return nullptr;
   }
   found->second.last_used = ++uses_;
@@ -24,7 +24,7 @@ bool KeyRegistry::add(const paillier::PublicKey& key, const std::string& caller)
     found = keys_.emplace(key_id, Entry{key, {}, nullptr, false, 0}).first;
   }
   found->second.last_used = ++uses_;
-  return found->second.callers.insert(caller).second;
+  return found->second.registrations.try_emplace(caller).second;
 }
 
 std::optional<paillier::PublicKey> KeyRegistry::find(const std::string& key_id, const std::string& caller) {
@@ -39,8 +39,8 @@ bool KeyRegistry::forget(const std::string& key_id, const std::string& caller) {
   if (entry == nullptr) {
     return false;
   }
-  entry->callers.erase(caller);
-  if (entry->callers.empty() && !entry->making_context) {
+  entry->registrations.erase(caller);
+  if (entry->registrations.empty() && !entry->making_context) {
     keys_.erase(key_id);
   }
   return true;
@@ -78,7 +78,7 @@ std::shared_ptr<const paillier::PublicContext> KeyRegistry::context(const std::s
   lock.lock();
   Entry& entry = keys_.at(key_id);
   entry.making_context = false;
-  if (entry.callers.empty()) {
+  if (entry.registrations.empty()) {
     keys_.erase(key_id);
   } else {
     entry.context = made;
@@ -86,6 +86,36 @@ std::shared_ptr<const paillier::PublicContext> KeyRegistry::context(const std::s
   }
   context_made_.notify_all();
   return made;
+}
+
+void KeyRegistry::keep_set_up(const std::string& key_id, const std::string& caller,
+                              std::shared_ptr<const protocols::SignTestState> set_up) {
+  const std::lock_guard lock(mutex_);
+  Entry* entry = lookup_locked(key_id, caller);
+  if (entry == nullptr) {
+    return;
+  }
+  auto& kept = entry->registrations.at(caller).set_ups;
+  kept.push_back(std::move(set_up));
+  if (kept.size() > kSetUpsPerKey) {
+    kept.pop_front();
+  }
+}
+
+std::shared_ptr<const protocols::SignTestState> KeyRegistry::set_up(const std::string& key_id,
+                                                                    const std::string& caller,
+                                                                    const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  Entry* entry = lookup_locked(key_id, caller);
+  if (entry == nullptr) {
+    return nullptr;
+  }
+  for (const auto& kept : entry->registrations.at(caller).set_ups) {
+    if (to_hex(kept->id()) == name) {
+      return kept;
+    }
+  }
+  return nullptr;
 }
 
 std::size_t KeyRegistry::size() const {

@@ -1,17 +1,19 @@
-// Registered public keys and what is precomputed for them.
+// Registered public keys, what is precomputed for them, and the set-ups of the sign test that sessions under
+// them have left.
 #pragma once
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "paillier/evaluator.h"
 #include "paillier/keys.h"
+#include "protocols/sign_test.h"
 
 namespace popcorn::service {
 
@@ -35,12 +37,27 @@ class KeyRegistry {
   /// The key's tables, made when first needed (about a second). @throws Refusal not_found "key.not_found"
   std::shared_ptr<const paillier::PublicContext> context(const std::string& key_id,
                                                          const std::string& caller);
+
+  /// Keeps a set-up for later sessions of this caller under this key; of more than kSetUpsPerKey the oldest
+  /// is forgotten. Nothing happens when the key was forgotten meanwhile.
+  void keep_set_up(const std::string& key_id, const std::string& caller,
+                   std::shared_ptr<const protocols::SignTestState> set_up);
+  /// The set-up of that name (in hexadecimal), or null: then the session makes a new one.
+  std::shared_ptr<const protocols::SignTestState> set_up(const std::string& key_id, const std::string& caller,
+                                                         const std::string& name);
   std::size_t size() const;
 
+  /// A client may hold as many at a time: one for each of its machines or files.
+  static constexpr std::size_t kSetUpsPerKey = 4;
+
  private:
+  /// What belongs to one of those who registered a key.
+  struct Registration {
+    std::deque<std::shared_ptr<const protocols::SignTestState>> set_ups;  ///< oldest first
+  };
   struct Entry {
     paillier::PublicKey key;
-    std::set<std::string> callers;
+    std::map<std::string, Registration> registrations;  ///< by caller
     std::shared_ptr<const paillier::PublicContext> context;
     bool making_context = false;
     std::uint64_t last_used = 0;

@@ -81,19 +81,28 @@ class MemorySessionStore final : public SessionStore {
     return claim;
   }
 
-  std::shared_ptr<const Bytes> commit(const std::string& id, std::uint64_t round, const Sha256& body,
-                                      std::shared_ptr<const Bytes> answer,
+  std::unique_ptr<protocols::ServerSession> take(const RoundClaim& claim) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = sessions_.find(claim.id);
+    if (found == sessions_.end() || !found->second.machine) {
+      throw Refusal(RefusalKind::gone, "session.gone",
+                    "This session is over: finished, cancelled or expired");
+    }
+    return std::move(found->second.machine);
+  }
+
+  std::shared_ptr<const Bytes> commit(const RoundClaim& claim, std::shared_ptr<const Bytes> answer,
                                       std::unique_ptr<protocols::ServerSession> machine) override {
     const std::lock_guard lock(mutex_);
-    const auto found = sessions_.find(id);
+    const auto found = sessions_.find(claim.id);
     if (found == sessions_.end() || found->second.info.phase == SessionPhase::gone) {
       changed_.notify_all();
       return nullptr;
     }
     Entry& entry = found->second;
     entry.info.computing = false;
-    entry.info.next_round = round + 1;
-    entry.last_body = body;
+    entry.info.next_round = claim.round + 1;
+    entry.last_body = claim.body;
     entry.last_answer = answer;
     if (machine->finished()) {
       entry.info.phase = SessionPhase::finished;
@@ -105,13 +114,14 @@ class MemorySessionStore final : public SessionStore {
     return answer;
   }
 
-  void abandon(const std::string& id, std::uint64_t,
-               std::unique_ptr<protocols::ServerSession> machine) override {
+  void abandon(const RoundClaim& claim, std::unique_ptr<protocols::ServerSession> machine) override {
     const std::lock_guard lock(mutex_);
-    const auto found = sessions_.find(id);
+    const auto found = sessions_.find(claim.id);
     if (found != sessions_.end() && found->second.info.phase != SessionPhase::gone) {
       found->second.info.computing = false;
-      found->second.machine = std::move(machine);
+      if (machine) {
+        found->second.machine = std::move(machine);
+      }
       touch(found->second);
     }
     changed_.notify_all();
@@ -172,8 +182,7 @@ class MemorySessionStore final : public SessionStore {
   struct Entry {
     SessionInfo info;
     Steady::time_point deadline;
-    std::unique_ptr<protocols::ServerSession>
-        machine;  ///< empty while a round is computed and when it is over
+    std::unique_ptr<protocols::ServerSession> machine;  ///< empty while it is taken and when it is over
     Sha256 running_body{};
     Sha256 last_body{};
     std::shared_ptr<const Bytes>
@@ -193,7 +202,9 @@ class MemorySessionStore final : public SessionStore {
     if (claim.state == RoundClaim::State::answered) {
       claim.answer = entry.last_answer;
     } else if (claim.state == RoundClaim::State::granted) {
-      claim.machine = std::move(entry.machine);
+      claim.id = id;
+      claim.round = round;
+      claim.body = body;
       entry.running_body = body;
       entry.info.computing = true;
     }

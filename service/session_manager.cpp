@@ -60,12 +60,10 @@ Result await(std::future<Result> future, std::chrono::seconds patience) {
 }  // namespace
 
 struct SessionManager::RoundJob {
-  std::string id;
-  std::uint64_t round = 0;
-  std::uint64_t ciphertexts = 0;  ///< in the body
+  RoundClaim claim;
+  SessionInfo session;
   Bytes body;
-  Sha256 digest{};
-  std::unique_ptr<protocols::ServerSession> machine;
+  std::unique_ptr<protocols::ServerSession> machine{};
 };
 
 SessionManager::SessionManager(SessionManagerOptions options, const ModelRegistry& models, KeyRegistry& keys,
@@ -148,8 +146,13 @@ SessionInfo SessionManager::open(const SessionRequest& request, const Caller& as
     options.output = request.output;
     options.sign_test =
         request.sign_test.empty() ? model.served->bundle().sign_tests.front() : request.sign_test;
+    const auto& sign_test = protocols::sign_test_named(options.sign_test);
+    if (!request.sign_test_state.empty() && sign_test.set_up(true) == protocols::SetUp::resumed) {
+      options.sign_test_state = keys_.set_up(request.key_id, caller, request.sign_test_state);
+    }
     auto context = keys_.context(request.key_id, caller);
     SessionInfo info;
+    info.sign_test_state = options.sign_test_state ? request.sign_test_state : "";
     info.ciphertext_bytes = context->key().ciphertext_bytes();
     auto machine =
         std::make_unique<protocols::ServerSession>(model.served, std::move(context), std::move(options));
@@ -201,7 +204,7 @@ std::size_t SessionManager::admit_round(const std::string& id, std::uint64_t rou
 std::shared_ptr<const Bytes> SessionManager::answer_round(const std::string& id, std::uint64_t round,
                                                           Bytes body, const std::string& caller,
                                                           std::optional<std::chrono::seconds> patience) {
-  const std::size_t ciphertext_bytes = info(id, caller).ciphertext_bytes;
+  SessionInfo session = info(id, caller);
   const Sha256 digest = sha256(body);
   const auto wait = std::min(patience.value_or(options_.round_timeout), options_.round_timeout);
   const auto deadline = std::chrono::steady_clock::now() + wait;
@@ -209,7 +212,7 @@ std::shared_ptr<const Bytes> SessionManager::answer_round(const std::string& id,
   switch (claim.state) {
     case RoundClaim::State::granted: {
       auto job = std::make_shared<RoundJob>();
-      *job = {id, round, body.size() / ciphertext_bytes, std::move(body), digest, std::move(claim.machine)};
+      *job = {std::move(claim), std::move(session), std::move(body)};
       auto answer = compute(job, caller);
       if (patience && answer.wait_until(deadline) != std::future_status::ready) {
         return nullptr;
@@ -260,34 +263,43 @@ std::future<std::shared_ptr<const Bytes>> SessionManager::compute(const std::sha
   try {
     return submit<std::shared_ptr<const Bytes>>(queue_, caller, [this, job] { return work_on(*job); });
   } catch (...) {
-    store_.abandon(job->id, job->round, std::move(job->machine));
+    store_.abandon(job->claim, nullptr);
     throw;
   }
 }
 
 std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
   const auto start = std::chrono::steady_clock::now();
-  const paillier::OperationCounts before = job.machine->counts();
-  const protocols::ServerPhases phases_before = job.machine->phases();
+  paillier::OperationCounts before;
+  protocols::ServerPhases phases_before;
   std::shared_ptr<const Bytes> answer;
   try {
+    job.machine = store_.take(job.claim);
+    before = job.machine->counts();
+    phases_before = job.machine->phases();
     answer = std::make_shared<const Bytes>(job.machine->handle(job.body));
   } catch (const InputError& error) {
     metrics_.rejected(error.code());
-    store_.abandon(job.id, job.round, std::move(job.machine));
+    store_.abandon(job.claim, std::move(job.machine));
     throw;
   } catch (...) {
-    store_.abandon(job.id, job.round, std::move(job.machine));
+    store_.abandon(job.claim, std::move(job.machine));
     throw;
   }
+  const std::uint64_t ciphertexts = job.body.size() / job.session.ciphertext_bytes;
   job.body = {};
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   metrics_.phases(job.machine->phases().since(phases_before));
-  metrics_.round(job.ciphertexts, before, job.machine->counts(), seconds.count());
+  metrics_.round(ciphertexts, before, job.machine->counts(), seconds.count());
   const bool finished = job.machine->finished();
-  answer = store_.commit(job.id, job.round, job.digest, std::move(answer), std::move(job.machine));
+  auto set_up = job.session.sign_test_state.empty() ? job.machine->sign_test_state() : nullptr;
+  answer = store_.commit(job.claim, std::move(answer), std::move(job.machine));
   if (!answer) {
     refuse_gone();
+  }
+  // The set-up is complete with the answer to round 1, and the client keeps it when it has that answer.
+  if (set_up && job.claim.round == 1) {
+    keys_.keep_set_up(job.session.key_id, job.session.caller, std::move(set_up));
   }
   if (finished) {
     metrics_.session_ended(SessionOutcome::finished);

@@ -26,7 +26,8 @@ struct SessionRequest {
   std::string key_id;
   std::string config_id;
   std::string output = "logits";
-  std::string sign_test;  ///< empty = the server's preference
+  std::string sign_test;        ///< empty = the server's preference
+  std::string sign_test_state;  ///< name of a set-up that the client kept; empty = none
 };
 
 struct SessionManagerOptions {

@@ -1,14 +1,14 @@
 // Where sessions live between their rounds, and the rule that a round is answered for one body only.
 //
-//   claim(id, k, body) ─► granted: compute ─► commit(answer)      the answer of round k is now fixed
-//                     │                   └─► abandon()           nothing was answered: round k is open again
+//   claim(id, k, body) ─► granted: take() ─► compute ─► commit(answer)   the answer of round k is now fixed
+//                     │                            └─► abandon()        nothing was answered: k is open again
 //                     ├─► answered: the same body again: the same answer again
-//                     ├─► running: the same body is being computed; wait()
+//                     ├─► running: the same body is being computed; claim_or_wait()
 //                     └─► other_body, out_of_order, gone, unknown
 //
 // The masks of a round must never be drawn for two different bodies: the difference of two answers would show
 // what the masks hide. A claim therefore binds the round to the digest of its body before anything is
-// computed.
+// computed, and only an answer that commit() has stored may leave the server.
 #pragma once
 
 #include <chrono>
@@ -34,6 +34,7 @@ struct SessionInfo {
   std::uint64_t next_round = 0;
   std::vector<std::size_t> round_limits;  ///< largest body of each round
   std::size_t ciphertext_bytes = 1;
+  std::string sign_test_state;  ///< name of the set-up that the session resumes; empty = it makes its own
   std::chrono::system_clock::time_point expires_at;
   SessionPhase phase = SessionPhase::active;
   bool computing = false;
@@ -43,8 +44,10 @@ struct RoundClaim {
   enum class State { granted, answered, running, other_body, out_of_order, gone, unknown };
   State state = State::unknown;
   std::uint64_t next_round = 0;
-  std::shared_ptr<const Bytes> answer;                ///< answered
-  std::unique_ptr<protocols::ServerSession> machine;  ///< granted: give it back with commit() or abandon()
+  std::shared_ptr<const Bytes> answer{};  ///< answered
+  std::string id{};                       ///< granted: of the session
+  std::uint64_t round = 0;                ///< granted
+  Sha256 body{};                          ///< granted
 };
 
 /// Thread-safe.
@@ -62,12 +65,13 @@ class SessionStore {
                                    std::chrono::steady_clock::time_point deadline) = 0;
   /// The answer of a round without its body: `answered`, `running`, or `out_of_order` when there is neither.
   virtual RoundClaim peek(const std::string& id, std::uint64_t round) = 0;
+  /// The machine of a granted claim, once: give it back with commit() or abandon(). May take seconds.
+  virtual std::unique_ptr<protocols::ServerSession> take(const RoundClaim& claim) = 0;
   /// Gives the answer that counts; nothing when the session ended meanwhile.
-  virtual std::shared_ptr<const Bytes> commit(const std::string& id, std::uint64_t round, const Sha256& body,
-                                              std::shared_ptr<const Bytes> answer,
+  virtual std::shared_ptr<const Bytes> commit(const RoundClaim& claim, std::shared_ptr<const Bytes> answer,
                                               std::unique_ptr<protocols::ServerSession> machine) = 0;
-  virtual void abandon(const std::string& id, std::uint64_t round,
-                       std::unique_ptr<protocols::ServerSession> machine) = 0;
+  /// Ends a granted claim without an answer; `machine` is null when it was not taken.
+  virtual void abandon(const RoundClaim& claim, std::unique_ptr<protocols::ServerSession> machine) = 0;
   /// False when there was nothing to end.
   virtual bool erase(const std::string& id) = 0;
   /// Ends what is past its lifetime and gives how many of them had not finished.

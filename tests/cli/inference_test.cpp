@@ -69,13 +69,24 @@ TEST_CASE("A key file serves for any number of inferences", "[command_line]") {
   const RunningServer server(write_small_network(folder.path("small.popcorn")));
   const std::string key = folder.path("key.json");
   REQUIRE(popcorn(with_test_key({"keygen", "-o", key})).exit_code == 0);
-  for (int i = 0; i < 2; ++i) {
+  std::vector<std::uint64_t> bytes_up;
+  for (int i = 0; i < 3; ++i) {
     const ProcessResult result =
         popcorn(infer(server, {"--insecure-test-key", "--key", key, "samples/3_1.png", "--json"}));
     REQUIRE(result.exit_code == 0);
-    CHECK(json_of(result).at("results")[0].at("logits") ==
-          expected_logits(small_network(), "samples/3_1.png"));
+    const nlohmann::json answer = json_of(result).at("results")[0];
+    CHECK(answer.at("logits") == expected_logits(small_network(), "samples/3_1.png"));
+    bytes_up.push_back(answer.at("bytes_up").get<std::uint64_t>());
   }
+  // The set-up of the sign test is kept beside the key: 512 encrypted seeds and 256 opened ones less.
+  CHECK(bytes_up[0] - bytes_up[1] == 512 * 2 * 768 / 8 + 256 * 22 - 16);
+  CHECK(bytes_up[1] == bytes_up[2]);
+  write_file(key + ".ot-state", {}, 0600);
+  const ProcessResult damaged =
+      popcorn(infer(server, {"--insecure-test-key", "--key", key, "samples/3_1.png", "--json"}));
+  REQUIRE(damaged.exit_code == 0);
+  CHECK_THAT(damaged.err, Catch::Contains(".ot-state"));
+  CHECK(json_of(damaged).at("results")[0].at("bytes_up") == bytes_up[0]);
   const ProcessResult text = popcorn(infer(server, {"--insecure-test-key", "--key", key, "samples/3_1.png"}));
   CHECK(text.exit_code == 0);
   CHECK_THAT(text.out, Catch::Contains("samples/3_1.png") && Catch::Contains("%"));

@@ -19,11 +19,13 @@ TEST_CASE("An inference through HTTP is bit-exact and counted", "[inference]") {
   CHECK(client.models() == std::vector<std::string>{"first", "second"});
   SeededRng rng(3);
   std::uint64_t up = 0, down = 0;
+  unsigned key = 0;  // another one for each model, so that each inference makes its own set-up
   for (const auto& model : models) {
+    const auto owner = small_key(key++);
     const auto bundle = client.bundle(model->bundle().model);
     const WideVector input = random_input(rng, model->network());
     std::vector<std::uint64_t> done;
-    const auto result = client.infer(bundle, small_key(), input,
+    const auto result = client.infer(bundle, owner, input,
                                      [&](std::uint64_t round, std::uint64_t rounds, const std::string& step) {
                                        done.push_back(round);
                                        CHECK(rounds >= 2);

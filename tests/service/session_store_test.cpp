@@ -56,13 +56,14 @@ TEST_CASE("A round is answered for one body only", "[store]") {
 
   RoundClaim first = store->claim("s", 0, digest("a"));
   REQUIRE(first.state == RoundClaim::State::granted);
-  REQUIRE(first.machine);
+  auto machine = store->take(first);
+  REQUIRE(machine);
   CHECK(store->claim("s", 0, digest("a")).state == RoundClaim::State::running);
   CHECK(store->claim("s", 0, digest("b")).state == RoundClaim::State::other_body);
   CHECK(store->find("s")->computing);
 
   SECTION("an answer stays the answer") {
-    CHECK(*store->commit("s", 0, digest("a"), answer("x"), std::move(first.machine)) == *answer("x"));
+    CHECK(*store->commit(first, answer("x"), std::move(machine)) == *answer("x"));
     const RoundClaim again = store->claim("s", 0, digest("a"));
     CHECK(again.state == RoundClaim::State::answered);
     CHECK(*again.answer == *answer("x"));
@@ -72,23 +73,26 @@ TEST_CASE("A round is answered for one body only", "[store]") {
     CHECK(store->claim("s", 0, digest("a")).state == RoundClaim::State::answered);
   }
   SECTION("a round that failed is open again") {
-    store->abandon("s", 0, std::move(first.machine));
+    store->abandon(first, std::move(machine));
     CHECK_FALSE(store->find("s")->computing);
-    RoundClaim second = store->claim("s", 0, digest("b"));
+    const RoundClaim second = store->claim("s", 0, digest("b"));
     CHECK(second.state == RoundClaim::State::granted);
-    CHECK(second.machine);
+    store->abandon(second, nullptr);  // before it was taken
+    const RoundClaim third = store->claim("s", 0, digest("c"));
+    CHECK(third.state == RoundClaim::State::granted);
+    CHECK(store->take(third));
   }
   SECTION("a session that was cancelled meanwhile has no answer") {
     CHECK(store->erase("s"));
     CHECK_FALSE(store->erase("s"));
-    CHECK(store->commit("s", 0, digest("a"), answer("x"), std::move(first.machine)) == nullptr);
+    CHECK(store->commit(first, answer("x"), std::move(machine)) == nullptr);
     CHECK(store->claim("s", 0, digest("a")).state == RoundClaim::State::gone);
     CHECK(store->find("s")->phase == SessionPhase::gone);
   }
   SECTION("who sends the same body meanwhile waits for the answer") {
     RoundClaim waited;
     std::thread other([&] { waited = store->claim_or_wait("s", 0, digest("a"), kSoon()); });
-    store->commit("s", 0, digest("a"), answer("x"), std::move(first.machine));
+    store->commit(first, answer("x"), std::move(machine));
     other.join();
     CHECK(waited.state == RoundClaim::State::answered);
     CHECK(*waited.answer == *answer("x"));
@@ -107,7 +111,7 @@ TEST_CASE("Many threads with different bodies: exactly one computes", "[store]")
       RoundClaim claim = store->claim_or_wait("s", 0, digest(body), kSoon());
       if (claim.state == RoundClaim::State::granted) {
         ++granted;
-        store->commit("s", 0, digest(body), answer(body), std::move(claim.machine));
+        store->commit(claim, answer(body), store->take(claim));
       } else {
         refused += claim.state == RoundClaim::State::other_body ? 1 : 0;
       }
@@ -138,7 +142,7 @@ TEST_CASE("Sessions end with their lifetime and are counted by caller", "[store]
   CHECK(store->claim("t", 0, digest("a")).state == RoundClaim::State::gone);
   // One whose round is computed does not end under its hands.
   CHECK(store->find("s")->phase == SessionPhase::active);
-  CHECK(store->commit("s", 0, digest("a"), answer("x"), std::move(running.machine)));
+  CHECK(store->commit(running, answer("x"), store->take(running)));
   std::this_thread::sleep_for(std::chrono::milliseconds(400));
   store->sweep();
   CHECK_FALSE(store->find("t"));

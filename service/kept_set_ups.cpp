@@ -1,0 +1,152 @@
+#include "service/kept_set_ups.h"
+
+#include <openssl/crypto.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace popcorn::service {
+namespace {
+
+// u32 magic, u16 version, u16 count, then for each: text server, text sign test, 32 key fingerprint,
+// u32 length, the set-up; a text is u16 length and its characters.
+constexpr std::uint32_t kMagic = 0x53554350;  // "PCUS"
+constexpr std::uint16_t kVersion = 1;
+constexpr std::size_t kMaxText = 512;
+constexpr std::size_t kMaxSetUpBytes = 65536;
+constexpr std::size_t kMaxFileBytes = KeptSetUps::kMaxSetUps * (kMaxSetUpBytes + 2 * kMaxText + 64);
+
+void write_text(ByteWriter& out, const std::string& text) {
+  out.u16(static_cast<std::uint16_t>(text.size()));
+  out.bytes(as_bytes(text));
+}
+
+std::string read_text(ByteReader& in) {
+  const std::size_t size = in.u16();
+  if (size > kMaxText) {
+    throw InputError("set_ups.text", "a name in it is too long");
+  }
+  const ByteView text = in.bytes(size);
+  return {reinterpret_cast<const char*>(text.data()), text.size()};
+}
+
+}  // namespace
+
+KeptSetUps::KeptSetUps(std::string file) : file_(std::move(file)) {
+  try {
+    entries_ = read();
+  } catch (const Error& error) {
+    problem_ = "the kept set-ups of " + file_ + " are not used: " + error.what();
+  }
+}
+
+std::vector<KeptSetUps::Entry> KeptSetUps::read() const {
+  struct stat status {};
+  if (file_.empty() || (::stat(file_.c_str(), &status) != 0 && errno == ENOENT)) {
+    return {};
+  }
+  if ((status.st_mode & 077) != 0) {
+    throw InputError("set_ups.permissions", "other users can reach the file");
+  }
+  Bytes content = read_file(file_, kMaxFileBytes);
+  std::vector<Entry> entries = parse(content);
+  OPENSSL_cleanse(content.data(), content.size());
+  return entries;
+}
+
+std::vector<KeptSetUps::Entry> KeptSetUps::parse(ByteView content) {
+  ByteReader in(content, "set_ups");
+  if (in.u32() != kMagic || in.u16() != kVersion) {
+    throw InputError("set_ups.version", "it is no such file, or of another version");
+  }
+  const std::size_t count = in.u16();
+  if (count > kMaxSetUps) {
+    throw InputError("set_ups.count", "it has too many entries");
+  }
+  std::vector<Entry> entries(count);
+  for (Entry& entry : entries) {
+    entry.server = read_text(in);
+    entry.sign_test = read_text(in);
+    std::ranges::copy(in.bytes(entry.key.size()), entry.key.begin());
+    const std::size_t size = in.u32();
+    if (size > kMaxSetUpBytes) {
+      throw InputError("set_ups.size", "a set-up in it is too large");
+    }
+    entry.set_up = protocols::sign_test_named(entry.sign_test).client_state(in.bytes(size));
+  }
+  in.expect_end();
+  return entries;
+}
+
+Bytes KeptSetUps::serialise(const std::vector<Entry>& entries) {
+  Bytes content;
+  ByteWriter out(content);
+  out.u32(kMagic);
+  out.u16(kVersion);
+  out.u16(static_cast<std::uint16_t>(entries.size()));
+  for (const Entry& entry : entries) {
+    write_text(out, entry.server);
+    write_text(out, entry.sign_test);
+    out.bytes(entry.key);
+    Bytes set_up;
+    entry.set_up->serialise(set_up);
+    out.u32(static_cast<std::uint32_t>(set_up.size()));
+    out.bytes(set_up);
+    OPENSSL_cleanse(set_up.data(), set_up.size());
+  }
+  return content;
+}
+
+std::shared_ptr<const protocols::SignTestState> KeptSetUps::find(const std::string& server,
+                                                                 const std::string& sign_test,
+                                                                 const Sha256& key) const {
+  const std::lock_guard lock(mutex_);
+  for (const Entry& entry : entries_) {
+    if (entry.is(server, sign_test, key)) {
+      return entry.set_up;
+    }
+  }
+  return nullptr;
+}
+
+void KeptSetUps::put(std::vector<Entry>& entries, Entry entry) {
+  std::erase_if(entries, [&](const Entry& old) { return old.is(entry.server, entry.sign_test, entry.key); });
+  if (entries.size() == kMaxSetUps) {
+    entries.erase(entries.begin());
+  }
+  entries.push_back(std::move(entry));
+}
+
+void KeptSetUps::keep(const std::string& server, const std::string& sign_test, const Sha256& key,
+                      std::shared_ptr<const protocols::SignTestState> set_up) {
+  const std::lock_guard lock(mutex_);
+  try {
+    for (Entry& entry : read()) {
+      if (std::ranges::none_of(
+              entries_, [&](const Entry& own) { return own.is(entry.server, entry.sign_test, entry.key); })) {
+        put(entries_, std::move(entry));
+      }
+    }
+  } catch (const Error&) {
+    // It could not be used when it was opened either, and is replaced now.
+  }
+  put(entries_, {server, sign_test, key, std::move(set_up)});
+  if (file_.empty()) {
+    return;
+  }
+  Bytes content = serialise(entries_);
+  constexpr unsigned kOwnerOnly = 0600;
+  write_file(file_, content, kOwnerOnly);
+  OPENSSL_cleanse(content.data(), content.size());
+}
+
+void KeptSetUps::forget(const std::string& server, const std::string& sign_test, const Sha256& key) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(entries_, [&](const Entry& entry) { return entry.is(server, sign_test, key); });
+}
+
+}  // namespace popcorn::service
