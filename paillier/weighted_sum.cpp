@@ -4,10 +4,13 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <limits>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
-#include "paillier/weighted_sum_program.h"
+#include "paillier/weighted_sum_digits.h"
+#include "paillier/weighted_sum_tables.h"
 
 namespace popcorn::paillier {
 
@@ -15,17 +18,18 @@ namespace {
 
 using Program = WeightedSumPlan::Program;
 
-struct Weight {
-  std::uint32_t tap;
-  std::int64_t value;
-};
-
-/// A weight's digit at one radix position.
-struct Digit {
-  std::uint32_t tap;
-  bool negated;
-  std::uint64_t magnitude;
-};
+constexpr std::uint64_t kLeastTableLimit = std::uint64_t{1} << 16;
+/// Tables must save a tenth of the multiplications: their entries go through memory, so that smaller savings
+/// were measured to be none.
+constexpr double kWorthwhile = 0.9;
+/// A layer with at least this many weights is planned with tables only when one of the first trials is
+/// worthwhile: planning time.
+constexpr std::size_t kLargeLayer = 50000;
+constexpr std::size_t kFirstTrials = 2;
+constexpr std::size_t kFirstBlock = 5;
+constexpr std::size_t kLargestBlock = 16;
+/// Shifting the weights of a row makes all of them non-zero, which pays only when most are.
+constexpr double kDense = 0.5;
 
 void check(const LinearMap& map) {
   const auto fail = [](const std::string& what) {
@@ -47,88 +51,18 @@ void check(const LinearMap& map) {
     if (weight == 0) fail("lists a weight of zero");
   }
   if (map.bias.size() != map.channels) fail("needs one bias a channel");
+  if (map.plane == 0 || map.inputs % map.plane != 0) fail("does not consist of whole planes");
 }
 
-/// Digits of one radix position, largest magnitude first, by the bucket method.
-void append_level(std::vector<RowStep>& steps, std::vector<Digit> digits, bool& total_loaded) {
-  std::ranges::stable_sort(digits, [](const Digit& a, const Digit& b) { return a.magnitude > b.magnitude; });
-  bool sum_loaded = false;
-  for (std::size_t i = 0; i < digits.size(); ++i) {
-    steps.push_back({sum_loaded ? RowOp::add_sum : RowOp::load_sum, digits[i].negated, digits[i].tap});
-    sum_loaded = true;
-    const std::uint64_t next = i + 1 < digits.size() ? digits[i + 1].magnitude : 0;
-    for (std::uint64_t unit = next; unit < digits[i].magnitude; ++unit) {
-      steps.push_back({total_loaded ? RowOp::add_total : RowOp::load_total, false, 0});
-      total_loaded = true;
+/// In how many positions a tap reads an input.
+std::vector<std::uint32_t> count_present(const LinearMap& map) {
+  std::vector<std::uint32_t> present(map.taps);
+  for (std::size_t tap = 0; tap < map.taps; ++tap) {
+    for (std::size_t position = 0; position < map.positions; ++position) {
+      if (map.input_index[tap * map.positions + position] != LinearMap::kPadding) ++present[tap];
     }
   }
-}
-
-/// Steps of one row with weights written in radix 2^radix_bits, signed digits in (−radix/2, radix/2] when
-/// `is_signed`.
-std::vector<RowStep> row_steps(const std::vector<Weight>& weights, unsigned radix_bits, bool is_signed) {
-  std::vector<std::vector<Digit>> levels;
-  const std::int64_t radix = std::int64_t{1} << radix_bits;
-  for (const Weight& weight : weights) {
-    const bool negative = weight.value < 0;
-    std::int64_t rest = std::abs(weight.value);
-    for (std::size_t level = 0; rest != 0; ++level) {
-      std::int64_t digit = rest % radix;
-      if (is_signed && digit > radix / 2) digit -= radix;
-      rest = (rest - digit) / radix;
-      if (levels.size() <= level) levels.emplace_back();
-      if (digit == 0) continue;
-      levels[level].push_back(
-          {weight.tap, negative != (digit < 0), static_cast<std::uint64_t>(std::abs(digit))});
-    }
-  }
-  std::vector<RowStep> steps;
-  bool total_loaded = false;
-  for (std::size_t level = levels.size(); level-- > 0;) {
-    if (total_loaded) steps.insert(steps.end(), radix_bits, {RowOp::double_total, false, 0});
-    append_level(steps, std::move(levels[level]), total_loaded);
-  }
-  return steps;
-}
-
-bool is_multiplication(RowOp op) {
-  return op == RowOp::add_sum || op == RowOp::add_total || op == RowOp::double_total || op == RowOp::add_bias;
-}
-
-/// Multiplications of a row over all positions; padding costs nothing.
-std::uint64_t row_cost(const std::vector<RowStep>& steps, const std::vector<std::uint32_t>& present,
-                       std::size_t positions) {
-  std::uint64_t cost = 0;
-  for (const RowStep& step : steps) {
-    if (step.op == RowOp::add_sum) {
-      cost += present[step.tap];
-    } else if (is_multiplication(step.op)) {
-      cost += positions;
-    }
-  }
-  return cost;
-}
-
-/// The cheapest radix for one row.
-std::vector<RowStep> cheapest_row(const std::vector<Weight>& weights, bool allow_signed,
-                                  const std::vector<std::uint32_t>& present, std::size_t positions) {
-  std::int64_t largest = 0;
-  for (const Weight& weight : weights) largest = std::max(largest, std::abs(weight.value));
-  const auto bits = static_cast<unsigned>(std::bit_width(static_cast<std::uint64_t>(largest)));
-  std::vector<RowStep> best;
-  std::uint64_t best_cost = 0;
-  for (unsigned radix_bits = 1; radix_bits <= std::min(bits + 1, 10U); ++radix_bits) {
-    for (const bool is_signed : {false, true}) {
-      if (is_signed && (!allow_signed || radix_bits == 1)) continue;
-      std::vector<RowStep> steps = row_steps(weights, radix_bits, is_signed);
-      const std::uint64_t cost = row_cost(steps, present, positions);
-      if (best.empty() || cost < best_cost) {
-        best = std::move(steps);
-        best_cost = cost;
-      }
-    }
-  }
-  return best;
+  return present;
 }
 
 /// Square-and-multiply for every weight and one multiplication to add it up, as a direct reading of the
@@ -144,84 +78,338 @@ std::uint64_t naive_cost(const LinearMap& map, const std::vector<std::uint32_t>&
   return cost;
 }
 
-Program make_program(const LinearMap& map, NegativeWeights negative,
-                     const std::vector<std::uint32_t>& present, bool has_bias) {
-  Program program;
-  program.negative = negative;
-  program.has_bias = has_bias;
-  program.row_start.push_back(0);
-  std::vector<std::uint8_t> needs_inverse(map.inputs);
-  bool any_negative_row = false;
-  const auto append_row = [&](std::vector<RowStep> steps, bool with_bias) {
-    if (steps.empty()) {
-      steps.push_back({RowOp::load_bias, false, 0});
-    } else if (with_bias) {
-      steps.push_back({RowOp::add_bias, false, 0});
+/// What is common to all plans of a layer.
+struct Layer {
+  explicit Layer(const LinearMap& linear_map) : map(linear_map), present(count_present(linear_map)) {
+    for (std::size_t channel = 0; channel < map.channels; ++channel) {
+      has_bias = has_bias || !map.bias.is_zero(channel);
     }
-    program.cost.multiplications += row_cost(steps, present, map.positions);
-    for (const RowStep& step : steps) {
-      if (!step.negated) continue;
-      for (std::size_t position = 0; position < map.positions; ++position) {
-        const std::uint32_t input = map.input_index[step.tap * map.positions + position];
-        if (input != LinearMap::kPadding) needs_inverse[input] = 1;
+    for (const std::int32_t weight : map.weight) {
+      least = std::min<std::int64_t>(least, weight);
+      largest = std::max<std::int64_t>(largest, std::abs(std::int64_t{weight}));
+    }
+  }
+
+  std::size_t table_limit() const {
+    return std::max<std::size_t>(kLeastTableLimit, 2 * (map.inputs + map.outputs()));
+  }
+
+  const LinearMap& map;
+  std::vector<std::uint32_t> present;
+  bool has_bias = false;
+  std::int64_t least = 0;
+  std::int64_t largest = 0;
+};
+
+/// Puts a program together row by row, counting its multiplications.
+class ProgramWriter {
+ public:
+  ProgramWriter(const Layer& layer, NegativeWeights negative)
+      : layer_(layer), needs_inverse_(layer.map.inputs) {
+    program_.negative = negative;
+    program_.has_bias = layer.has_bias;
+    program_.row_start.push_back(0);
+  }
+
+  void set_tables(SharedTables tables, std::uint64_t multiplications) {
+    program_.tables = std::move(tables);
+    program_.cost.multiplications += multiplications;
+    program_.cost.table_entries = program_.tables.entries;
+    for (const SharedTables::Combination& combination : program_.tables.combinations) {
+      for (const std::uint32_t location : program_.tables.domains[combination.domain].locations) {
+        if (combination.parent == SharedTables::kNoParent) need_inverse(combination.first, location);
+        need_inverse(combination.last, location);
       }
     }
-    program.steps.insert(program.steps.end(), steps.begin(), steps.end());
-    program.row_start.push_back(static_cast<std::uint32_t>(program.steps.size()));
-  };
+  }
+
+  /// Multiplications of a row over all positions; padding costs nothing.
+  std::uint64_t cost_of(const std::vector<RowStep>& steps) const {
+    std::uint64_t cost = 0;
+    for (const RowStep& step : steps) {
+      if (step.op == RowOp::add_sum) {
+        cost += present(step);
+      } else if (multiplies_everywhere(step.op)) {
+        cost += layer_.map.positions;
+      }
+    }
+    return cost;
+  }
+
+  void append_row(std::vector<RowStep> steps, bool with_bias) {
+    if (steps.empty()) {
+      steps.push_back({RowOp::load_bias});
+    } else if (with_bias) {
+      steps.push_back({RowOp::add_bias});
+    }
+    program_.cost.multiplications += cost_of(steps);
+    for (const RowStep& step : steps) {
+      if (step.source != TermSource::inverse) continue;
+      for (std::size_t position = 0; position < layer_.map.positions; ++position) {
+        need_inverse_of(layer_.map.input_index[step.index * layer_.map.positions + position]);
+      }
+    }
+    program_.steps.insert(program_.steps.end(), steps.begin(), steps.end());
+    program_.row_start.push_back(static_cast<std::uint32_t>(program_.steps.size()));
+  }
+
+  /// @param inverted_results results that are inverted, 3 each, and @param combined of them multiplied
+  Program finish(std::uint64_t inverted_results, std::uint64_t combined) {
+    program_.inverse_place.assign(layer_.map.inputs, LinearMap::kPadding);
+    for (std::uint32_t input = 0; input < layer_.map.inputs; ++input) {
+      if (needs_inverse_[input] == 0) continue;
+      program_.inverse_place[input] = static_cast<std::uint32_t>(program_.inverted.size());
+      program_.inverted.push_back(input);
+    }
+    program_.cost.multiplications += 3 * (program_.inverted.size() + inverted_results) + combined;
+    program_.cost.inversions = (program_.inverted.empty() ? 0 : 1) + (inverted_results == 0 ? 0 : 1);
+    if (layer_.has_bias) program_.cost.multiplications += layer_.map.channels;  // trivial encryptions
+    return std::move(program_);
+  }
+
+ private:
+  std::uint64_t present(const RowStep& step) const {
+    switch (step.source) {
+      case TermSource::input:
+      case TermSource::inverse:
+        return layer_.present[step.index];
+      case TermSource::combination: {
+        std::uint64_t count = 0;
+        const std::uint32_t* const location =
+            program_.tables.location.data() + step.displacement * layer_.map.positions;
+        for (std::size_t position = 0; position < layer_.map.positions; ++position) {
+          if (program_.tables.entry(step.index, location[position]) != LinearMap::kPadding) ++count;
+        }
+        return count;
+      }
+      case TermSource::common:
+        break;
+    }
+    return layer_.map.positions;
+  }
+
+  void need_inverse(const SharedTables::Factor& factor, std::uint32_t location) {
+    if (factor.inverted) need_inverse_of(program_.tables.input(layer_.map, factor.cell, location));
+  }
+  void need_inverse_of(std::uint32_t input) {
+    if (input != LinearMap::kPadding) needs_inverse_[input] = 1;
+  }
+
+  const Layer& layer_;
+  std::vector<std::uint8_t> needs_inverse_;
+  Program program_;
+};
+
+/// The weights of the program's rows in their order: see Program::row_start.
+struct Rows {
+  std::vector<std::vector<Weight>> rows;
+  bool any_negative_row = false;
+};
+
+Rows rows_of(const Layer& layer, NegativeWeights negative) {
+  const LinearMap& map = layer.map;
+  Rows result;
+  // The power of two keeps the digits few.
+  const auto shift = static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(-layer.least)));
   for (std::size_t channel = 0; channel < map.channels; ++channel) {
     std::vector<Weight> weights;
     std::vector<Weight> negatives;
+    std::vector<std::int64_t> shifted(negative == NegativeWeights::shift_rows ? map.taps : 0, shift);
+    const bool empty = map.row_start[channel] == map.row_start[channel + 1];
     for (std::size_t k = map.row_start[channel]; k < map.row_start[channel + 1]; ++k) {
-      if (negative == NegativeWeights::invert_outputs && map.weight[k] < 0) {
-        negatives.push_back({map.tap[k], -std::int64_t{map.weight[k]}});
+      if (negative == NegativeWeights::shift_rows) {
+        shifted[map.tap[k]] += map.weight[k];
+      } else if (negative == NegativeWeights::invert_outputs && map.weight[k] < 0) {
+        negatives.push_back({TermSource::input, map.tap[k], -std::int64_t{map.weight[k]}});
       } else {
-        weights.push_back({map.tap[k], map.weight[k]});
+        weights.push_back({TermSource::input, map.tap[k], map.weight[k]});
       }
     }
-    const bool with_bias = has_bias && !map.bias.is_zero(channel);
-    const bool allow_signed = negative == NegativeWeights::invert_inputs;
-    append_row(cheapest_row(weights, allow_signed, present, map.positions), with_bias);
-    if (negative == NegativeWeights::invert_outputs) {
-      any_negative_row = any_negative_row || !negatives.empty();
-      append_row(cheapest_row(negatives, allow_signed, present, map.positions), false);
+    for (std::uint32_t tap = 0; tap < shifted.size() && !empty; ++tap) {
+      if (shifted[tap] != 0) weights.push_back({TermSource::input, tap, shifted[tap]});
+    }
+    if (!shifted.empty() && !empty) weights.push_back({TermSource::common, 0, shift});
+    result.rows.push_back(std::move(weights));
+    result.any_negative_row = result.any_negative_row || !negatives.empty();
+    if (negative == NegativeWeights::invert_outputs) result.rows.push_back(std::move(negatives));
+  }
+  if (negative == NegativeWeights::shift_rows) {
+    std::vector<Weight> ones;
+    for (std::uint32_t tap = 0; tap < map.taps; ++tap) ones.push_back({TermSource::input, tap, 1});
+    result.rows.push_back(std::move(ones));
+  }
+  return result;
+}
+
+/// Bits of the largest magnitude: one place of that radix holds every weight.
+unsigned magnitude_bits(std::int64_t largest) {
+  return static_cast<unsigned>(std::bit_width(static_cast<std::uint64_t>(largest)));
+}
+
+/// The cheapest radix for one row.
+std::vector<RowStep> cheapest_row(const std::vector<Weight>& weights, bool allow_signed,
+                                  const ProgramWriter& writer) {
+  constexpr unsigned kLargestRadixBits = 10;
+  std::int64_t largest = 0;
+  for (const Weight& weight : weights) largest = std::max(largest, std::abs(weight.value));
+  std::vector<RowStep> best;
+  std::uint64_t best_cost = 0;
+  for (unsigned bits = 1; bits <= std::min(magnitude_bits(largest) + 1, kLargestRadixBits); ++bits) {
+    for (const bool is_signed : {false, true}) {
+      if (is_signed && (!allow_signed || bits == 1)) continue;
+      std::vector<RowStep> steps = bucket_walk(digits_of(weights, {bits, is_signed}), bits);
+      const std::uint64_t cost = writer.cost_of(steps);
+      if (best.empty() || cost < best_cost) {
+        best = std::move(steps);
+        best_cost = cost;
+      }
     }
   }
-  program.inverse_place.assign(map.inputs, LinearMap::kPadding);
-  for (std::uint32_t input = 0; input < map.inputs; ++input) {
-    if (needs_inverse[input] == 0) continue;
-    program.inverse_place[input] = static_cast<std::uint32_t>(program.inverted.size());
-    program.inverted.push_back(input);
+  return best;
+}
+
+Program finish(const Layer& layer, const Rows& rows, NegativeWeights negative, ProgramWriter& writer) {
+  if (negative == NegativeWeights::shift_rows) return writer.finish(layer.map.positions, 0);
+  if (rows.any_negative_row) return writer.finish(layer.map.outputs(), layer.map.outputs());
+  return writer.finish(0, 0);
+}
+
+/// Whether the bias is added at the end of a row of the program.
+bool has_bias(const Layer& layer, NegativeWeights negative, std::size_t row) {
+  if (negative == NegativeWeights::invert_outputs) return row % 2 == 0 && !layer.map.bias.is_zero(row / 2);
+  return row < layer.map.channels && !layer.map.bias.is_zero(row);
+}
+
+Program plan_without_tables(const Layer& layer, NegativeWeights negative) {
+  const Rows rows = rows_of(layer, negative);
+  ProgramWriter writer(layer, negative);
+  for (std::size_t row = 0; row < rows.rows.size(); ++row) {
+    const bool allow_signed = negative == NegativeWeights::invert_inputs;
+    writer.append_row(cheapest_row(rows.rows[row], allow_signed, writer), has_bias(layer, negative, row));
   }
-  program.cost.multiplications += 3 * program.inverted.size();
-  program.cost.inversions = program.inverted.empty() ? 0 : 1;
-  if (any_negative_row) {  // 3 for the inverse, 1 to combine
-    program.cost.multiplications += 4 * map.outputs();
-    program.cost.inversions = 1;
+  return finish(layer, rows, negative, writer);
+}
+
+/// A way to share tables.
+struct Sharing {
+  NegativeWeights negative;
+  Radix radix;
+  const CellGrid* grid;
+};
+
+/// Nothing when the tables are too large.
+std::optional<Program> plan_with_tables(const Layer& layer, const Sharing& sharing, std::size_t block_cells) {
+  const Rows rows = rows_of(layer, sharing.negative);
+  TableBuilder builder(layer.map, *sharing.grid, block_cells);
+  for (const std::vector<Weight>& weights : rows.rows) builder.collect(digits_of(weights, sharing.radix));
+  std::optional<SharedTables> tables = builder.choose(layer.table_limit());
+  if (!tables) return std::nullopt;
+  ProgramWriter writer(layer, sharing.negative);
+  writer.set_tables(std::move(*tables), builder.multiplications());
+  for (std::size_t row = 0; row < rows.rows.size(); ++row) {
+    writer.append_row(bucket_walk(builder.replace(row), sharing.radix.bits),
+                      has_bias(layer, sharing.negative, row));
   }
-  if (has_bias) program.cost.multiplications += map.channels;  // trivial encryptions
-  return program;
+  return finish(layer, rows, sharing.negative, writer);
+}
+
+/// Cost of a plan whose tables are too large.
+constexpr std::uint64_t kTooLarge = std::numeric_limits<std::uint64_t>::max();
+
+/// Keeps the cheaper program. Returns the cost of the new one.
+std::uint64_t take_cheaper(std::optional<Program>& best, std::optional<Program> other) {
+  if (!other) return kTooLarge;
+  const std::uint64_t cost = other->cost.multiplications;
+  if (!best || cost < best->cost.multiplications) best = std::move(other);
+  return cost;
+}
+
+std::vector<Sharing> ways_to_share(const Layer& layer, const CellGrid& grid) {
+  const double dense = static_cast<double>(layer.map.channels * layer.map.taps);
+  const bool mostly_dense = static_cast<double>(layer.map.weight.size()) >= kDense * dense;
+  std::vector<Sharing> ways;
+  for (const auto negative :
+       {NegativeWeights::shift_rows, NegativeWeights::invert_inputs, NegativeWeights::invert_outputs}) {
+    if (negative != NegativeWeights::invert_inputs && layer.least == 0) continue;
+    if (negative == NegativeWeights::shift_rows && !mostly_dense) continue;
+    ways.push_back({negative, {1, false}, &grid});
+    if (layer.largest == 1) continue;
+    // All of a weight at one place, by magnitude; and signed digits where inverses are at hand.
+    if (negative != NegativeWeights::shift_rows) {
+      ways.push_back({negative, {magnitude_bits(layer.largest), false}, &grid});
+    }
+    if (negative == NegativeWeights::invert_inputs) ways.push_back({negative, {2, true}, &grid});
+  }
+  return ways;
+}
+
+/// The next block size that gives another number of blocks; 0 = none.
+std::size_t next_block(std::size_t cells, std::size_t block, bool larger) {
+  const auto blocks = [&](std::size_t size) { return (cells + size - 1) / size; };
+  const std::size_t now = blocks(block);
+  do {
+    block = larger ? block + 1 : block - 1;
+  } while (block >= 2 && block <= kLargestBlock && blocks(block) == now);
+  return block < 2 || block > kLargestBlock ? 0 : block;
+}
+
+/// The best program with tables, for each grid: tries all ways and, for the best of them, all block sizes
+/// around the best. Nothing when none is worthwhile.
+std::optional<Program> plan_tables(const Layer& layer, std::uint64_t unshared) {
+  const LinearMap& map = layer.map;
+  if (map.channels < 2 || map.taps < 2) return std::nullopt;
+  std::vector<CellGrid> grids;
+  if (map.positions > 1) {
+    std::optional<CellGrid> planes = CellGrid::of_planes(map);
+    if (planes && planes->cells > 1) grids.push_back(std::move(*planes));
+  }
+  grids.push_back(CellGrid::of_taps(map));
+  const auto is_worthwhile = [&](const std::optional<Program>& program) {
+    return program &&
+           static_cast<double>(program->cost.multiplications) <= kWorthwhile * static_cast<double>(unshared);
+  };
+  std::optional<Program> best;
+  for (const CellGrid& grid : grids) {
+    std::optional<Program> candidate;
+    std::optional<Sharing> best_way;
+    std::uint64_t best_cost = 0;
+    const std::vector<Sharing> ways = ways_to_share(layer, grid);
+    for (std::size_t i = 0; i < ways.size(); ++i) {
+      if (map.weight.size() >= kLargeLayer && i == kFirstTrials && !is_worthwhile(candidate)) break;
+      const std::uint64_t cost = take_cheaper(candidate, plan_with_tables(layer, ways[i], kFirstBlock));
+      if (best_way && cost >= best_cost) continue;
+      best_way = ways[i];
+      best_cost = cost;
+    }
+    for (const bool larger : {true, false}) {
+      std::uint64_t last = best_cost;
+      for (std::size_t block = next_block(grid.cells, kFirstBlock, larger); block != 0;
+           block = next_block(grid.cells, block, larger)) {
+        const std::uint64_t cost = take_cheaper(candidate, plan_with_tables(layer, *best_way, block));
+        if (cost >= last && !(cost == kTooLarge && !larger)) break;
+        last = cost;
+      }
+    }
+    take_cheaper(best, std::move(candidate));
+  }
+  return is_worthwhile(best) ? std::move(best) : std::nullopt;
 }
 
 }  // namespace
 
-WeightedSumPlan::WeightedSumPlan(LinearMap map) {
+WeightedSumPlan::WeightedSumPlan(LinearMap map, Tables tables) {
   check(map);
-  std::vector<std::uint32_t> present(map.taps);
-  for (std::size_t tap = 0; tap < map.taps; ++tap) {
-    for (std::size_t position = 0; position < map.positions; ++position) {
-      if (map.input_index[tap * map.positions + position] != LinearMap::kPadding) ++present[tap];
-    }
+  const Layer layer(map);
+  std::optional<Program> best;
+  for (const auto negative : {NegativeWeights::invert_inputs, NegativeWeights::invert_outputs}) {
+    take_cheaper(best, plan_without_tables(layer, negative));
   }
-  bool has_bias = false;
-  for (std::size_t channel = 0; channel < map.channels; ++channel)
-    has_bias = has_bias || !map.bias.is_zero(channel);
-  Program best = make_program(map, NegativeWeights::invert_inputs, present, has_bias);
-  Program other = make_program(map, NegativeWeights::invert_outputs, present, has_bias);
-  if (other.cost.multiplications < best.cost.multiplications) best = std::move(other);
-  best.cost.naive = naive_cost(map, present);
-  best.map = std::move(map);
-  program_ = std::make_unique<const Program>(std::move(best));
+  const std::uint64_t unshared = best->cost.multiplications;
+  if (tables == Tables::when_cheaper) take_cheaper(best, plan_tables(layer, unshared));
+  best->cost.unshared = unshared;
+  best->cost.naive = naive_cost(map, layer.present);
+  best->map = std::move(map);
+  program_ = std::make_unique<const Program>(std::move(*best));
 }
 
 WeightedSumPlan::~WeightedSumPlan() = default;

@@ -22,6 +22,9 @@ struct LinearMap {
   std::size_t channels = 0;
   std::size_t positions = 1;
   std::size_t taps = 0;
+  /// Inputs that lie in one plane (an image's channel), one plane after the other: a convolution's taps read
+  /// the same places of several planes, which lets its rows share products. 1 when there is no such order.
+  std::size_t plane = 1;
   std::vector<std::uint32_t> row_start;    ///< channels + 1
   std::vector<std::uint32_t> tap;          ///< one a non-zero weight, < taps
   std::vector<std::int32_t> weight;        ///< non-zero
@@ -36,14 +39,19 @@ struct PlanCost {
   std::uint64_t multiplications = 0;  ///< of this plan
   std::uint64_t inversions = 0;       ///< modular inversions (a few a layer)
   std::uint64_t naive = 0;            ///< square-and-multiply for each weight, as the paper writes it
+  std::uint64_t unshared = 0;         ///< the cheapest plan without shared tables
+  std::uint64_t table_entries = 0;    ///< ciphertexts of the shared tables
 };
 
 /// How to evaluate a LinearMap: which products in which order. Depends on the weights only; built once at
-/// model load, immutable, shared by all sessions.
+/// model load, immutable, shared by all sessions. Takes the cheapest of several plans; its shared tables have
+/// at most max(2^16, 2 · (inputs + outputs)) entries, each a ciphertext.
 class WeightedSumPlan {
  public:
+  enum class Tables : std::uint8_t { when_cheaper, never };
+
   /// @throws InputError "layer.invalid" when indices are out of range
-  explicit WeightedSumPlan(LinearMap map);
+  explicit WeightedSumPlan(LinearMap map, Tables tables = Tables::when_cheaper);
   ~WeightedSumPlan();
   WeightedSumPlan(WeightedSumPlan&&) noexcept;
   WeightedSumPlan& operator=(WeightedSumPlan&&) noexcept;

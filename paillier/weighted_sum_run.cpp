@@ -22,16 +22,39 @@ namespace {
 using Program = WeightedSumPlan::Program;
 using Group = std::array<std::uint64_t, kMaxGroupWords>;
 
+/// What the rows of a program read.
+struct Operands {
+  const Program& program;
+  const CiphertextBatch& inputs;
+  CiphertextBatch inverses;
+  CiphertextBatch biases;
+  CiphertextBatch entries;  ///< of the shared tables
+  CiphertextBatch common;   ///< inverse of the common row, one a position
+
+  const Modulus& modulus() const { return inputs.modulus(); }
+
+  /// Address of an input or its inverse; null for padding.
+  const std::uint64_t* input(std::uint32_t place, bool inverted) const {
+    if (place == LinearMap::kPadding) return nullptr;
+    if (inverted) return modulus().operand(inverses.group(0), program.inverse_place[place]);
+    return modulus().operand(inputs.group(0), place);
+  }
+
+  /// Address of the entry of a combination; null where all its factors are padding.
+  const std::uint64_t* entry(std::uint32_t combination, std::uint32_t location) const {
+    const std::uint32_t place = program.tables.entry(combination, location);
+    return place == LinearMap::kPadding ? nullptr : modulus().operand(entries.group(0), place);
+  }
+
+  const std::uint64_t* factor(const SharedTables::Factor& which, std::uint32_t location) const {
+    return input(program.tables.input(program.map, which.cell, location), which.inverted);
+  }
+};
+
 /// Runs the rows of a program over groups of lanes. A lane is one (row, position) pair.
 class RowRunner {
  public:
-  RowRunner(const Program& program, const CiphertextBatch& inputs, const CiphertextBatch& inverses,
-            const CiphertextBatch& biases)
-      : program_(program),
-        inputs_(inputs),
-        inverses_(inverses),
-        biases_(biases),
-        modulus_(inputs.modulus()) {}
+  explicit RowRunner(const Operands& from) : from_(from), program_(from.program), modulus_(from.modulus()) {}
 
   /// Lanes [first, first + count) of the order `rows` × positions into `result` (a group). Returns
   /// multiplications.
@@ -56,19 +79,28 @@ class RowRunner {
     return program_.negative == NegativeWeights::invert_outputs ? lane.row / 2 : lane.row;
   }
 
-  /// Address of the input that a step reads in a lane; null for padding.
-  const std::uint64_t* input(const RowStep& step, const Lane& lane) const {
-    const std::uint32_t place = program_.map.input_index[step.tap * program_.map.positions + lane.position];
-    if (place == LinearMap::kPadding) return nullptr;
-    if (step.negated) return modulus_.operand(inverses_.group(0), program_.inverse_place[place]);
-    return modulus_.operand(inputs_.group(0), place);
+  /// Address of the term that a step reads in a lane; null for padding.
+  const std::uint64_t* term(const RowStep& step, const Lane& lane) const {
+    const std::size_t positions = program_.map.positions;
+    switch (step.source) {
+      case TermSource::combination:
+        return from_.entry(step.index,
+                           program_.tables.location[step.displacement * positions + lane.position]);
+      case TermSource::common:
+        return modulus_.operand(from_.common.group(0), lane.position);
+      case TermSource::input:
+      case TermSource::inverse:
+        break;
+    }
+    return from_.input(program_.map.input_index[step.index * positions + lane.position],
+                       step.source == TermSource::inverse);
   }
 
   /// Address of a channel's bias; null for none. The negative half of a split row has none.
   const std::uint64_t* bias(const Lane& lane) const {
     const bool negative_half = program_.negative == NegativeWeights::invert_outputs && lane.row % 2 == 1;
     if (!program_.has_bias || negative_half) return nullptr;
-    return modulus_.operand(biases_.group(0), channel(lane));
+    return modulus_.operand(from_.biases.group(0), channel(lane));
   }
 
   void gather(std::uint64_t* target) { modulus_.kernel().gather(modulus_.view(), target, operands_.data()); }
@@ -82,11 +114,11 @@ class RowRunner {
       const RowStep& step = program_.steps[i];
       switch (step.op) {
         case RowOp::load_sum:
-          gather_inputs(step, count);
+          gather_terms(step, count);
           gather(sum_.data());
           break;
         case RowOp::add_sum:
-          if (const std::size_t present = gather_inputs(step, count); present != 0) {
+          if (const std::size_t present = gather_terms(step, count); present != 0) {
             gather(operand_.data());
             modulus_.multiply(sum_.data(), sum_.data(), operand_.data());
             multiplications += present;
@@ -119,10 +151,10 @@ class RowRunner {
     return multiplications;
   }
 
-  std::size_t gather_inputs(const RowStep& step, std::size_t count) {
+  std::size_t gather_terms(const RowStep& step, std::size_t count) {
     std::size_t present = 0;
     for (std::size_t lane = 0; lane < modulus_.lanes(); ++lane) {
-      operands_[lane] = input(step, lanes_[lane]);
+      operands_[lane] = term(step, lanes_[lane]);
       if (lane < count && operands_[lane] != nullptr) ++present;
     }
     return present;
@@ -150,7 +182,7 @@ class RowRunner {
         switch (step.op) {
           case RowOp::load_sum:
           case RowOp::add_sum:
-            operands_[lane] = input(step, lanes_[lane]);
+            operands_[lane] = term(step, lanes_[lane]);
             if (step.op == RowOp::add_sum) {
               left[lane] = sum;
               if (operands_[lane] != nullptr) ++multiplications;
@@ -188,10 +220,8 @@ class RowRunner {
     }
   }
 
+  const Operands& from_;
   const Program& program_;
-  const CiphertextBatch& inputs_;
-  const CiphertextBatch& inverses_;
-  const CiphertextBatch& biases_;
   const Modulus& modulus_;
   std::array<Lane, kMaxLanes> lanes_{};
   std::array<const std::uint64_t*, kMaxLanes> operands_{};
@@ -200,15 +230,114 @@ class RowRunner {
   alignas(64) Group left_;
 };
 
-/// Rows in the order they run. When a row fills less than a group, lanes run different rows side by side:
-/// rows of like length together waste the fewest lanes.
+/// Rows of outputs in the order they run. When a row fills less than a group, lanes run different rows side
+/// by side: rows of like length together waste the fewest lanes.
 std::vector<std::uint32_t> row_order(const Program& program, std::size_t lanes) {
-  std::vector<std::uint32_t> order(program.rows());
+  const bool has_common = program.negative == NegativeWeights::shift_rows;
+  std::vector<std::uint32_t> order(program.rows() - (has_common ? 1 : 0));
   std::iota(order.begin(), order.end(), 0U);
   if (program.map.positions >= lanes) return order;
   const auto length = [&](std::uint32_t row) { return program.row_start[row + 1] - program.row_start[row]; };
   std::ranges::stable_sort(order, [&](std::uint32_t a, std::uint32_t b) { return length(a) > length(b); });
   return order;
+}
+
+/// Results of rows (all positions of each), those of `order[i]` at place `slot[i]`. Adds to
+/// `multiplications`.
+CiphertextBatch run_rows(const Operands& from, const std::vector<std::uint32_t>& order,
+                         const std::vector<std::uint32_t>& slot,
+                         std::atomic<std::uint64_t>& multiplications) {
+  const Modulus& modulus = from.modulus();
+  const std::size_t lanes = modulus.lanes();
+  const std::size_t positions = from.program.map.positions;
+  const std::size_t items = order.size() * positions;
+  CiphertextBatch rows(from.inputs.shared_modulus(), items);
+  parallel_ranges(rows.groups(), 1, [&](std::size_t begin, std::size_t end) {
+    const auto runner = std::make_unique<RowRunner>(from);
+    std::uint64_t done = 0;
+    alignas(64) Group result;
+    for (std::size_t g = begin; g < end; ++g) {
+      const std::size_t first = g * lanes;
+      const std::size_t count = std::min(lanes, items - first);
+      done += runner->run(order, first, count, result.data());
+      for (unsigned lane = 0; lane < count; ++lane) {
+        const std::size_t item = first + lane;
+        const std::size_t place = slot[item / positions] * positions + item % positions;
+        modulus.kernel().put(modulus.view(), modulus.operand(rows.group(0), place), result.data(), lane);
+      }
+    }
+    multiplications += done;
+  });
+  return rows;
+}
+
+/// Entries [first, end) of the shared tables, from entries before `first`. Returns the multiplications.
+std::uint64_t compute_entries(const Operands& from, CiphertextBatch& entries, std::size_t first,
+                              std::size_t end) {
+  const Modulus& modulus = from.modulus();
+  const SharedTables& tables = from.program.tables;
+  std::uint64_t multiplications = 0;
+  std::array<const std::uint64_t*, kMaxLanes> left{};
+  std::array<const std::uint64_t*, kMaxLanes> right{};
+  alignas(64) Group product;
+  alignas(64) Group factor;
+  auto combination =
+      std::ranges::upper_bound(tables.combinations, first, {}, &SharedTables::Combination::place) - 1;
+  for (std::size_t place = first; place < end; place += modulus.lanes()) {
+    const std::size_t count = std::min(modulus.lanes(), end - place);
+    left = {};
+    right = {};
+    for (std::size_t lane = 0; lane < count; ++lane) {
+      while (place + lane >= combination->place + tables.domains[combination->domain].locations.size()) {
+        ++combination;
+      }
+      const std::uint32_t location =
+          tables.domains[combination->domain].locations[place + lane - combination->place];
+      left[lane] = combination->parent == SharedTables::kNoParent ? from.factor(combination->first, location)
+                                                                  : from.entry(combination->parent, location);
+      right[lane] = from.factor(combination->last, location);
+      if (left[lane] != nullptr && right[lane] != nullptr) ++multiplications;
+    }
+    modulus.kernel().gather(modulus.view(), product.data(), left.data());
+    modulus.kernel().gather(modulus.view(), factor.data(), right.data());
+    modulus.multiply(product.data(), product.data(), factor.data());
+    for (unsigned lane = 0; lane < count; ++lane) {
+      modulus.kernel().put(modulus.view(), modulus.operand(entries.group(0), place + lane), product.data(),
+                           lane);
+    }
+  }
+  return multiplications;
+}
+
+/// Fills the shared tables, shorter combinations before the longer ones that they are factors of.
+void fill_tables(Operands& from, std::atomic<std::uint64_t>& multiplications) {
+  const SharedTables& tables = from.program.tables;
+  if (tables.empty()) return;
+  constexpr std::size_t kGroupsTogether = 8;
+  const std::size_t piece = kGroupsTogether * from.modulus().lanes();
+  from.entries = CiphertextBatch(from.inputs.shared_modulus(), tables.entries);
+  std::uint32_t begin = 0;
+  for (const std::uint32_t last : tables.length_end) {
+    const std::size_t first = tables.combinations[begin].place;
+    const SharedTables::Combination& final_one = tables.combinations[last - 1];
+    const std::size_t end = final_one.place + tables.domains[final_one.domain].locations.size();
+    begin = last;
+    parallel_ranges((end - first + piece - 1) / piece, 1,
+                    [&](std::size_t begin_piece, std::size_t end_piece) {
+                      multiplications += compute_entries(from, from.entries, first + begin_piece * piece,
+                                                         std::min(end, first + end_piece * piece));
+                    });
+  }
+}
+
+/// Places of the positive (0) or the negative (1) halves of all outputs in the batch of rows.
+std::vector<std::uint32_t> half_places(const LinearMap& map, std::size_t half) {
+  std::vector<std::uint32_t> places(map.outputs());
+  for (std::size_t output = 0; output < map.outputs(); ++output) {
+    const std::size_t row = output / map.positions * 2 + half;
+    places[output] = static_cast<std::uint32_t>(row * map.positions + output % map.positions);
+  }
+  return places;
 }
 
 }  // namespace
@@ -220,46 +349,22 @@ CiphertextBatch Evaluator::weighted_sum(const WeightedSumPlan& plan, const Ciphe
     throw Error("batch.size", "a linear layer takes " + std::to_string(map.inputs) + " ciphertexts, got " +
                                   std::to_string(x.size()));
   }
-  const Modulus& modulus = *context_->parts().modulus;
-  CiphertextBatch inverses;
-  if (!program.inverted.empty()) inverses = negate(x.gather(program.inverted));
-  CiphertextBatch biases;
-  if (program.has_bias) biases = encrypt_trivial(map.bias);
-
-  const std::size_t lanes = modulus.lanes();
-  const std::vector<std::uint32_t> order = row_order(program, lanes);
-  const std::size_t items = program.rows() * map.positions;
-  CiphertextBatch rows(context_->parts().modulus, items);
+  Operands from{program, x, {}, {}, {}, {}};
+  if (!program.inverted.empty()) from.inverses = negate(x.gather(program.inverted));
+  if (program.has_bias) from.biases = encrypt_trivial(map.bias);
   std::atomic<std::uint64_t> multiplications{0};
-  parallel_ranges(rows.groups(), 1, [&](std::size_t begin, std::size_t end) {
-    const auto runner = std::make_unique<RowRunner>(program, x, inverses, biases);
-    std::uint64_t done = 0;
-    alignas(64) Group result;
-    for (std::size_t g = begin; g < end; ++g) {
-      const std::size_t first = g * lanes;
-      const std::size_t count_here = std::min(lanes, items - first);
-      done += runner->run(order, first, count_here, result.data());
-      for (unsigned lane = 0; lane < count_here; ++lane) {
-        const std::size_t item = first + lane;
-        const std::size_t place = order[item / map.positions] * map.positions + item % map.positions;
-        modulus.kernel().put(modulus.view(), modulus.operand(rows.group(0), place), result.data(), lane);
-      }
-    }
-    multiplications += done;
-  });
-  count(multiplications);
-  if (program.negative == NegativeWeights::invert_inputs) return rows;
-
-  // y = positive · negative⁻¹
-  std::vector<std::uint32_t> positive(map.outputs());
-  std::vector<std::uint32_t> negative(map.outputs());
-  for (std::size_t output = 0; output < map.outputs(); ++output) {
-    const std::size_t row = output / map.positions * 2;
-    positive[output] = static_cast<std::uint32_t>(row * map.positions + output % map.positions);
-    negative[output] = static_cast<std::uint32_t>((row + 1) * map.positions + output % map.positions);
+  fill_tables(from, multiplications);
+  if (program.negative == NegativeWeights::shift_rows) {
+    const auto common = static_cast<std::uint32_t>(program.common_row());
+    from.common = negate(run_rows(from, {common}, {0}, multiplications));
   }
-  if (program.cost.inversions == 0) return rows.gather(positive);
-  return subtract(rows.gather(positive), rows.gather(negative));
+  const std::vector<std::uint32_t> order = row_order(program, x.modulus().lanes());
+  CiphertextBatch rows = run_rows(from, order, order, multiplications);
+  count(multiplications);
+  if (program.negative != NegativeWeights::invert_outputs) return rows;
+  // y = positive · negative⁻¹
+  if (program.cost.inversions == 0) return rows.gather(half_places(map, 0));
+  return subtract(rows.gather(half_places(map, 0)), rows.gather(half_places(map, 1)));
 }
 
 }  // namespace popcorn::paillier

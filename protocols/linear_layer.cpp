@@ -62,6 +62,7 @@ LinearMap weighted_map(const models::Node& node, const models::Shape& input) {
   map.inputs = static_cast<std::size_t>(input.size());
   map.channels = static_cast<std::size_t>(node.shape.channels);
   map.positions = static_cast<std::size_t>(positions);
+  map.plane = static_cast<std::size_t>(input.height * input.width);
   map.bias = node.bias;
   const std::vector<std::int64_t> used = fill_rows(map, node, input.channels);
   map.taps = used.size();

@@ -3,6 +3,7 @@
 #include <tbb/global_control.h>
 
 #include <algorithm>
+#include <span>
 
 #include "base/error.h"
 #include "cli/bench/textbook_cost.h"
@@ -90,9 +91,9 @@ std::size_t check(const LinearMap& map, const std::vector<std::int64_t>& x, cons
   return checks;
 }
 
-Timing scaled_textbook(const TextbookLayer& layer, const std::vector<Timing>& timings) {
+Timing scaled_textbook(const TextbookLayer& layer, std::span<const Timing> timings) {
   const auto scale = [&](double Timing::*which) {
-    return layer.seconds(timings[1].*which, timings[2].*which, timings[3].*which);
+    return layer.seconds(timings[0].*which, timings[1].*which, timings[2].*which);
   };
   return {scale(&Timing::median), scale(&Timing::minimum), scale(&Timing::maximum)};
 }
@@ -125,6 +126,8 @@ LinearBenchmark run_linear_benchmark(const models::IntegerNetwork& network, pail
     figure.inputs = map.inputs;
     figure.outputs = map.outputs();
     figure.planned_multiplications = plan.cost().multiplications;
+    figure.unshared_multiplications = plan.cost().unshared;
+    figure.table_entries = plan.cost().table_entries;
     figure.naive_multiplications = plan.cost().naive;
     const std::uint64_t before = evaluator.counts().multiplications;
     CiphertextBatch y = evaluator.weighted_sum(plan, x);
@@ -135,13 +138,19 @@ LinearBenchmark run_linear_benchmark(const models::IntegerNetwork& network, pail
     figure.weights = textbook.powers;
     figure.textbook_sample = textbook.sample.size();
     std::vector<Contender> contenders = textbook.contenders(gmp);
-    contenders.insert(contenders.begin(), Contender{[&](std::size_t n) {
-                                                      for (; n > 0; --n) y = evaluator.weighted_sum(plan, x);
-                                                    },
-                                                    1});
+    const paillier::WeightedSumPlan unshared(map, paillier::WeightedSumPlan::Tables::never);
+    const auto evaluating = [&](const paillier::WeightedSumPlan& which) {
+      return Contender{[&](std::size_t n) {
+                         for (; n > 0; --n) y = evaluator.weighted_sum(which, x);
+                       },
+                       1};
+    };
+    contenders.push_back(evaluating(plan));
+    contenders.push_back(evaluating(unshared));
     const std::vector<Timing> timings = time_in_turn(contenders, samples, kSampleSeconds);
-    figure.seconds = timings[0];
     figure.textbook_seconds = scaled_textbook(textbook, timings);
+    figure.seconds = timings[timings.size() - 2];
+    figure.unshared_seconds = timings.back();
     benchmark.layers.push_back(std::move(figure));
   }
   return benchmark;

@@ -18,14 +18,18 @@ struct LinearFigure {
   std::size_t outputs = 0;
   std::uint64_t weights = 0;  ///< non-zero ones, each counted wherever it is used
   Timing seconds;             ///< of the layer
+  Timing unshared_seconds;    ///< of the layer by the cheapest plan without shared tables
   /// Measured on a sample of the operations and scaled by their exact counts.
   Timing textbook_seconds;
-  std::uint64_t textbook_sample = 0;          ///< different powers that were timed
-  std::uint64_t planned_multiplications = 0;  ///< what the plan says
-  std::uint64_t multiplications = 0;          ///< what was counted in a run
-  std::uint64_t naive_multiplications = 0;    ///< of the textbook
-  std::size_t checked_outputs = 0;            ///< decrypted and compared with the plain sum
+  std::uint64_t textbook_sample = 0;           ///< different powers that were timed
+  std::uint64_t planned_multiplications = 0;   ///< what the plan says
+  std::uint64_t multiplications = 0;           ///< what was counted in a run
+  std::uint64_t unshared_multiplications = 0;  ///< of the cheapest plan without shared tables
+  std::uint64_t table_entries = 0;             ///< ciphertexts of the shared tables
+  std::uint64_t naive_multiplications = 0;     ///< of the textbook
+  std::size_t checked_outputs = 0;             ///< decrypted and compared with the plain sum
 
+  double ratio_to_unshared() const { return unshared_seconds.median / seconds.median; }
   double ratio_to_textbook() const { return textbook_seconds.median / seconds.median; }
 };
 

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "cli/bench/linear_benchmark.h"
 #include "cli/bench/paillier_benchmark.h"
+#include "cli/bench/random_weights.h"
 #include "cli/bench/textbook_cost.h"
 #include "protocols/linear_layer.h"
 #include "tests/support/random_network.h"
@@ -66,11 +67,30 @@ TEST_CASE("measured layers are checked and cost what was planned", "[bench]") {
   REQUIRE(!benchmark.layers.empty());
   for (const LinearFigure& layer : benchmark.layers) {
     REQUIRE(layer.multiplications == layer.planned_multiplications);
+    REQUIRE(layer.multiplications <= layer.unshared_multiplications);
     REQUIRE(layer.checked_outputs == std::min<std::size_t>(64, layer.outputs));
     REQUIRE(layer.seconds.minimum <= layer.seconds.median);
     REQUIRE(layer.ratio_to_textbook() > 0);
   }
   REQUIRE_THROWS_AS(run_linear_benchmark(network, small_key(), 1, "no such layer"), UsageError);
+}
+
+TEST_CASE("networks of the zoo with random weights have the density and width asked for", "[bench]") {
+  for (const models::ZooNetwork& zoo : models::zoo()) {
+    test::SeededRng rng(33);
+    INFO(zoo.name);
+    const models::IntegerNetwork binary = with_random_weights(zoo, {1, 1.0}, rng);
+    REQUIRE(binary.nonzeros() == binary.weights());
+    REQUIRE(binary.output().shape.channels == static_cast<std::int64_t>(zoo.labels.size()));
+    const models::IntegerNetwork sparse = with_random_weights(zoo, {4, 0.1}, rng);
+    REQUIRE(sparse.weights() == binary.weights());
+    const double density = static_cast<double>(sparse.nonzeros()) / static_cast<double>(sparse.weights());
+    REQUIRE(density == Approx(0.1).margin(0.01));
+    for (const models::Node& node : binary.nodes) {
+      if (!node.weights.empty()) REQUIRE(node.magnitudes() == std::vector<std::int32_t>{1});
+    }
+    for (const models::Node& node : sparse.nodes) REQUIRE(node.weight_bits() <= 4);
+  }
 }
 
 TEST_CASE("every primitive is measured, or the named one", "[bench]") {

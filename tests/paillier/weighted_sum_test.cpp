@@ -8,57 +8,12 @@
 #include "paillier/evaluator.h"
 #include "paillier/kernels/kernel_registry.h"
 #include "paillier/key_owner.h"
-#include "tests/support/seeded_rng.h"
+#include "tests/paillier/linear_maps.h"
 
 using namespace popcorn;
 using namespace popcorn::paillier;
-
-namespace {
-
-LinearMap random_map(test::SeededRng& rng, std::size_t positions, std::int64_t largest,
-                     unsigned density_percent, bool with_padding, bool with_bias) {
-  LinearMap map;
-  map.inputs = 1 + rng.below(30);
-  map.channels = 1 + rng.below(12);
-  map.positions = positions;
-  map.taps = 1 + rng.below(40);
-  map.row_start.push_back(0);
-  map.bias = WideVector(map.channels, 1);
-  for (std::size_t channel = 0; channel < map.channels; ++channel) {
-    for (std::uint32_t tap = 0; tap < map.taps; ++tap) {
-      if (rng.below(100) >= density_percent) continue;
-      std::int64_t weight = 0;
-      while (weight == 0) weight = rng.between(-largest, largest);
-      map.tap.push_back(tap);
-      map.weight.push_back(static_cast<std::int32_t>(weight));
-    }
-    map.row_start.push_back(static_cast<std::uint32_t>(map.tap.size()));
-    if (with_bias && rng.below(3) != 0) map.bias.set_int64(channel, rng.between(-100000, 100000));
-  }
-  for (std::size_t i = 0; i < map.taps * map.positions; ++i) {
-    const bool padding = with_padding && rng.below(6) == 0;
-    map.input_index.push_back(padding ? LinearMap::kPadding
-                                      : static_cast<std::uint32_t>(rng.below(map.inputs)));
-  }
-  return map;
-}
-
-std::vector<std::int64_t> evaluate(const LinearMap& map, const std::vector<std::int64_t>& x) {
-  std::vector<std::int64_t> y(map.outputs());
-  for (std::size_t channel = 0; channel < map.channels; ++channel) {
-    for (std::size_t position = 0; position < map.positions; ++position) {
-      std::int64_t sum = map.bias.to_int64(channel);
-      for (std::size_t k = map.row_start[channel]; k < map.row_start[channel + 1]; ++k) {
-        const std::uint32_t input = map.input_index[map.tap[k] * map.positions + position];
-        if (input != LinearMap::kPadding) sum += map.weight[k] * x[input];
-      }
-      y[channel * map.positions + position] = sum;
-    }
-  }
-  return y;
-}
-
-}  // namespace
+using popcorn::test::plain_sums;
+using popcorn::test::random_map;
 
 TEST_CASE("weighted sums equal plain sums and cost what the plan says", "[weighted_sum]") {
   test::SeededRng rng(21);
@@ -71,7 +26,7 @@ TEST_CASE("weighted sums equal plain sums and cost what the plan says", "[weight
                                      rng.below(2) == 0, rng.below(2) == 0);
     std::vector<std::int64_t> x(map.inputs);
     for (auto& value : x) value = rng.between(-300, 300);
-    const std::vector<std::int64_t> expected = evaluate(map, x);
+    const std::vector<std::int64_t> expected = plain_sums(map, x);
     Bytes wire;
     owner.encrypt(WideVector::from_int64(x), wire);
     const Evaluator evaluator(context, rng);

@@ -1,0 +1,94 @@
+#include "cli/bench/random_weights.h"
+
+#include <cmath>
+
+namespace popcorn::cli {
+
+namespace {
+
+using Kind = models::ZooLayer::Kind;
+using models::Node;
+using models::NodeKind;
+
+std::int32_t random_weight(const RandomWeights& weights, Rng& rng) {
+  constexpr double kResolution = 1e6;
+  if (static_cast<double>(rng.below(static_cast<std::uint64_t>(kResolution))) >=
+      std::round(weights.density * kResolution)) {
+    return 0;
+  }
+  const std::uint64_t magnitudes = weights.bits < 2 ? 1 : (std::uint64_t{1} << (weights.bits - 1)) - 1;
+  const auto magnitude = static_cast<std::int32_t>(1 + rng.below(magnitudes));
+  return rng.below(2) == 0 ? magnitude : -magnitude;
+}
+
+NodeKind node_kind(Kind kind) {
+  switch (kind) {
+    case Kind::conv2d:
+      return NodeKind::conv2d;
+    case Kind::dense:
+      return NodeKind::dense;
+    case Kind::max_pool2d:
+      return NodeKind::max_pool2d;
+    case Kind::average_pool2d:
+      return NodeKind::sum_pool2d;
+    case Kind::relu:
+      return NodeKind::relu;
+    case Kind::sign:
+      return NodeKind::sign;
+    case Kind::flatten:
+    case Kind::batch_norm:
+      break;
+  }
+  return NodeKind::flatten;
+}
+
+models::Shape shape_after(const models::ZooLayer& layer, const models::Shape& input) {
+  if (layer.kind == Kind::flatten) return {input.size(), 1, 1};
+  if (layer.kind == Kind::dense) return {layer.outputs, 1, 1};
+  if (layer.kind == Kind::relu || layer.kind == Kind::sign) return input;
+  const models::Window& window = layer.window;
+  const auto extent = [](std::int64_t size, std::int64_t pads, std::int64_t kernel, std::int64_t stride) {
+    return (size + pads - kernel) / stride + 1;
+  };
+  return {
+      layer.kind == Kind::conv2d ? layer.outputs : input.channels,
+      extent(input.height, window.pad_top + window.pad_bottom, window.kernel_height, window.stride_height),
+      extent(input.width, window.pad_left + window.pad_right, window.kernel_width, window.stride_width)};
+}
+
+}  // namespace
+
+models::IntegerNetwork with_random_weights(const models::ZooNetwork& zoo, const RandomWeights& weights,
+                                           Rng& rng) {
+  models::IntegerNetwork network;
+  network.name = zoo.name;
+  network.description = zoo.description + "; random weights";
+  network.encoding = zoo.encoding;
+  network.labels = zoo.labels;
+  const auto append = [&](NodeKind kind, const std::string& name, models::Shape shape) -> Node& {
+    Node node;
+    node.kind = kind;
+    node.name = name;
+    if (!network.nodes.empty()) node.inputs = {network.nodes.size() - 1};
+    node.shape = shape;
+    return network.nodes.emplace_back(std::move(node));
+  };
+  append(NodeKind::input, "input", zoo.encoding.shape);
+  for (const models::ZooLayer& layer : zoo.layers) {
+    if (layer.kind == Kind::batch_norm) continue;
+    const models::Shape input = network.nodes.back().shape;
+    Node& node = append(node_kind(layer.kind), layer.name, shape_after(layer, input));
+    node.window = layer.window;
+    std::int64_t count = 0;
+    if (layer.kind == Kind::dense) count = input.size() * layer.outputs;
+    if (layer.kind == Kind::conv2d) {
+      count = layer.outputs * input.channels * layer.window.kernel_height * layer.window.kernel_width;
+    }
+    for (std::int64_t i = 0; i < count; ++i) node.weights.push_back(random_weight(weights, rng));
+  }
+  append(NodeKind::output, "output", network.nodes.back().shape);
+  network.finish();
+  return network;
+}
+
+}  // namespace popcorn::cli
