@@ -42,7 +42,6 @@ using Limbs = std::vector<std::uint64_t>;
 struct Scratch {
   std::array<mp_limb_t, 4 * kMaxLimbs> product;
   std::array<mp_limb_t, kScratch> area;
-  std::array<mp_limb_t, kMaxLimbs + 2> quotient;
   ~Scratch() { OPENSSL_cleanse(this, sizeof *this); }
 };
 
@@ -80,9 +79,8 @@ struct Half {
   std::array<GroupBuffer, 4> ciphertext_parts;  ///< c_i ↦ residue of c_i·2^(|p|·i), for the quarters of c
   Limbs exponent;                               ///< p − 1, or twice the secret order
   std::size_t exponent_bits = 0;
-  Limbs prime;             ///< p
-  Limbs inverse_of_prime;  ///< p⁻¹ mod 2^(64·limbs of N)
-  Limbs scale;             ///< L_p((1 + N)^exponent mod p²)⁻¹ mod p
+  Limbs prime;        ///< p
+  GroupBuffer scale;  ///< residue of L_p((1 + N)^exponent mod p²)⁻¹ mod p, for p times q⁻¹
 };
 
 /// R·value mod p²: what a plain number must be multiplied by to become the residue of number·value.
@@ -93,7 +91,7 @@ GroupBuffer part_factor(const Modulus& modulus, mpz_srcptr value) {
 }
 
 Half make_half(const kernels::Kernel& kernel, mpz_srcptr prime, mpz_srcptr order, mpz_srcptr n,
-               mpz_srcptr h_n, std::size_t limbs, std::size_t randomness_bits) {
+               mpz_srcptr h_n, mpz_srcptr factor, std::size_t limbs, std::size_t randomness_bits) {
   Half half;
   const std::size_t prime_limbs = limbs / 2;
   half.prime = limbs_of(prime, prime_limbs);
@@ -129,30 +127,18 @@ Half make_half(const kernels::Kernel& kernel, mpz_srcptr prime, mpz_srcptr order
   }
   half.exponent_bits = exponent.bit_length();
   half.exponent = limbs_of(exponent, (half.exponent_bits + 63) / 64);
-  SecretMpz two_power;
-  mpz_setbit(two_power, 64 * limbs);
-  mpz_invert(value, prime, two_power);
-  half.inverse_of_prime = limbs_of(value, limbs);
   // L_p((1 + N)^e mod p²) with (1 + N)^e = 1 + e·N mod p², so L_p = e·(N / p) mod p.
   mpz_mul(value, other_prime, exponent);
   mpz_mod(value, value, prime);
   mpz_invert(value, value, prime);
-  half.scale = limbs_of(value, prime_limbs);
+  mpz_mul(value, value, factor);
+  mpz_mod(value, value, prime);
+  half.scale = modulus.constant(value);
   return half;
 }
 
 void wipe(Limbs& limbs) {
   OPENSSL_cleanse(limbs.data(), limbs.size() * sizeof(std::uint64_t));
-}
-
-/// r (prime limbs) = a·b mod prime for values of prime limbs (b) and `a_limbs` (a ≥ b limbs).
-void multiply_mod(mp_limb_t* r, const mp_limb_t* a, std::size_t a_limbs, const Limbs& b, const Limbs& prime,
-                  Scratch& scratch) {
-  const std::size_t size = a_limbs + b.size();
-  mpn_sec_mul(scratch.product.data(), a, as_size(a_limbs), b.data(), as_size(b.size()), scratch.area.data());
-  mpn_sec_div_r(scratch.product.data(), as_size(size), prime.data(), as_size(prime.size()),
-                scratch.area.data());
-  std::copy_n(scratch.product.begin(), prime.size(), r);
 }
 
 }  // namespace
@@ -161,11 +147,9 @@ struct KeyOwner::Parts {
   explicit Parts(PrivateKey private_key) : key(std::move(private_key)) {}
   ~Parts() {
     for (Half* half : {&p, &q}) {
-      for (Limbs* words : {&half->exponent, &half->prime, &half->inverse_of_prime, &half->scale})
-        wipe(*words);
+      for (Limbs* words : {&half->exponent, &half->prime}) wipe(*words);
     }
     wipe(q_squared);
-    wipe(q_inverse);
   }
   Parts(const Parts&) = delete;
   Parts& operator=(const Parts&) = delete;
@@ -182,15 +166,15 @@ struct KeyOwner::Parts {
   std::array<GroupBuffer, 2>
       garner_parts;  ///< c_i ↦ residue of −c_i·2^(|p|·i)·q⁻² mod p², for the halves of c_q
   GroupBuffer q_squared_inverse;  ///< residue of q⁻² mod p²
-  Limbs q_inverse;                ///< q⁻¹ mod p
+  GroupBuffer minus_q_inverse;    ///< residue of −q⁻¹ mod p
 
   void encrypt_groups(const WideVector& values, std::size_t begin, std::size_t end, std::uint8_t* out) const;
   bool decrypt_group(const std::uint8_t* wire, std::size_t present, std::size_t first, WideVector& values,
                      bool& too_large, Scratch& scratch) const;
   bool load_plaintexts(const WideVector& values, std::size_t g, std::uint64_t* target) const;
-  void logarithm(const Half& half, const std::uint64_t* numbers, std::uint64_t* results, std::uint8_t* valid,
-                 Scratch& scratch) const;
-  void combine(const mp_limb_t* m_p, const mp_limb_t* m_q, mp_limb_t* m, Scratch& scratch) const;
+  GroupBuffer logarithm(const Half& half, const std::uint64_t* numbers, std::uint8_t* valid) const;
+  Limbs garner_digits(const GroupBuffer& m_p, const Limbs& m_q) const;
+  void combine(const mp_limb_t* t, const mp_limb_t* m_q, mp_limb_t* m, Scratch& scratch) const;
 };
 
 KeyOwner::KeyOwner(PrivateKey key, Rng& rng, const kernels::Kernel* kernel)
@@ -232,15 +216,20 @@ KeyOwner::KeyOwner(PrivateKey key, Rng& rng, const kernels::Kernel* kernel)
   const SecretMpz p_order(parts.key.p_order());
   const SecretMpz q_order(parts.key.q_order());
   const kernels::Kernel& used = kernel != nullptr ? *kernel : kernels::active();
-  parts.p = make_half(used, p, p_order, n.get(), h.get(), parts.limbs, randomness_bits);
-  parts.q = make_half(used, q, q_order, n.get(), h.get(), parts.limbs, randomness_bits);
+  SecretMpz inverse;
+  mpz_invert(inverse, q, p);
+  parts.p = make_half(used, p, p_order, n.get(), h.get(), inverse, parts.limbs, randomness_bits);
+  mpz_sub(inverse, p, inverse);
+  parts.minus_q_inverse = parts.p.modulus->constant(inverse);
+  SecretMpz one;
+  mpz_set_ui(one, 1);
+  parts.q = make_half(used, q, q_order, n.get(), h.get(), one, parts.limbs, randomness_bits);
 
   SecretMpz p_squared;
   SecretMpz q_squared;
   mpz_mul(p_squared, p, p);
   mpz_mul(q_squared, q, q);
   parts.q_squared = limbs_of(q_squared, parts.limbs);
-  SecretMpz inverse;
   mpz_invert(inverse, q_squared, p_squared);
   parts.q_squared_inverse = parts.p.modulus->constant(inverse);
   mpz_neg(inverse, inverse);
@@ -250,8 +239,6 @@ KeyOwner::KeyOwner(PrivateKey key, Rng& rng, const kernels::Kernel* kernel)
     mpz_mod(shifted, shifted, p_squared);
     parts.garner_parts[i] = part_factor(*parts.p.modulus, shifted);
   }
-  mpz_invert(inverse, q, p);
-  parts.q_inverse = limbs_of(inverse, parts.limbs / 2);
 }
 
 KeyOwner::~KeyOwner() = default;
@@ -354,15 +341,15 @@ void KeyOwner::encrypt(const WideVector& values, Bytes& out) const {
   encryptions_ += values.size();
 }
 
-/// Per lane: L_p(c^e mod p²)·scale mod p, i.e. the plaintext modulo p [Paillier99, sec 7]; valid[lane] &= 1
-/// when c^e ≡ 1 mod p, as for every ciphertext of this key.
-void KeyOwner::Parts::logarithm(const Half& half, const std::uint64_t* numbers, std::uint64_t* results,
-                                std::uint8_t* valid, Scratch& scratch) const {
+/// The numbers (not residues) L_p(c^e mod p²)·scale mod p: the plaintexts modulo p [Paillier99, sec 7], times
+/// what `scale` holds beside. valid[lane] &= 1 when c^e ≡ 1 mod p, as for every ciphertext of this key.
+/// c^e = u + p·w has L_p = w when u = 1, so the division by p is none.
+GroupBuffer KeyOwner::Parts::logarithm(const Half& half, const std::uint64_t* numbers,
+                                       std::uint8_t* valid) const {
   const Modulus& modulus = *half.modulus;
   const std::size_t lanes = modulus.lanes();
-  const std::size_t group = modulus.group_words();
   const std::size_t prime_limbs = limbs / 2;
-  GroupBuffer residue(group, true);
+  GroupBuffer residue(modulus.group_words(), true);
   import_pieces(modulus, residue.data(), numbers, half.ciphertext_parts, false);
   GroupBuffer table(power_table_words(modulus, half.exponent_bits), true);
   Limbs exponents;
@@ -372,52 +359,56 @@ void KeyOwner::Parts::logarithm(const Half& half, const std::uint64_t* numbers, 
   power(modulus, residue.data(), residue.data(), {exponents.data(), half.exponent.size()}, half.exponent_bits,
         table);
   wipe(exponents);
-  Limbs powers(lanes * limbs);
-  modulus.export_numbers(powers.data(), residue.data());
+  Limbs digits(lanes * limbs);
+  modulus.export_digits(digits.data(), residue.data());
   for (std::size_t lane = 0; lane < lanes; ++lane) {
-    mp_limb_t* const y = powers.data() + lane * limbs;
-    // (y − 1)/p is exact: multiply by p⁻¹ modulo 2^(64·limbs). A remainder would show as a quotient ≥ p.
-    mpn_sec_sub_1(y, y, as_size(limbs), 1, scratch.area.data());
-    mpn_sec_mul(scratch.product.data(), y, as_size(limbs), half.inverse_of_prime.data(), as_size(limbs),
-                scratch.area.data());
-    std::copy_n(scratch.product.begin(), limbs, scratch.quotient.begin());
-    mp_limb_t excess = 0;
-    for (std::size_t k = prime_limbs; k < limbs; ++k) excess |= scratch.quotient[k];
-    valid[lane] = static_cast<std::uint8_t>(valid[lane] & static_cast<std::uint8_t>(excess == 0));
-    multiply_mod(results + lane * prime_limbs, scratch.quotient.data(), prime_limbs, half.scale, half.prime,
-                 scratch);
+    const auto u = digits.begin() + static_cast<std::ptrdiff_t>(lane * limbs);
+    const auto w = u + static_cast<std::ptrdiff_t>(prime_limbs);
+    std::uint64_t difference = u[0] ^ 1;
+    for (auto limb = u + 1; limb != w; ++limb) difference |= *limb;
+    valid[lane] = static_cast<std::uint8_t>(valid[lane] & static_cast<std::uint8_t>(difference == 0));
+    std::copy_n(w, prime_limbs, u);
+    std::fill_n(w, prime_limbs, 0);
   }
-  wipe(powers);
+  modulus.load(residue.data(), digits.data());
+  modulus.multiply_secret(residue.data(), residue.data(), half.scale.data());
+  wipe(digits);
+  return residue;
 }
 
-/// m = m_q + q·((m_p − m_q)·q⁻¹ mod p), then to (−N/2, N/2).
-void KeyOwner::Parts::combine(const mp_limb_t* m_p, const mp_limb_t* m_q, mp_limb_t* m,
+/// Per lane (m_p − m_q)·q⁻¹ mod p in the first half of N's limbs, for m_p·q⁻¹ as logarithm() gives it and
+/// m_q as export_digits() does.
+Limbs KeyOwner::Parts::garner_digits(const GroupBuffer& m_p, const Limbs& m_q) const {
+  const Modulus& modulus = *p.modulus;
+  const std::size_t prime_limbs = limbs / 2;
+  Limbs digits = m_q;
+  for (std::size_t lane = 0; lane < modulus.lanes(); ++lane) {
+    std::fill_n(digits.begin() + static_cast<std::ptrdiff_t>(lane * limbs + prime_limbs), prime_limbs, 0);
+  }
+  GroupBuffer t(modulus.group_words(), true);
+  modulus.load(t.data(), digits.data());  // q < 2p, since both have the same length
+  modulus.multiply_secret(t.data(), t.data(), minus_q_inverse.data());
+  modulus.add(t.data(), t.data(), m_p.data());
+  modulus.store_digits(digits.data(), t.data());
+  return digits;
+}
+
+/// m = m_q + q·t with t = (m_p − m_q)·q⁻¹ mod p, then to (−N/2, N/2).
+void KeyOwner::Parts::combine(const mp_limb_t* t, const mp_limb_t* m_q, mp_limb_t* m,
                               Scratch& scratch) const {
   const std::size_t prime_limbs = limbs / 2;
-  // m_p − m_q + 2p is positive since m_q < q < 2p (p and q have the same length).
-  std::array<mp_limb_t, kMaxPrimeLimbs + 1> difference{};
-  const mp_limb_t carry = mpn_add_n(difference.data(), m_p, p.prime.data(), as_size(prime_limbs));
-  const mp_limb_t carry_again =
-      mpn_add_n(difference.data(), difference.data(), p.prime.data(), as_size(prime_limbs));
-  const mp_limb_t borrow = mpn_sub_n(difference.data(), difference.data(), m_q, as_size(prime_limbs));
-  difference[prime_limbs] = carry + carry_again - borrow;
-  std::array<mp_limb_t, kMaxPrimeLimbs> t{};
-  multiply_mod(t.data(), difference.data(), prime_limbs + 1, q_inverse, p.prime, scratch);
-  mpn_sec_mul(m, t.data(), as_size(prime_limbs), q.prime.data(), as_size(prime_limbs), scratch.area.data());
+  mpn_sec_mul(m, t, as_size(prime_limbs), q.prime.data(), as_size(prime_limbs), scratch.area.data());
   const mp_limb_t low_carry = mpn_add_n(m, m, m_q, as_size(prime_limbs));
   mpn_sec_add_1(m + prime_limbs, m + prime_limbs, as_size(prime_limbs), low_carry, scratch.area.data());
   // m > (N − 1)/2 means a negative plaintext.
   const mp_limb_t negative = mpn_sub_n(scratch.product.data(), half_n.data(), m, as_size(limbs));
   mpn_cnd_sub_n(negative, m, m, n.data(), as_size(limbs));
-  OPENSSL_cleanse(difference.data(), sizeof difference);
-  OPENSSL_cleanse(t.data(), sizeof t);
 }
 
 bool KeyOwner::Parts::decrypt_group(const std::uint8_t* wire, std::size_t present, std::size_t first,
                                     WideVector& values, bool& too_large, Scratch& scratch) const {
   const std::size_t lanes = p.modulus->lanes();
   const std::size_t width = key.public_key().ciphertext_bytes();
-  const std::size_t prime_limbs = limbs / 2;
   Limbs numbers(lanes * 2 * limbs);
   std::array<std::uint8_t, kMaxLanes> valid{};
   for (std::size_t lane = 0; lane < lanes; ++lane) {
@@ -430,16 +421,16 @@ bool KeyOwner::Parts::decrypt_group(const std::uint8_t* wire, std::size_t presen
       c[0] = 1;
     }
   }
-  Limbs m_p(lanes * prime_limbs);
-  Limbs m_q(lanes * prime_limbs);
-  logarithm(p, numbers.data(), m_p.data(), valid.data(), scratch);
-  logarithm(q, numbers.data(), m_q.data(), valid.data(), scratch);
+  const GroupBuffer m_p = logarithm(p, numbers.data(), valid.data());
+  Limbs m_q(lanes * limbs);
+  q.modulus->store_digits(m_q.data(), logarithm(q, numbers.data(), valid.data()).data());
+  Limbs t = garner_digits(m_p, m_q);
   std::uint64_t foreign = 0;
   bool all_valid = true;
   Limbs m(limbs);
   for (std::size_t lane = 0; lane < present; ++lane) {
     all_valid = all_valid && valid[lane] != 0;
-    combine(m_p.data() + lane * prime_limbs, m_q.data() + lane * prime_limbs, m.data(), scratch);
+    combine(t.data() + lane * limbs, m_q.data() + lane * limbs, m.data(), scratch);
     const auto target = values[first + lane];
     const std::uint64_t sign = 0 - (m.back() >> 63);
     for (std::size_t k = 0; k < target.size(); ++k) target[k] = k < limbs ? m[k] : sign;
@@ -448,7 +439,7 @@ bool KeyOwner::Parts::decrypt_group(const std::uint8_t* wire, std::size_t presen
     for (std::size_t k = target.size(); k < limbs; ++k) foreign |= m[k] ^ sign;
   }
   too_large = too_large || foreign != 0;
-  for (Limbs* limbs_used : {&m_p, &m_q, &m}) wipe(*limbs_used);
+  for (Limbs* limbs_used : {&t, &m_q, &m}) wipe(*limbs_used);
   return all_valid;
 }
 

@@ -25,6 +25,7 @@ constexpr size_t kMaxWords = kMaxGroupWords / kLanes / 2;
 constexpr int kRows = 12;
 
 #define POPCORN_INLINE static inline __attribute__((always_inline))
+#define POPCORN_INLINE_MEMBER inline __attribute__((always_inline))
 
 POPCORN_INLINE __m512i low(__m512i sum, __m512i a, __m512i b) {
   return _mm512_madd52lo_epu64(sum, a, b);
@@ -33,13 +34,52 @@ POPCORN_INLINE __m512i high(__m512i sum, __m512i a, __m512i b) {
   return _mm512_madd52hi_epu64(sum, a, b);
 }
 
+/// What a pass multiplies beside N: R rows b_i of a·b, or of a·b + c·d, or nothing.
+template <int Products>
+struct Factors {
+  const __m512i* a;
+  const __m512i* b;
+  const __m512i* c;
+  const __m512i* d;
+
+  POPCORN_INLINE_MEMBER __m512i add_low(__m512i sum, size_t k, size_t i) const {
+    if (Products >= 1) sum = low(sum, a[k], b[i]);
+    if (Products >= 2) sum = low(sum, c[k], d[i]);
+    return sum;
+  }
+  POPCORN_INLINE_MEMBER __m512i add_high(__m512i sum, size_t k, size_t i) const {
+    if (Products >= 1) sum = high(sum, a[k], b[i]);
+    if (Products >= 2) sum = high(sum, c[k], d[i]);
+    return sum;
+  }
+};
+
+/// Adds row i of the first R digits, as far as it lands in the columns [0, R).
+template <int R, int Products>
+POPCORN_INLINE void add_first_columns(__m512i (&column)[R + 1], const Factors<Products>& f, int i) {
+#pragma GCC unroll 16
+  for (int k = 0; k < R - i; ++k) column[i + k] = f.add_low(column[i + k], k, i);
+#pragma GCC unroll 16
+  for (int k = 0; k < R - i - 1; ++k) column[i + k + 1] = f.add_high(column[i + k + 1], k, i);
+}
+
+/// Adds digit k < R of all rows, as far as it lands in the columns [R, 2R).
+template <int R, int Products>
+POPCORN_INLINE void add_next_columns(__m512i (&window)[R + 1], const Factors<Products>& f, int k) {
+#pragma GCC unroll 16
+  for (int i = R - k; i < R; ++i) window[i + k - R] = f.add_low(window[i + k - R], k, i);
+#pragma GCC unroll 16
+  for (int i = R - k - 1; i < R; ++i) window[i + k + 1 - R] = f.add_high(window[i + k + 1 - R], k, i);
+}
+
 /// The quotient digits of R rows: q[j] makes column j divisible by 2^52. On return column[R] holds the carry
 /// out of the last row; the cleared columns are left as they are. The chain from one quotient to the next is
 /// the latency that limits small operands, so it is kept to two multiply-adds and an addition: the carry of a
 /// cleared column is its upper part and 1 when its lower 52 bits were not zero already, which needs no
-/// product.
-template <int R>
-POPCORN_INLINE void quotients(__m512i (&column)[R + 1], __m512i (&q)[R], const __m512i* n, __m512i inverse) {
+/// product. `fill(j)` is work that does not wait for the quotients: it is put between the links of the chain.
+template <int R, typename Fill, typename MoreFill>
+POPCORN_INLINE void quotients(__m512i (&column)[R + 1], __m512i (&q)[R], const __m512i* n, __m512i inverse,
+                              const Fill& fill, const MoreFill& fill_more) {
   const __m512i mask = _mm512_set1_epi64(static_cast<long long>(kDigitMask));
   const __m512i zero = _mm512_setzero_si512();
 #pragma GCC unroll 16
@@ -47,10 +87,12 @@ POPCORN_INLINE void quotients(__m512i (&column)[R + 1], __m512i (&q)[R], const _
     q[j] = low(zero, column[j], inverse);
     const __m512i carry = _mm512_srli_epi64(_mm512_add_epi64(column[j], mask), kRadixBits);
     column[j + 1] = _mm512_add_epi64(column[j + 1], carry);
+    fill(j);
     if (j + 1 < R) {
       const __m512i upper = high(zero, n[0], q[j]);
       column[j + 1] = _mm512_add_epi64(low(column[j + 1], n[1], q[j]), upper);
     }
+    fill_more(j);
 #pragma GCC unroll 16
     for (int k = 2; k < R - j; ++k) {
       column[j + k] = high(low(column[j + k], n[k], q[j]), n[k - 1], q[j]);
@@ -58,71 +100,26 @@ POPCORN_INLINE void quotients(__m512i (&column)[R + 1], __m512i (&q)[R], const _
   }
 }
 
-/// R rows of a·b (and of c·d when `Products` is 2) and the R rows of q·N that clear the low columns: columns
-/// [0, words + R) of `sum`. Stores the quotient digits when `quotient` is not null.
+/// The digits from R on of R rows and of q·N, with a window of R + 1 columns that slides over the sum, of
+/// which the first `written` columns hold something.
 template <int R, int Products>
-void product_rows(__m512i* sum, const __m512i* a, const __m512i* b, const __m512i* c, const __m512i* d,
-                  const __m512i* n, __m512i inverse, size_t words, __m512i* quotient) {
-  __m512i q[R];
-  __m512i window[R + 1];
-  {
-    __m512i column[R + 1];
-#pragma GCC unroll 16
-    for (int j = 0; j < R; ++j) column[j] = sum[j];
-    column[R] = _mm512_setzero_si512();
-#pragma GCC unroll 16
-    for (int i = 0; i < R; ++i) {
-#pragma GCC unroll 16
-      for (int k = 0; k < R - i; ++k) {
-        if (Products >= 1) column[i + k] = low(column[i + k], a[k], b[i]);
-        if (Products >= 2) column[i + k] = low(column[i + k], c[k], d[i]);
-      }
-#pragma GCC unroll 16
-      for (int k = 0; k < R - i - 1; ++k) {
-        if (Products >= 1) column[i + k + 1] = high(column[i + k + 1], a[k], b[i]);
-        if (Products >= 2) column[i + k + 1] = high(column[i + k + 1], c[k], d[i]);
-      }
-    }
-    quotients<R>(column, q, n, inverse);
-    window[0] = _mm512_add_epi64(sum[R], column[R]);
-  }
-  if (quotient != nullptr) {
-#pragma GCC unroll 16
-    for (int j = 0; j < R; ++j) quotient[j] = q[j];
-  }
-  // The rest of the first R digits: everything that lands in columns R … 2R − 1.
-#pragma GCC unroll 16
-  for (int j = 1; j < R; ++j) window[j] = sum[R + j];
-#pragma GCC unroll 16
-  for (int k = 0; k < R; ++k) {
-#pragma GCC unroll 16
-    for (int i = R - k; i < R; ++i) {
-      if (Products >= 1) window[i + k - R] = low(window[i + k - R], a[k], b[i]);
-      if (Products >= 2) window[i + k - R] = low(window[i + k - R], c[k], d[i]);
-      window[i + k - R] = low(window[i + k - R], n[k], q[i]);
-    }
-#pragma GCC unroll 16
-    for (int i = R - k - 1; i < R; ++i) {
-      if (Products >= 1) window[i + k + 1 - R] = high(window[i + k + 1 - R], a[k], b[i]);
-      if (Products >= 2) window[i + k + 1 - R] = high(window[i + k + 1 - R], c[k], d[i]);
-      window[i + k + 1 - R] = high(window[i + k + 1 - R], n[k], q[i]);
-    }
-  }
+POPCORN_INLINE void slide(__m512i* sum, size_t written, __m512i (&window)[R + 1], const Factors<Products>& f,
+                          const __m512i* n, const __m512i (&q)[R], size_t words) {
   for (size_t k = R; k < words; ++k) {
-    window[R] = sum[k + R];
+    window[R] = k + R < written ? sum[k + R] : _mm512_setzero_si512();
     if (Products >= 1) {
-      const __m512i ak = a[k];
+      const __m512i ak = f.a[k];
 #pragma GCC unroll 16
-      for (int i = 0; i < R; ++i) window[i] = low(window[i], ak, b[i]);
+      for (int i = 0; i < R; ++i) window[i] = low(window[i], ak, f.b[i]);
 #pragma GCC unroll 16
-      for (int i = 0; i < R; ++i) window[i + 1] = high(window[i + 1], ak, b[i]);
+      for (int i = 0; i < R; ++i) window[i + 1] = high(window[i + 1], ak, f.b[i]);
     }
     if (Products >= 2) {
-      const __m512i ck = c[k];
+      const __m512i ck = f.c[k];
 #pragma GCC unroll 16
-      for (int i = 0; i < R; ++i) window[i] = low(window[i], ck, d[i]);
+      for (int i = 0; i < R; ++i) window[i] = low(window[i], ck, f.d[i]);
 #pragma GCC unroll 16
-      for (int i = 0; i < R; ++i) window[i + 1] = high(window[i + 1], ck, d[i]);
+      for (int i = 0; i < R; ++i) window[i + 1] = high(window[i + 1], ck, f.d[i]);
     }
     const __m512i nk = n[k];
 #pragma GCC unroll 16
@@ -137,10 +134,88 @@ void product_rows(__m512i* sum, const __m512i* a, const __m512i* b, const __m512
   for (int i = 0; i < R; ++i) sum[words + i] = window[i];
 }
 
-/// R rows of the products a_i·a_k with i < k, each once. sum and a point at the first row's column 2i and
-/// digit i; `words` digits remain from there.
+/// R columns of a sum, or zeros where nothing has been written yet.
 template <int R>
-void cross_rows(__m512i* sum, const __m512i* a, size_t words) {
+POPCORN_INLINE void load(__m512i (&columns)[R + 1], const __m512i* sum, bool written) {
+#pragma GCC unroll 16
+  for (int j = 0; j < R; ++j) columns[j] = written ? sum[j] : _mm512_setzero_si512();
+}
+
+/// R rows of both digits of a product modulo N². The first digit's sum is T = u1·u2 (or what `first` adds to
+/// the columns it has already), the second's is u1·w2 + u2·w1 − q; −q is (R − 1 − q) + (1 − R) mod N digit by
+/// digit. Then the R rows of quotient·N that clear the low columns of each. Columns [0, words + R) of both,
+/// of which the earlier passes have written the first `words`, and none before the `first_pass`; a sum that
+/// has nothing to multiply is there from the start.
+template <int R, int First, int Second>
+void product_rows(__m512i* sum1, const Factors<First> first, __m512i* sum2, const Factors<Second> second,
+                  const __m512i* n, const __m512i* complement, __m512i inverse, size_t words,
+                  bool first_pass) {
+  const size_t written1 = First == 0 ? 2 * words : first_pass ? 0 : words;
+  const size_t written2 = Second == 0 ? 2 * words : first_pass ? 0 : words;
+  const __m512i mask = _mm512_set1_epi64(static_cast<long long>(kDigitMask));
+  __m512i q1[R];
+  __m512i q2[R];
+  const Factors<1> reduction1{n, q1, nullptr, nullptr};
+  const Factors<1> reduction2{n, q2, nullptr, nullptr};
+  __m512i window1[R + 1];
+  __m512i window2[R + 1];
+  __m512i column1[R + 1];
+  __m512i column2[R + 1];
+  const auto nothing = [](int) {};
+  // A squaring has its first sum before it comes here; with less to put between the links of the chain, the
+  // order as written is faster (7 % at 20 digits).
+  constexpr bool kInterleave = First > 0;
+  load<R>(column1, sum1, written1 > 0);
+  column1[R] = column2[R] = _mm512_setzero_si512();
+#pragma GCC unroll 16
+  for (int j = 0; j < R; ++j) add_first_columns<R>(column1, first, j);
+  if constexpr (kInterleave) {
+    load<R>(window1, sum1 + R, written1 > 0);
+    load<R>(column2, sum2, written2 > 0);
+    quotients<R>(
+        column1, q1, n,
+        inverse, [&](int j) __attribute__((always_inline)) { add_first_columns<R>(column2, second, j); },
+        [&](int j) __attribute__((always_inline)) { add_next_columns<R>(window1, first, j); });
+    load<R>(window2, sum2 + R, written2 > 0);
+  } else {
+    quotients<R>(column1, q1, n, inverse, nothing, nothing);
+    load<R>(window1, sum1 + R, written1 > 0);
+    load<R>(column2, sum2, written2 > 0);
+#pragma GCC unroll 16
+    for (int j = 0; j < R; ++j) add_first_columns<R>(column2, second, j);
+    load<R>(window2, sum2 + R, written2 > 0);
+#pragma GCC unroll 16
+    for (int j = 0; j < R; ++j) add_next_columns<R>(window2, second, j);
+  }
+  window1[0] = _mm512_add_epi64(window1[0], column1[R]);
+#pragma GCC unroll 16
+  for (int j = 0; j < R; ++j) {
+    const __m512i digit = _mm512_add_epi64(_mm512_andnot_si512(q1[j], mask), complement[j]);
+    column2[j] = _mm512_add_epi64(column2[j], digit);
+  }
+  if constexpr (kInterleave) {
+    quotients<R>(
+        column2, q2, n, inverse,
+        [&](int j) __attribute__((always_inline)) { add_next_columns<R>(window2, second, R - 1 - j); },
+        [&](int j) __attribute__((always_inline)) { add_next_columns<R>(window1, reduction1, j); });
+  } else {
+    quotients<R>(column2, q2, n, inverse, nothing, nothing);
+#pragma GCC unroll 16
+    for (int j = 0; j < R; ++j) add_next_columns<R>(window1, reduction1, j);
+  }
+  window2[0] = _mm512_add_epi64(window2[0], column2[R]);
+  slide<R>(sum1, written1, window1, first, n, q1, words);
+#pragma GCC unroll 16
+  for (int j = 0; j < R; ++j) add_next_columns<R>(window2, reduction2, j);
+  slide<R>(sum2, written2, window2, second, n, q2, words);
+}
+
+/// R rows of the products a_i·a_k with i < k, each once. sum and a point at the first row's column 2i and
+/// digit i; `words` digits remain from there. The earlier passes have written the first `words` columns, none
+/// before the `first_pass`.
+template <int R>
+void cross_rows(__m512i* sum, const __m512i* a, size_t words, bool first_pass) {
+  const size_t written = first_pass ? 0 : words;
   __m512i c[R + 1];
   __m512i r[R];
 #pragma GCC unroll 16
@@ -148,7 +223,9 @@ void cross_rows(__m512i* sum, const __m512i* a, size_t words) {
   {
     __m512i t[2 * R];
 #pragma GCC unroll 32
-    for (int j = 0; j < 2 * R; ++j) t[j] = sum[j];
+    for (int j = 0; j < 2 * R; ++j) {
+      t[j] = static_cast<size_t>(j) < written ? sum[j] : _mm512_setzero_si512();
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
 #pragma GCC unroll 16
@@ -164,7 +241,7 @@ void cross_rows(__m512i* sum, const __m512i* a, size_t words) {
   }
   for (size_t k = R; k < words; ++k) {
     const __m512i ak = a[k];
-    c[R] = sum[k + R];
+    c[R] = k + R < written ? sum[k + R] : _mm512_setzero_si512();
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) c[i] = low(c[i], ak, r[i]);
 #pragma GCC unroll 16
@@ -236,31 +313,42 @@ POPCORN_INLINE void propagate(__m512i* r, const __m512i* columns, size_t words) 
   }
 }
 
-/// sum ← (a·b + c·d + sum + q·N) / R: the reduced number is in columns [words, 2·words).
-template <int Products>
-void accumulate(__m512i* sum, const __m512i* a, const __m512i* b, const __m512i* c, const __m512i* d,
-                const ModulusView& m, __m512i* quotient) {
+/// propagate() of both digits of a residue at once: each is a chain that leaves the processor time for the
+/// other.
+POPCORN_INLINE void propagate_both(__m512i* r, const __m512i* first, const __m512i* second, size_t words) {
+  const __m512i mask = _mm512_set1_epi64(static_cast<long long>(kDigitMask));
+  __m512i carry1 = _mm512_setzero_si512();
+  __m512i carry2 = _mm512_setzero_si512();
+  for (size_t k = 0; k < words; ++k) {
+    const __m512i column1 = _mm512_add_epi64(first[k], carry1);
+    const __m512i column2 = _mm512_add_epi64(second[k], carry2);
+    r[k] = _mm512_and_si512(column1, mask);
+    r[words + k] = _mm512_and_si512(column2, mask);
+    carry1 = _mm512_srli_epi64(column1, kRadixBits);
+    carry2 = _mm512_srli_epi64(column2, kRadixBits);
+  }
+}
+
+/// r = the residue whose digits are (sum1 + first)/R and (sum2 + second − q)/R, see kernel.h.
+template <int First, int Second>
+POPCORN_INLINE void reduce(const ModulusView& m, __m512i* r, __m512i* sum1, const Factors<First>& first,
+                           __m512i* sum2, const Factors<Second>& second) {
   const size_t words = m.words;
   const auto* n = reinterpret_cast<const __m512i*>(m.base);
+  const auto* complement = reinterpret_cast<const __m512i*>(m.complement);
   const __m512i inverse = _mm512_set1_epi64(static_cast<long long>(m.inverse));
   for (size_t row = 0; row < words;) {
     const size_t rows = rows_of_pass(words - row);
-    __m512i* const q = quotient == nullptr ? nullptr : quotient + row;
-#define POPCORN_CALL(R) product_rows<R, Products>(sum + row, a, b + row, c, d + row, n, inverse, words, q)
+    const Factors<First> first_rows{first.a, first.b + row, first.c, first.d + row};
+    const Factors<Second> second_rows{second.a, second.b + row, second.c, second.d + row};
+#define POPCORN_CALL(R)                                                                                \
+  product_rows<R, First, Second>(sum1 + row, first_rows, sum2 + row, second_rows, n, complement + row, \
+                                 inverse, words, row == 0)
     POPCORN_DISPATCH_ROWS(rows, POPCORN_CALL)
 #undef POPCORN_CALL
     row += rows;
   }
-}
-
-/// Columns of (R − 1 − q) + (1 − R) mod N, i.e. of −q modulo N; zeros above.
-POPCORN_INLINE void start_second(__m512i* sum, const __m512i* quotient, const ModulusView& m) {
-  const __m512i mask = _mm512_set1_epi64(static_cast<long long>(kDigitMask));
-  const auto* complement = reinterpret_cast<const __m512i*>(m.complement);
-  for (size_t k = 0; k < m.words; ++k) {
-    sum[k] = _mm512_add_epi64(_mm512_xor_si512(quotient[k], mask), complement[k]);
-  }
-  for (size_t k = m.words; k <= 2 * m.words; ++k) sum[k] = _mm512_setzero_si512();
+  propagate_both(r, sum1 + words, sum2 + words, words);
 }
 
 void ifma_multiply(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b) {
@@ -269,14 +357,8 @@ void ifma_multiply(const ModulusView& m, uint64_t* r, const uint64_t* a, const u
   const auto* u2 = reinterpret_cast<const __m512i*>(b);
   __m512i sum[2 * kMaxWords + 1];
   __m512i second[2 * kMaxWords + 1];
-  __m512i quotient[kMaxWords];
-  for (size_t k = 0; k <= 2 * words; ++k) sum[k] = _mm512_setzero_si512();
-  accumulate<1>(sum, u1, u2, u1, u2, m, quotient);
-  start_second(second, quotient, m);
-  accumulate<2>(second, u1, u2 + words, u1 + words, u2, m, nullptr);
-  auto* rv = reinterpret_cast<__m512i*>(r);
-  propagate(rv, sum + words, words);
-  propagate(rv + words, second + words, words);
+  reduce(m, reinterpret_cast<__m512i*>(r), sum, Factors<1>{u1, u2, u1, u2}, second,
+         Factors<2>{u1, u2 + words, u1 + words, u2});
 }
 
 void ifma_square(const ModulusView& m, uint64_t* r, const uint64_t* a) {
@@ -284,12 +366,12 @@ void ifma_square(const ModulusView& m, uint64_t* r, const uint64_t* a) {
   const auto* u = reinterpret_cast<const __m512i*>(a);
   __m512i sum[2 * kMaxWords + 1];
   __m512i second[2 * kMaxWords + 1];
-  __m512i quotient[kMaxWords];
   __m512i doubled[kMaxWords];
-  for (size_t k = 0; k <= 2 * words; ++k) sum[k] = _mm512_setzero_si512();
+  for (size_t k = 0; k < words; ++k) doubled[k] = _mm512_add_epi64(u[words + k], u[words + k]);
+  propagate(doubled, doubled, words);
   for (size_t row = 0; row < words;) {
     const size_t rows = rows_of_pass(words - row);
-#define POPCORN_CALL(R) cross_rows<R>(sum + 2 * row, u + row, words - row)
+#define POPCORN_CALL(R) cross_rows<R>(sum + 2 * row, u + row, words - row, row == 0)
     POPCORN_DISPATCH_ROWS(rows, POPCORN_CALL)
 #undef POPCORN_CALL
     row += rows;
@@ -298,14 +380,7 @@ void ifma_square(const ModulusView& m, uint64_t* r, const uint64_t* a) {
     sum[2 * k] = low(_mm512_add_epi64(sum[2 * k], sum[2 * k]), u[k], u[k]);
     sum[2 * k + 1] = high(_mm512_add_epi64(sum[2 * k + 1], sum[2 * k + 1]), u[k], u[k]);
   }
-  accumulate<0>(sum, u, u, u, u, m, quotient);
-  start_second(second, quotient, m);
-  for (size_t k = 0; k < words; ++k) doubled[k] = _mm512_add_epi64(u[words + k], u[words + k]);
-  propagate(doubled, doubled, words);
-  accumulate<1>(second, u, doubled, u, u, m, nullptr);
-  auto* rv = reinterpret_cast<__m512i*>(r);
-  propagate(rv, sum + words, words);
-  propagate(rv + words, second + words, words);
+  reduce(m, reinterpret_cast<__m512i*>(r), sum, Factors<0>{u, u, u, u}, second, Factors<1>{u, doubled, u, u});
 }
 
 /// r −= subtrahend in the lanes where r ≥ subtrahend, which are returned; digits stay below 2^52.
@@ -358,12 +433,11 @@ void ifma_load(const ModulusView& m, uint64_t* group, const uint64_t* values) {
   }
 }
 
-void ifma_store(const ModulusView& m, uint64_t* values, const uint64_t* group) {
+/// The digits of a residue below N each: what is subtracted from u is added to w.
+POPCORN_INLINE void normalise(const ModulusView& m, __m512i* u, __m512i* w, const uint64_t* group) {
   const size_t words = m.words;
   const auto* source = reinterpret_cast<const __m512i*>(group);
   const auto* n = reinterpret_cast<const __m512i*>(m.base);
-  __m512i u[kMaxWords];
-  __m512i w[kMaxWords];
   for (size_t k = 0; k < words; ++k) {
     u[k] = source[k];
     w[k] = source[words + k];
@@ -373,6 +447,33 @@ void ifma_store(const ModulusView& m, uint64_t* values, const uint64_t* group) {
   propagate(w, w, words);
   conditional_subtract(w, n, words);
   conditional_subtract(w, n, words);
+}
+
+/// `limbs` 64-bit limbs a lane, `stride` limbs from lane to lane, of a number of `words` digits.
+POPCORN_INLINE void store_limbs(uint64_t* values, size_t stride, size_t limbs, const __m512i* number,
+                                size_t words) {
+  const auto* digits = reinterpret_cast<const uint64_t*>(number);
+  for (size_t lane = 0; lane < kLanes; ++lane) {
+    uint64_t* value = values + lane * stride;
+    for (size_t i = 0; i < limbs; ++i) {
+      // Bits 64·i … 64·i + 63 lie in two or three digits.
+      const size_t first = 64 * i / kRadixBits;
+      const unsigned shift = 64 * i % kRadixBits;
+      uint64_t limb = digits[first * kLanes + lane] >> shift;
+      if (first + 1 < words) limb |= digits[(first + 1) * kLanes + lane] << (kRadixBits - shift);
+      if (shift > 40 && first + 2 < words)
+        limb |= digits[(first + 2) * kLanes + lane] << (2 * kRadixBits - shift);
+      value[i] = limb;
+    }
+  }
+}
+
+void ifma_store(const ModulusView& m, uint64_t* values, const uint64_t* group) {
+  const size_t words = m.words;
+  const auto* n = reinterpret_cast<const __m512i*>(m.base);
+  __m512i u[kMaxWords];
+  __m512i w[kMaxWords];
+  normalise(m, u, w, group);
   // u + N·w
   __m512i sum[2 * kMaxWords + 1];
   for (size_t k = 0; k < words; ++k) sum[k] = u[k];
@@ -384,20 +485,15 @@ void ifma_store(const ModulusView& m, uint64_t* values, const uint64_t* group) {
     }
   }
   propagate(sum, sum, 2 * words);
-  const auto* digits = reinterpret_cast<const uint64_t*>(sum);
-  for (size_t lane = 0; lane < kLanes; ++lane) {
-    uint64_t* value = values + lane * 2 * m.limbs;
-    for (size_t i = 0; i < 2 * m.limbs; ++i) {
-      // Bits 64·i … 64·i + 63 lie in two or three digits.
-      const size_t first = 64 * i / kRadixBits;
-      const unsigned shift = 64 * i % kRadixBits;
-      uint64_t limb = digits[first * kLanes + lane] >> shift;
-      if (first + 1 < 2 * words) limb |= digits[(first + 1) * kLanes + lane] << (kRadixBits - shift);
-      if (shift > 40 && first + 2 < 2 * words)
-        limb |= digits[(first + 2) * kLanes + lane] << (2 * kRadixBits - shift);
-      value[i] = limb;
-    }
-  }
+  store_limbs(values, 2 * m.limbs, 2 * m.limbs, sum, 2 * words);
+}
+
+void ifma_store_digits(const ModulusView& m, uint64_t* values, const uint64_t* group) {
+  __m512i u[kMaxWords];
+  __m512i w[kMaxWords];
+  normalise(m, u, w, group);
+  store_limbs(values, 2 * m.limbs, m.limbs, u, m.words);
+  store_limbs(values + m.limbs, 2 * m.limbs, m.limbs, w, m.words);
 }
 
 /// ifma_gather() for operands that all lie in two groups: lane l is lane places[l] of the first or, from 8
@@ -555,6 +651,7 @@ const Kernel kAvx512Ifma = {
     .add = ifma_add,
     .load = ifma_load,
     .store = ifma_store,
+    .store_digits = ifma_store_digits,
     .gather = ifma_gather,
     .blend = ifma_blend,
     .put = ifma_put,

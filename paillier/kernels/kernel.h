@@ -72,6 +72,8 @@ struct Kernel {
   void (*load)(const ModulusView& modulus, uint64_t* group, const uint64_t* values);
   /// Per lane the number u + N·w mod N² in 2·limbs limbs.
   void (*store)(const ModulusView& modulus, uint64_t* values, const uint64_t* group);
+  /// Per lane 2·limbs limbs: u mod N, then w with the same u + N·w mod N², both below N.
+  void (*store_digits)(const ModulusView& modulus, uint64_t* values, const uint64_t* group);
 
   /// r[lane] = the operand whose first digit is at operands[lane] (its digits are `lanes` words apart); a
   /// null pointer gives the residue of 1. See Modulus::operand().

@@ -167,6 +167,13 @@ void Modulus::export_numbers(std::uint64_t* values, const std::uint64_t* group) 
   if (secret_) OPENSSL_cleanse(plain.data(), sizeof plain);
 }
 
+void Modulus::export_digits(std::uint64_t* values, const std::uint64_t* group) const {
+  alignas(64) std::array<std::uint64_t, kMaxGroupWords> plain;
+  multiply_secret(plain.data(), group, from_residue());
+  store_digits(values, plain.data());
+  if (secret_) OPENSSL_cleanse(plain.data(), sizeof plain);
+}
+
 GroupBuffer Modulus::constant(mpz_srcptr value) const {
   GroupBuffer group(group_words(), secret_);
   broadcast(group.data(), value);

@@ -61,6 +61,9 @@ class Modulus {
   void import_numbers(std::uint64_t* group, const std::uint64_t* values) const;
   /// Residues into numbers below N²: 1 multiplication.
   void export_numbers(std::uint64_t* values, const std::uint64_t* group) const;
+  /// Residues into the two base-N digits of their numbers, base_limbs() limbs each, u then w: 1
+  /// multiplication.
+  void export_digits(std::uint64_t* values, const std::uint64_t* group) const;
   /// Residue of `value` (non-negative, below N²), the same in every lane; slow, for constants.
   GroupBuffer constant(mpz_srcptr value) const;
 
@@ -79,6 +82,9 @@ class Modulus {
   void load(std::uint64_t* group, const std::uint64_t* values) const { kernel_->load(view_, group, values); }
   void store(std::uint64_t* values, const std::uint64_t* group) const {
     kernel_->store(view_, values, group);
+  }
+  void store_digits(std::uint64_t* values, const std::uint64_t* group) const {
+    kernel_->store_digits(view_, values, group);
   }
 
   /// First digit of the operand at `place` of a batch (groups one after the other).

@@ -145,19 +145,32 @@ void portable_load(const ModulusView& m, uint64_t* group, const uint64_t* values
   }
 }
 
-void portable_store(const ModulusView& m, uint64_t* values, const uint64_t* group) {
-  mp_limb_t u[kMaxLimbs];
-  mp_limb_t w[kMaxLimbs];
+/// The digits of a residue below N each: what is subtracted from u is added to w.
+void normalise(const ModulusView& m, mp_limb_t* u, mp_limb_t* w, const uint64_t* group) {
   std::memcpy(u, group, m.words * sizeof(uint64_t));
   std::memcpy(w, group + m.words, m.words * sizeof(uint64_t));
   add_small(w, conditional_subtract(u, m.base, m.words), m.words);
   conditional_subtract(w, m.base, m.words);
   conditional_subtract(w, m.base, m.words);
+}
+
+void portable_store(const ModulusView& m, uint64_t* values, const uint64_t* group) {
+  mp_limb_t u[kMaxLimbs];
+  mp_limb_t w[kMaxLimbs];
+  normalise(m, u, w, group);
   Product product;
   secret_product(product, w, m.base, size_of(m));
   const mp_limb_t carry = mpn_add_n(product, product, u, size_of(m));
   add_small(product + m.words, carry, m.words);
   std::memcpy(values, product, 2 * m.limbs * sizeof(uint64_t));
+}
+
+void portable_store_digits(const ModulusView& m, uint64_t* values, const uint64_t* group) {
+  mp_limb_t u[kMaxLimbs];
+  mp_limb_t w[kMaxLimbs];
+  normalise(m, u, w, group);
+  std::memcpy(values, u, m.limbs * sizeof(uint64_t));
+  std::memcpy(values + m.limbs, w, m.limbs * sizeof(uint64_t));
 }
 
 void portable_gather(const ModulusView& m, uint64_t* r, const uint64_t* const* operands) {
@@ -210,6 +223,7 @@ const Kernel kPortable = {
     .add = portable_add,
     .load = portable_load,
     .store = portable_store,
+    .store_digits = portable_store_digits,
     .gather = portable_gather,
     .blend = portable_blend,
     .put = portable_put,
