@@ -1,6 +1,8 @@
 #include "cli/bench/random_weights.h"
 
 #include <cmath>
+#include <map>
+#include <utility>
 
 namespace popcorn::cli {
 
@@ -35,6 +37,8 @@ NodeKind node_kind(Kind kind) {
       return NodeKind::relu;
     case Kind::sign:
       return NodeKind::sign;
+    case Kind::add:
+      return NodeKind::add;
     case Kind::flatten:
     case Kind::batch_norm:
       break;
@@ -45,7 +49,7 @@ NodeKind node_kind(Kind kind) {
 models::Shape shape_after(const models::ZooLayer& layer, const models::Shape& input) {
   if (layer.kind == Kind::flatten) return {input.size(), 1, 1};
   if (layer.kind == Kind::dense) return {layer.outputs, 1, 1};
-  if (layer.kind == Kind::relu || layer.kind == Kind::sign) return input;
+  if (layer.kind == Kind::relu || layer.kind == Kind::sign || layer.kind == Kind::add) return input;
   const models::Window& window = layer.window;
   const auto extent = [](std::int64_t size, std::int64_t pads, std::int64_t kernel, std::int64_t stride) {
     return (size + pads - kernel) / stride + 1;
@@ -65,19 +69,27 @@ models::IntegerNetwork with_random_weights(const models::ZooNetwork& zoo, const 
   network.description = zoo.description + "; random weights";
   network.encoding = zoo.encoding;
   network.labels = zoo.labels;
-  const auto append = [&](NodeKind kind, const std::string& name, models::Shape shape) -> Node& {
+  const auto append = [&](NodeKind kind, const std::string& name, std::vector<std::size_t> inputs,
+                          models::Shape shape) -> Node& {
     Node node;
     node.kind = kind;
     node.name = name;
-    if (!network.nodes.empty()) node.inputs = {network.nodes.size() - 1};
+    node.inputs = std::move(inputs);
     node.shape = shape;
     return network.nodes.emplace_back(std::move(node));
   };
-  append(NodeKind::input, "input", zoo.encoding.shape);
+  append(NodeKind::input, "input", {}, zoo.encoding.shape);
+  std::map<std::string, std::size_t> node_of;  // of each layer
+  std::size_t last = 0;
   for (const models::ZooLayer& layer : zoo.layers) {
+    std::vector<std::size_t> inputs;
+    for (const std::string& name : layer.inputs) inputs.push_back(node_of.at(name));
+    if (inputs.empty()) inputs.push_back(last);
+    last = layer.kind == Kind::batch_norm ? inputs.front() : network.nodes.size();
+    node_of[layer.name] = last;
     if (layer.kind == Kind::batch_norm) continue;
-    const models::Shape input = network.nodes.back().shape;
-    Node& node = append(node_kind(layer.kind), layer.name, shape_after(layer, input));
+    const models::Shape input = network.nodes[inputs.front()].shape;
+    Node& node = append(node_kind(layer.kind), layer.name, std::move(inputs), shape_after(layer, input));
     node.window = layer.window;
     std::int64_t count = 0;
     if (layer.kind == Kind::dense) count = input.size() * layer.outputs;
@@ -86,7 +98,7 @@ models::IntegerNetwork with_random_weights(const models::ZooNetwork& zoo, const 
     }
     for (std::int64_t i = 0; i < count; ++i) node.weights.push_back(random_weight(weights, rng));
   }
-  append(NodeKind::output, "output", network.nodes.back().shape);
+  append(NodeKind::output, "output", {last}, network.nodes[last].shape);
   network.finish();
   return network;
 }
