@@ -8,6 +8,7 @@
 #include "compress/fold_batch_norm.h"
 #include "compress/integer_accuracy.h"
 #include "compress/lowering.h"
+#include "compress/post_training.h"
 
 namespace popcorn::compress {
 
@@ -66,11 +67,17 @@ CompressionResult compress_network(FloatGraph graph, const Dataset& training, co
   CompressionResult result;
   result.test_images = test.count();
   result.float_accuracy = accuracy(graph, test);
-  prune_with_training(graph, teacher, training, test, options, hooks);
-  result.pruned_accuracy = accuracy(graph, test);
-  quantise(graph, options.quantisation);
-  if (options.quantisation_training.epochs > 0) {
-    train(graph, training, options.quantisation_training, training_hooks(hooks, "quantise", test, teacher));
+  if (options.calibration_images > 0) {
+    compress_post_training(graph, training.first(options.calibration_images),
+                           {options.pruning, options.quantisation});
+    result.pruned_accuracy = accuracy(graph, test);
+  } else {
+    prune_with_training(graph, teacher, training, test, options, hooks);
+    result.pruned_accuracy = accuracy(graph, test);
+    quantise(graph, options.quantisation);
+    if (options.quantisation_training.epochs > 0) {
+      train(graph, training, options.quantisation_training, training_hooks(hooks, "quantise", test, teacher));
+    }
   }
   result.network = lower(graph);
   result.integer_accuracy = integer_accuracy(result.network, test);

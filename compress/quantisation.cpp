@@ -30,7 +30,8 @@ double squared_error(const std::vector<double>& weights, double step, std::int32
 /// graph, `unit_[i]` what one integer of the lowered network is worth there.
 class Quantiser {
  public:
-  Quantiser(FloatGraph& graph, const QuantisationOptions& options) : graph_(graph), options_(options) {}
+  Quantiser(FloatGraph& graph, const QuantisationOptions& options, LayerRounder* rounder)
+      : graph_(graph), options_(options), rounder_(rounder) {}
 
   void run() {
     check();
@@ -212,18 +213,24 @@ class Quantiser {
           node.gain * static_cast<double>(node.weights[at]) * input[input_channel(node, at / row, at % row)];
       if (!node.mask.empty() && node.mask[at] == 0) folded[at] = 0;
     }
+    std::vector<double> bias(node.bias.begin(), node.bias.end());
+    for (double& b : bias) b *= node.gain;
+    if (rounder_ != nullptr) rounder_->prepare(graph_, index, folded, node.mask);
     node.grid.levels = (1 << (bits_of(node) - 1)) - 1;
     node.grid.codebook.clear();
     std::vector<double> steps = choose_steps(folded, outputs, node.grid.levels, tied_[index]);
     if (tied_[index]) steps.assign(outputs, aligned(index, steps.front()));
-    node.weights.resize(folded.size());
+    if (rounder_ != nullptr) {
+      rounder_->round(folded, node.mask, steps, node.grid);
+      bias = rounder_->biases(folded);
+    }
     for (std::size_t o = 0; o < outputs; ++o) {
       for (std::size_t at = o * row; at < (o + 1) * row; ++at) {
         node.weights[at] =
             static_cast<float>(std::clamp(folded[at] / steps[o], -static_cast<double>(node.grid.levels),
                                           static_cast<double>(node.grid.levels)));
       }
-      node.bias[o] = static_cast<float>(node.gain * static_cast<double>(node.bias[o]) / steps[o]);
+      node.bias[o] = static_cast<float>(bias[o] / steps[o]);
     }
     node.gain = choose_gain(index, steps);
     factor_[index].resize(outputs);
@@ -275,6 +282,7 @@ class Quantiser {
 
   FloatGraph& graph_;
   const QuantisationOptions& options_;
+  LayerRounder* rounder_;
   std::vector<bool> tied_;
   std::map<std::size_t, double> preferred_;
   std::vector<std::vector<double>> factor_;
@@ -303,8 +311,8 @@ double best_step(const std::vector<double>& weights, std::int32_t levels) {
   return best;
 }
 
-void quantise(FloatGraph& graph, const QuantisationOptions& options) {
-  Quantiser(graph, options).run();
+void quantise(FloatGraph& graph, const QuantisationOptions& options, LayerRounder* rounder) {
+  Quantiser(graph, options, rounder).run();
   graph.finish();
 }
 

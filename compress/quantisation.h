@@ -18,6 +18,22 @@ struct QuantisationOptions {
   std::vector<LayerBits> layers;  ///< the first that matches decides
 };
 
+/// Decides in place of plain rounding what a layer's weights become. Called layer by layer in the order of
+/// the graph, in which all layers before are quantised already; weights are real and refer to that graph's
+/// inputs.
+class LayerRounder {
+ public:
+  virtual ~LayerRounder() = default;
+  /// May change weights and mask before the steps are chosen.
+  virtual void prepare(const FloatGraph& graph, std::size_t layer, std::vector<double>& weights,
+                       std::vector<std::uint8_t>& mask) = 0;
+  /// Makes weights of output o whole multiples (on the grid) of steps[o].
+  virtual void round(std::vector<double>& weights, const std::vector<std::uint8_t>& mask,
+                     const std::vector<double>& steps, const WeightGrid& grid) = 0;
+  /// The biases for the rounded weights.
+  virtual std::vector<double> biases(const std::vector<double>& weights) = 0;
+};
+
 /// Gives every convolution and dense layer without a grid a uniform symmetric one, with one step per output
 /// channel. Layers that have a grid already (binary ones) keep it.
 ///
@@ -31,7 +47,8 @@ struct QuantisationOptions {
 /// Afterwards the graph computes the same function up to that rounding; fine-tuning may follow, then lower().
 /// @throws UsageError "quantisation.bits", "layer.unknown"; InputError "quantisation.batch_norm" when
 /// fold_batch_norm() was not called
-void quantise(FloatGraph& graph, const QuantisationOptions& options);
+/// @param rounder null = plain rounding
+void quantise(FloatGraph& graph, const QuantisationOptions& options, LayerRounder* rounder = nullptr);
 
 /// The step q > 0 that minimises Σ(w − q·clamp(round(w/q), ±levels))² over the given weights; 1 when all are
 /// zero.

@@ -227,6 +227,22 @@ std::vector<at::Tensor> TorchGraph::forward_all(const at::Tensor& input) {
   return values;
 }
 
+at::Tensor TorchGraph::forward_to(const at::Tensor& input, std::size_t node) {
+  std::vector<std::size_t> last_reader(nodes_.size(), 0);
+  for (std::size_t i = 1; i <= node; ++i) {
+    for (const std::size_t operand : nodes_[i].inputs) last_reader[operand] = i;
+  }
+  last_reader[node] = node + 1;
+  std::vector<at::Tensor> values{input};
+  for (std::size_t i = 1; i <= node; ++i) {
+    values.push_back(run(nodes_[i], tensors_[i], values));
+    for (const std::size_t operand : nodes_[i].inputs) {
+      if (last_reader[operand] == i) values[operand] = at::Tensor();
+    }
+  }
+  return values[node];
+}
+
 at::Tensor TorchGraph::forward(const at::Tensor& input) {
   const at::Tensor output = forward_all(input).back();
   return at::reshape(output, {output.size(0), -1});

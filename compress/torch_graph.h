@@ -30,6 +30,9 @@ class TorchGraph {
   /// The outputs of all nodes (4-D), in node order.
   std::vector<at::Tensor> forward_all(const at::Tensor& input);
 
+  /// The output of one node (4-D); holds no other longer than it is read.
+  at::Tensor forward_to(const at::Tensor& input, std::size_t node);
+
   /// One trainable tensor and what the optimiser must know about it.
   struct Parameter {
     at::Tensor tensor;

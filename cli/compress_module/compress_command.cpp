@@ -28,6 +28,8 @@ struct CompressOptions {
   compress::CompressionOptions compression;
   int epochs = 20, quantise_epochs = -1;
   double quantise_rate = 1e-3;
+  std::size_t calibration_images = 256;
+  bool post_training = false;
   double max_drop = -1;
   bool plain = false, keep_saturation = false, verbose = false, json = false;
 };
@@ -109,10 +111,21 @@ void add_training_options(CLI::App& app, CompressOptions& o) {
   app.add_flag("--no-augmentation", o.plain, "Fine-tune on the pictures as they are");
 }
 
+void add_post_training_options(CLI::App& app, CompressOptions& o) {
+  app.add_flag("--post-training", o.post_training,
+               "Neither labels nor fine-tuning: weights are removed and rounded so that each layer's outputs "
+               "on sample pictures change least");
+  app.add_option("--calibration-images", o.calibration_images,
+                 "Training pictures that --post-training looks at")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+}
+
 void add_options(CLI::App& app, CompressOptions& o) {
   add_network_options(app, o);
   add_size_options(app, o);
   add_training_options(app, o);
+  add_post_training_options(app, o);
   app.add_option("--config", "JSON file with these options in its section \"compress\"; flags win")
       ->type_name("FILE");
   app.add_flag("-v,--verbose", o.verbose, "A line per epoch even when standard error is not a terminal");
@@ -179,6 +192,7 @@ compress::CompressionOptions compression_options(const CompressOptions& o, const
   result.quantisation_training.epochs = o.quantise_epochs >= 0 ? o.quantise_epochs : o.epochs;
   result.quantisation_training.learning_rate = o.quantise_rate;
   result.quantisation_training.seed += 1;
+  if (o.post_training) result.calibration_images = o.calibration_images;
   if (o.max_drop >= 0) result.max_drop = o.max_drop / 100;
   return result;
 }

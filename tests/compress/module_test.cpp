@@ -120,6 +120,14 @@ TEST_CASE("train and compress work through the module and end with the documente
     CHECK(run({"export", model, "-o", exported, "--type", "float"}).out.find("single precision") !=
           std::string::npos);
   }
+  SECTION("without fine-tuning, from sample pictures") {
+    const Outcome done =
+        with({"--post-training", "--calibration-images", "100", "--max-drop", "5", "--json"});
+    INFO(done.err);
+    REQUIRE(done.code == 0);
+    CHECK(nlohmann::json::parse(done.out)["density"] <= 0.2001);
+    CHECK(with({"--post-training", "--calibration-images", "0"}).code == 2);
+  }
   SECTION("beyond the guard nothing is written") {
     const Outcome refused = with({"--epochs", "0", "--sparsity", "0.99", "--max-drop", "0.5"});
     CHECK(refused.code == 8);

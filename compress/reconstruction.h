@@ -1,0 +1,58 @@
+// Second-order reconstruction of one layer: pruning and rounding of weights such that the layer's outputs on
+// given inputs change least.
+//
+// The error of a row w is (w − ŵ)ᵀ·H·(w − ŵ) with H the second moments of the inputs. A weight that is removed
+// or rounded passes its error on to the weights that are still free (Optimal Brain Surgeon): removal after
+// SparseGPT (Frantar and Alistarh 2023, section 3), rounding after GPTQ (Frantar et al. 2023, section 3).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+namespace popcorn::compress {
+
+/// Second moments of the inputs and outputs of a layer with `groups` groups of `rows` outputs and `columns`
+/// inputs each. All are centred (covariances), because the bias takes up every constant.
+struct LayerMoments {
+  std::size_t groups = 1, rows = 0, columns = 0;
+  std::vector<double> inputs;       ///< groups × columns × columns: cov(x, x)
+  std::vector<double> outputs;      ///< groups × rows × columns: cov(y, x), y the wanted outputs
+  std::vector<double> input_mean;   ///< groups × columns
+  std::vector<double> output_mean;  ///< groups × rows
+};
+
+class Reconstruction {
+ public:
+  /// @param damping share of the mean variance that is added to every variance, in (0, 1]: keeps what the
+  /// inputs do not determine as it was
+  /// @throws Error "cholesky.indefinite" for moments that are no covariances
+  Reconstruction(LayerMoments moments, double damping);
+
+  /// Moves weights (groups × rows × columns) to the ridge regression of the wanted outputs on the inputs:
+  /// makes up for what the layers before did to the inputs. Masked weights take part: call it before pruning.
+  void adapt(std::vector<double>& weights) const;
+  /// Removes exactly `count` weights and lets the others make up for it; `mask` (0 = removed, empty = all
+  /// kept) says which. Weights that were masked before count and stay removed.
+  void prune(std::vector<double>& weights, std::vector<std::uint8_t>& mask, std::size_t count) const;
+  /// Rounds weight after weight by `nearest` (output over all groups, value → permitted value); masked weights
+  /// become zero.
+  void round(std::vector<double>& weights, const std::vector<std::uint8_t>& mask,
+             const std::function<double(std::size_t output, double value)>& nearest) const;
+  /// The biases with which the mean outputs are the wanted ones.
+  std::vector<double> biases(const std::vector<double>& weights) const;
+  /// Σ (w − v)ᵀ·H·(w − v) over all rows.
+  double error(const std::vector<double>& weights, const std::vector<double>& other) const;
+
+ private:
+  /// One group's weights with columns in the order in which they are decided.
+  std::vector<double> ordered(const std::vector<double>& weights, std::size_t group) const;
+  void pass_on(std::vector<double>& rows, std::size_t group, std::size_t row, std::size_t column,
+               double value) const;
+
+  LayerMoments moments_;
+  std::vector<std::vector<std::size_t>> order_;  // per group: columns of large variance first
+  std::vector<std::vector<double>> factor_;      // per group, in that order: U with H⁻¹ = Uᵀ·U
+};
+
+}  // namespace popcorn::compress

@@ -1,0 +1,238 @@
+// Second-order pruning and rounding: of one layer, and of whole networks.
+#include "compress/reconstruction.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "base/error.h"
+#include "compress/cholesky.h"
+#include "compress/executor.h"
+#include "compress/fold_batch_norm.h"
+#include "compress/lowering.h"
+#include "compress/post_training.h"
+#include "tests/compress/random_graph.h"
+
+using namespace popcorn;
+using namespace popcorn::compress;
+
+namespace {
+
+double real(test::SeededRng& rng, double low, double high) {
+  return static_cast<double>(test::uniform(rng, static_cast<float>(low), static_cast<float>(high)));
+}
+
+/// M·Mᵀ of few random columns plus a little of the identity: strongly correlated inputs.
+std::vector<double> random_covariance(test::SeededRng& rng, std::size_t n) {
+  const std::size_t factors = n / 3 + 1;
+  std::vector<double> m(n * factors), result(n * n);
+  for (double& v : m) v = real(rng, -1, 1);
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t k = 0; k < n; ++k) {
+      for (std::size_t f = 0; f < factors; ++f) result[i * n + k] += m[i * factors + f] * m[k * factors + f];
+    }
+    result[i * n + i] += 0.05;
+  }
+  return result;
+}
+
+/// Moments of a layer that computes the wanted outputs exactly with these weights.
+LayerMoments random_moments(test::SeededRng& rng, const std::vector<double>& weights, std::size_t groups,
+                            std::size_t rows, std::size_t columns) {
+  LayerMoments m;
+  m.groups = groups, m.rows = rows, m.columns = columns;
+  for (std::size_t g = 0; g < groups; ++g) {
+    const std::vector<double> covariance = random_covariance(rng, columns);
+    m.inputs.insert(m.inputs.end(), covariance.begin(), covariance.end());
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t i = 0; i < columns; ++i) {
+        double sum = 0;
+        for (std::size_t k = 0; k < columns; ++k) {
+          sum += weights[(g * rows + r) * columns + k] * covariance[k * columns + i];
+        }
+        m.outputs.push_back(sum);
+      }
+    }
+  }
+  for (std::size_t i = 0; i < groups * columns; ++i) m.input_mean.push_back(real(rng, -1, 1));
+  for (std::size_t i = 0; i < groups * rows; ++i) m.output_mean.push_back(real(rng, -1, 1));
+  return m;
+}
+
+struct Layer {
+  std::size_t groups, rows, columns;
+  std::vector<double> weights;
+  Reconstruction reconstruction;
+};
+
+Layer random_layer(test::SeededRng& rng) {
+  const auto groups = static_cast<std::size_t>(rng.between(1, 3)),
+             rows = static_cast<std::size_t>(rng.between(1, 8)),
+             columns = static_cast<std::size_t>(rng.between(5, 150));
+  std::vector<double> weights(groups * rows * columns);
+  for (double& w : weights) w = real(rng, -1, 1);
+  return {groups, rows, columns, weights,
+          Reconstruction(random_moments(rng, weights, groups, rows, columns), 1e-6)};
+}
+
+std::size_t zeros(const std::vector<std::uint8_t>& mask) {
+  return static_cast<std::size_t>(std::count(mask.begin(), mask.end(), 0));
+}
+
+}  // namespace
+
+TEST_CASE("the factor of an inverse") {
+  test::SeededRng rng(1);
+  for (int round = 0; round < 20; ++round) {
+    const auto n = static_cast<std::size_t>(rng.between(1, 40));
+    const std::vector<double> a = random_covariance(rng, n), u = inverse_factor(a, n);
+    double worst = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+      for (std::size_t k = 0; k < n; ++k) {
+        if (k < i) CHECK(u[i * n + k] == 0);
+        double sum = 0;  // (Uᵀ·U·A)[i][k]
+        for (std::size_t j = 0; j < n; ++j) {
+          double inverse = 0;
+          for (std::size_t l = 0; l <= std::min(i, j); ++l) inverse += u[l * n + i] * u[l * n + j];
+          sum += inverse * a[j * n + k];
+        }
+        worst = std::max(worst, std::abs(sum - (i == k ? 1 : 0)));
+      }
+    }
+    CHECK(worst < 1e-6);
+  }
+  CHECK_THROWS_AS(inverse_factor({1, 2, 2, 1}, 2), Error);
+  CHECK_THROWS_AS(inverse_factor({0}, 1), Error);
+}
+
+TEST_CASE("pruning removes exactly as many weights as asked and beats magnitudes") {
+  test::SeededRng rng(2);
+  std::vector<double> ratios;
+  for (int round = 0; round < 25; ++round) {
+    const Layer layer = random_layer(rng);
+    const std::size_t total = layer.weights.size(), count = total / 5 + rng.below(total / 2);
+    std::vector<double> pruned = layer.weights;
+    std::vector<std::uint8_t> mask;
+    layer.reconstruction.prune(pruned, mask, count);
+    REQUIRE(mask.size() == total);
+    CHECK(zeros(mask) == count);
+    for (std::size_t i = 0; i < total; ++i) CHECK((mask[i] != 0 || pruned[i] == 0));
+
+    std::vector<std::size_t> order(total);
+    for (std::size_t i = 0; i < total; ++i) order[i] = i;
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return std::abs(layer.weights[a]) < std::abs(layer.weights[b]);
+    });
+    std::vector<double> plain = layer.weights;
+    for (std::size_t k = 0; k < count; ++k) plain[order[k]] = 0;
+    ratios.push_back(layer.reconstruction.error(pruned, layer.weights) /
+                     layer.reconstruction.error(plain, layer.weights));
+  }
+  std::sort(ratios.begin(), ratios.end());
+  CHECK(ratios[ratios.size() / 2] < 0.5);
+  CHECK(ratios.back() < 1);
+}
+
+TEST_CASE("weights that were removed before stay removed and count") {
+  test::SeededRng rng(3);
+  for (int round = 0; round < 10; ++round) {
+    const Layer layer = random_layer(rng);
+    std::vector<double> weights = layer.weights;
+    std::vector<std::uint8_t> mask(weights.size(), 1);
+    for (std::size_t i = 0; i < mask.size(); i += 4) mask[i] = 0;  // evenly, a quarter
+    const std::vector<std::uint8_t> before = mask;
+    const std::size_t count = weights.size() / 2;
+    layer.reconstruction.prune(weights, mask, count);
+    CHECK(zeros(mask) == count);
+    for (std::size_t i = 0; i < mask.size(); ++i) {
+      if (before[i] == 0) CHECK(mask[i] == 0);
+      if (mask[i] == 0) CHECK(weights[i] == 0);
+    }
+  }
+}
+
+TEST_CASE("rounding with feedback respects masks and beats plain rounding") {
+  test::SeededRng rng(4);
+  double with_feedback = 0, plain_error = 0;
+  for (int round = 0; round < 25; ++round) {
+    const Layer layer = random_layer(rng);
+    std::vector<std::uint8_t> mask(layer.weights.size(), 1);
+    std::vector<double> start = layer.weights;
+    for (std::size_t i = 0; i < mask.size(); ++i) {
+      if (rng.below(3) != 0) continue;
+      mask[i] = 0;
+      start[i] = 0;
+    }
+    const auto nearest = [](std::size_t output, double value) {
+      const double step = 0.25 + 0.01 * static_cast<double>(output);
+      return step * std::round(value / step);
+    };
+    std::vector<double> rounded = start, plain = start;
+    layer.reconstruction.round(rounded, mask, nearest);
+    for (std::size_t i = 0; i < plain.size(); ++i) {
+      const std::size_t output = i / layer.columns;
+      plain[i] = nearest(output, plain[i]);
+      if (mask[i] == 0) CHECK(rounded[i] == 0);
+      CHECK(rounded[i] == nearest(output, rounded[i]));
+    }
+    with_feedback += layer.reconstruction.error(rounded, start);
+    plain_error += layer.reconstruction.error(plain, start);
+  }
+  CHECK(with_feedback < 0.6 * plain_error);
+}
+
+TEST_CASE("adapting returns to the weights that make the wanted outputs") {
+  test::SeededRng rng(5);
+  for (int round = 0; round < 10; ++round) {
+    const Layer layer = random_layer(rng);
+    std::vector<double> weights(layer.weights.size(), 0);
+    layer.reconstruction.adapt(weights);
+    for (std::size_t i = 0; i < weights.size(); ++i) CHECK(std::abs(weights[i] - layer.weights[i]) < 1e-2);
+    CHECK(layer.reconstruction.biases(weights).size() == layer.groups * layer.rows);
+  }
+}
+
+TEST_CASE("networks lose less than by magnitudes and plain rounding") {
+  test::SeededRng rng(6);
+  std::vector<double> ratios;
+  for (int round = 0; round < 24; ++round) {
+    FloatGraph graph = test::random_graph(rng, {true, false, round % 2 == 0, true, false});
+    fold_batch_norm(graph);
+    Dataset pictures;
+    pictures.shape = graph.input().shape;
+    pictures.pixels.resize(96 * static_cast<std::size_t>(pictures.shape.size()));
+    const auto width = static_cast<std::size_t>(pictures.shape.width);
+    for (std::size_t i = 0; i < pictures.pixels.size(); ++i) {  // neighbours are alike, as in pictures
+      const int before = i % width == 0 ? 128 : pictures.pixels[i - 1];
+      pictures.pixels[i] =
+          static_cast<std::uint8_t>(std::clamp<int>(before + static_cast<int>(rng.below(61)) - 30, 0, 255));
+    }
+    pictures.classes.assign(96, 0);
+    const std::vector<float> wanted = logits(graph, pictures);
+    PostTrainingOptions options;
+    options.pruning.sparsity = 0.4;
+    options.quantisation.bits = 4;
+    FloatGraph second_order = graph, plain = graph;
+    compress_post_training(second_order, pictures, options);
+    prune(plain, options.pruning);
+    const std::uint64_t kept = plain.kept();
+    quantise(plain, options.quantisation);
+    CHECK(second_order.kept() == kept);
+    const auto squared = [&](const FloatGraph& found) {
+      const std::vector<float> values = logits(found, pictures);
+      double sum = 0;
+      for (std::size_t i = 0; i < values.size(); ++i) sum += std::pow(values[i] - wanted[i], 2);
+      return sum;
+    };
+    ratios.push_back(squared(second_order) / squared(plain));
+    CHECK_NOTHROW(lower(second_order));
+  }
+  std::sort(ratios.begin(), ratios.end());
+  CHECK(ratios[ratios.size() / 2] < 0.5);
+}
+
+TEST_CASE("sample pictures of another shape are refused") {
+  test::SeededRng rng(7);
+  FloatGraph graph = test::random_graph(rng);
+  CHECK_THROWS_AS(compress_post_training(graph, {}, {}), InputError);
+}
