@@ -27,12 +27,12 @@ at::Tensor batch(const FloatGraph& graph, const Dataset& data, std::size_t first
 }
 
 /// batch × values × places → groups × values per group × samples, at evenly spread places.
-at::Tensor samples(const at::Tensor& values, std::int64_t groups, std::int64_t per_picture, std::size_t shift) {
+at::Tensor samples(const at::Tensor& values, std::int64_t groups, std::int64_t per_picture,
+                   std::size_t shift) {
   const std::int64_t places = values.size(2), taken = std::min(places, per_picture);
   at::Tensor index = at::empty({taken}, at::kLong);
   for (std::int64_t k = 0; k < taken; ++k) {
-    index.data_ptr<std::int64_t>()[k] =
-        (k * places / taken + static_cast<std::int64_t>(shift)) % places;
+    index.data_ptr<std::int64_t>()[k] = (k * places / taken + static_cast<std::int64_t>(shift)) % places;
   }
   return values.index_select(2, index).permute({1, 0, 2}).reshape({groups, values.size(1) / groups, -1});
 }
@@ -53,8 +53,8 @@ at::Tensor products(const at::Tensor& a, const at::Tensor& b) {
   const std::int64_t groups = a.size(0), rows = a.size(1), count = a.size(2), width = b.size(1);
   constexpr std::array<std::int64_t, 2> kOne{1, 1}, kNone{0, 0};
   return at::conv2d(b.permute({0, 2, 1}).reshape({1, groups * count, width, 1}),
-                    a.reshape({groups * rows, count, 1, 1}), {}, at::IntArrayRef(kOne), at::IntArrayRef(kNone),
-                    at::IntArrayRef(kOne), groups)
+                    a.reshape({groups * rows, count, 1, 1}), {}, at::IntArrayRef(kOne),
+                    at::IntArrayRef(kNone), at::IntArrayRef(kOne), groups)
       .view({groups, rows, width});
 }
 
@@ -102,9 +102,9 @@ LayerMoments Calibration::moments(const FloatGraph& graph, std::size_t layer) co
   double total = 0;
   for (std::size_t at = 0; at < count; at += kBatch) {
     const std::size_t size = std::min(kBatch, count - at);
-    const at::Tensor input =
-        current.forward_to(batch(graph, impl_->pictures, at, size), node.inputs.front());
-    const at::Tensor output = impl_->reference.forward_to(batch(impl_->graph, impl_->pictures, at, size), layer);
+    const at::Tensor input = current.forward_to(batch(graph, impl_->pictures, at, size), node.inputs.front());
+    const at::Tensor output =
+        impl_->reference.forward_to(batch(impl_->graph, impl_->pictures, at, size), layer);
     const at::Tensor x = samples(columns(node, input), groups, per_picture, at);
     const at::Tensor y = samples(output.flatten(2), groups, per_picture, at);
     at::Tensor both = at::cat({x, y}, 1);

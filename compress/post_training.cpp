@@ -21,8 +21,7 @@ class SecondOrderRounder : public LayerRounder {
 
   void prepare(const FloatGraph& graph, std::size_t layer, std::vector<double>& weights,
                std::vector<std::uint8_t>& mask) override {
-    reconstruction_ =
-        std::make_unique<Reconstruction>(calibration_.moments(graph, layer), options_.damping);
+    reconstruction_ = std::make_unique<Reconstruction>(calibration_.moments(graph, layer), options_.damping);
     reconstruction_->adapt(weights);
     reconstruction_->prune(weights, mask, removed_[layer]);
   }

@@ -14,9 +14,9 @@ struct PostTrainingOptions {
   double damping = 0.01;  ///< of the layers' second moments, see Reconstruction
 };
 
-/// Prunes and quantises layer after layer by second-order reconstruction (see reconstruction.h): each layer is
-/// first fitted to the float network's outputs on the pictures, given the inputs that the layers before it now
-/// make; then weights are removed and the rest rounded, each error made up for by the weights still free.
+/// Prunes and quantises layer after layer by second-order reconstruction (see reconstruction.h): each layer
+/// is first fitted to the float network's outputs on the pictures, given the inputs that the layers before it
+/// now make; then weights are removed and the rest rounded, each error made up for by the weights still free.
 /// How many weights each layer loses is what prune() would take; which ones is decided here. The result is as
 /// after quantise(). Cost: a pass of the pictures through the network for each layer, and for a layer of n
 /// inputs an output n³ + outputs · n² multiply-adds.

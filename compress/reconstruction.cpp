@@ -30,9 +30,8 @@ Reconstruction::Reconstruction(LayerMoments moments, double damping) : moments_(
     for (std::size_t i = 0; i < n; ++i) matrix[i * n + i] += ridge;
     std::vector<std::size_t> order(n);
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return matrix[a * n + a] > matrix[b * n + b];
-    });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return matrix[a * n + a] > matrix[b * n + b]; });
     std::vector<double> permuted(n * n);
     for (std::size_t i = 0; i < n; ++i) {
       for (std::size_t k = 0; k < n; ++k) permuted[i * n + k] = matrix[order[i] * n + order[k]];
@@ -53,8 +52,9 @@ void Reconstruction::adapt(std::vector<double>& weights) const {
       // w ← w + (cov(y, x) − w·H)·H⁻¹ with H⁻¹ = Uᵀ·U
       for (std::size_t i = 0; i < n; ++i) {
         const double* const column = matrix + order[i] * n;
-        gap[i] = moments_.outputs[at + order[i]] -
-                 std::inner_product(column, column + n, weights.begin() + static_cast<std::ptrdiff_t>(at), 0.0);
+        gap[i] =
+            moments_.outputs[at + order[i]] -
+            std::inner_product(column, column + n, weights.begin() + static_cast<std::ptrdiff_t>(at), 0.0);
       }
       std::vector<double> step(n, 0);
       for (std::size_t i = 0; i < n; ++i) {

@@ -1,9 +1,10 @@
 // Second-order reconstruction of one layer: pruning and rounding of weights such that the layer's outputs on
 // given inputs change least.
 //
-// The error of a row w is (w − ŵ)ᵀ·H·(w − ŵ) with H the second moments of the inputs. A weight that is removed
-// or rounded passes its error on to the weights that are still free (Optimal Brain Surgeon): removal after
-// SparseGPT (Frantar and Alistarh 2023, section 3), rounding after GPTQ (Frantar et al. 2023, section 3).
+// The error of a row w is (w − ŵ)ᵀ·H·(w − ŵ) with H the second moments of the inputs. A weight that is
+// removed or rounded passes its error on to the weights that are still free (Optimal Brain Surgeon): removal
+// after SparseGPT (Frantar and Alistarh 2023, section 3), rounding after GPTQ (Frantar et al. 2023, section
+// 3).
 #pragma once
 
 #include <cstdint>
@@ -35,8 +36,8 @@ class Reconstruction {
   /// Removes exactly `count` weights and lets the others make up for it; `mask` (0 = removed, empty = all
   /// kept) says which. Weights that were masked before count and stay removed.
   void prune(std::vector<double>& weights, std::vector<std::uint8_t>& mask, std::size_t count) const;
-  /// Rounds weight after weight by `nearest` (output over all groups, value → permitted value); masked weights
-  /// become zero.
+  /// Rounds weight after weight by `nearest` (output over all groups, value → permitted value); masked
+  /// weights become zero.
   void round(std::vector<double>& weights, const std::vector<std::uint8_t>& mask,
              const std::function<double(std::size_t output, double value)>& nearest) const;
   /// The biases with which the mean outputs are the wanted ones.
