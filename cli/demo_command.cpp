@@ -11,11 +11,11 @@
 #include "cli/interrupt.h"
 #include "cli/keys.h"
 #include "cli/output.h"
-#include "cli/prediction.h"
 #include "cli/progress.h"
 #include "cli/server_process.h"
 #include "cli/shipped_files.h"
 #include "models/plaintext_evaluator.h"
+#include "models/prediction.h"
 #include "service/client.h"
 
 namespace popcorn::cli {
@@ -34,7 +34,7 @@ struct DemoOptions {
 
 struct Outcome {
   Sample sample;
-  Prediction prediction;
+  models::Prediction prediction;
   service::InferenceResult result;
   bool equal = false;  ///< the logits are those of the plaintext integer network, bit for bit
 };
@@ -52,7 +52,7 @@ Table outcome_table() {
 }
 
 std::vector<std::string> outcome_row(const Outcome& outcome) {
-  const Prediction& prediction = outcome.prediction;
+  const models::Prediction& prediction = outcome.prediction;
   const bool is_expected = prediction.label == outcome.sample.label;
   return {outcome.sample.path.filename().string(),
           outcome.sample.label,
@@ -92,7 +92,8 @@ Outcome classify(service::Client& client, const protocols::ClientBundle& bundle,
   Outcome outcome;
   outcome.sample = sample;
   outcome.result = client.infer(bundle, owner, input, progress);
-  outcome.prediction = predict(outcome.result.logits, bundle.output_scale, bundle.softmax, bundle.labels);
+  outcome.prediction =
+      models::predict(outcome.result.logits, bundle.output_scale, bundle.softmax, bundle.labels);
   outcome.equal = outcome.result.logits == models::evaluate(network, input);
   return outcome;
 }

@@ -13,10 +13,10 @@
 #include "cli/commands.h"
 #include "cli/dataset.h"
 #include "cli/output.h"
-#include "cli/prediction.h"
 #include "cli/progress.h"
 #include "cli/shipped_files.h"
 #include "models/plaintext_evaluator.h"
+#include "models/prediction.h"
 
 namespace popcorn::cli {
 
@@ -69,7 +69,7 @@ std::size_t correct_exact(const models::IntegerNetwork& network, const Dataset& 
   for (std::size_t i = first; i < last; ++i) {
     const WideVector logits =
         models::evaluate(network, models::encode_image(network.encoding, data.images[i]));
-    if (predict(logits, network.output().scale, false, {}).index == data.labels[i]) ++correct;
+    if (models::predict(logits, network.output().scale, false, {}).index == data.labels[i]) ++correct;
   }
   return correct;
 }

@@ -12,9 +12,9 @@
 #include "cli/interrupt.h"
 #include "cli/keys.h"
 #include "cli/output.h"
-#include "cli/prediction.h"
 #include "cli/progress.h"
 #include "models/arg_max.h"
+#include "models/prediction.h"
 #include "service/client.h"
 
 namespace popcorn::cli {
@@ -31,7 +31,7 @@ struct InferOptions {
   bool json = false;
 };
 
-nlohmann::ordered_json result_json(const std::string& input, const Prediction& prediction,
+nlohmann::ordered_json result_json(const std::string& input, const models::Prediction& prediction,
                                    const service::InferenceResult& result, bool with_logits) {
   nlohmann::ordered_json json = {{"input", input}, {"class", prediction.index}, {"label", prediction.label}};
   json["probability"] = prediction.probability ? nlohmann::ordered_json(*prediction.probability) : nullptr;
@@ -57,7 +57,7 @@ Table result_table(const std::vector<std::string>& images) {
                 {"rounds"}});
 }
 
-std::vector<std::string> result_row(const std::string& input, const Prediction& prediction,
+std::vector<std::string> result_row(const std::string& input, const models::Prediction& prediction,
                                     const service::InferenceResult& result) {
   return {input,
           prediction.label,
@@ -111,9 +111,9 @@ int infer(const InferOptions& options) {
       progress.update(i * rounds + done, inputs.size() * rounds, options.images[i] + " " + step);
     };
     const service::InferenceResult result = client.infer(bundle, owner, inputs[i], show);
-    const Prediction prediction =
-        with_logits ? predict(result.logits, bundle.output_scale, bundle.softmax, bundle.labels)
-                    : predict_label(result.logits, bundle.labels);
+    const models::Prediction prediction =
+        with_logits ? models::predict(result.logits, bundle.output_scale, bundle.softmax, bundle.labels)
+                    : models::predict_label(result.logits, bundle.labels);
     progress.clear();
     if (options.json) {
       results.push_back(result_json(options.images[i], prediction, result, with_logits));

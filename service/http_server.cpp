@@ -330,6 +330,10 @@ void HttpServer::run() {
   state_->pool.shutdown();
 }
 
+void HttpServer::serve(int socket) {
+  state_->serve(FileDescriptor(socket));
+}
+
 void HttpServer::stop() {
   state_->stopped = true;
   state_->engine.stop_soon();

@@ -54,6 +54,9 @@ class HttpServer {
   std::uint16_t bind();
   /// Serves until stop(). Call bind() first.
   void run();
+  /// Serves one connected, non-blocking stream socket in the calling thread, as run() does those that it
+  /// accepts; closes it. Without bind().
+  void serve(int socket);
   /// No new connections and requests; lets requests that run end. From any thread, also twice.
   void stop();
   /// Reads certificate and key again; connections made from now on use them. @throws IoError "server.tls"

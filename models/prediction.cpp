@@ -1,11 +1,11 @@
-#include "cli/prediction.h"
+#include "models/prediction.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
 
-namespace popcorn::cli {
+namespace popcorn::models {
 
 namespace {
 
@@ -58,4 +58,4 @@ Prediction predict_label(const WideVector& answer, const std::vector<std::string
   return prediction;
 }
 
-}  // namespace popcorn::cli
+}  // namespace popcorn::models

@@ -1,4 +1,4 @@
-#include "cli/prediction.h"
+#include "models/prediction.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -6,9 +6,9 @@
 #include "base/error.h"
 #include "tests/support/seeded_rng.h"
 
-namespace popcorn::cli {
+namespace popcorn::models {
 
-TEST_CASE("The largest logit wins, the lowest index at a tie", "[cli]") {
+TEST_CASE("The largest logit wins, the lowest index at a tie", "[prediction]") {
   const std::vector<std::int64_t> logits = {-5, 7, 7, 2};
   const Prediction prediction = predict(WideVector::from_int64(logits), {0.5}, true, {"a", "b", "c", "d"});
   CHECK(prediction.index == 1);
@@ -18,28 +18,28 @@ TEST_CASE("The largest logit wins, the lowest index at a tie", "[cli]") {
   CHECK(*prediction.probability == Approx(std::exp(3.5) / sum));
 }
 
-TEST_CASE("Logits beyond double precision are compared exactly", "[cli]") {
+TEST_CASE("Logits beyond double precision are compared exactly", "[prediction]") {
   WideVector logits(2, 2);
   logits.set_decimal(0, "36893488147419103232");
   logits.set_decimal(1, "36893488147419103233");
   CHECK(predict(logits, {1e-18}, true, {}).index == 1);
 }
 
-TEST_CASE("Without labels the label is the index, without softmax there is no probability", "[cli]") {
+TEST_CASE("Without labels the label is the index, without softmax there is no probability", "[prediction]") {
   const std::vector<std::int64_t> logits = {1, 2};
   const Prediction prediction = predict(WideVector::from_int64(logits), {1.0}, false, {});
   CHECK(prediction.label == "1");
   CHECK_FALSE(prediction.probability.has_value());
 }
 
-TEST_CASE("A scale per logit counts", "[cli]") {
+TEST_CASE("A scale per logit counts", "[prediction]") {
   const std::vector<std::int64_t> logits = {10, 2};
   CHECK(predict(WideVector::from_int64(logits), {0.1, 3.0}, true, {}).index == 1);
   CHECK_THROWS_AS(predict(WideVector::from_int64(logits), {1.0, 1.0, 1.0}, true, {}), InputError);
   CHECK_THROWS_AS(predict(WideVector(), {1.0}, true, {}), InputError);
 }
 
-TEST_CASE("Probabilities lie between the uniform one and one for any logits", "[cli]") {
+TEST_CASE("Probabilities lie between the uniform one and one for any logits", "[prediction]") {
   test::SeededRng rng(7);
   for (int round = 0; round < 200; ++round) {
     std::vector<std::int64_t> logits(static_cast<std::size_t>(rng.between(1, 20)));
@@ -50,4 +50,4 @@ TEST_CASE("Probabilities lie between the uniform one and one for any logits", "[
   }
 }
 
-}  // namespace popcorn::cli
+}  // namespace popcorn::models

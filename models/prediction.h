@@ -7,7 +7,7 @@
 
 #include "base/wide_vector.h"
 
-namespace popcorn::cli {
+namespace popcorn::models {
 
 struct Prediction {
   std::size_t index = 0;
@@ -24,4 +24,4 @@ Prediction predict(const WideVector& logits, const std::vector<double>& scale, b
 /// @throws InputError "prediction.label" for anything that is no index of `labels`
 Prediction predict_label(const WideVector& answer, const std::vector<std::string>& labels);
 
-}  // namespace popcorn::cli
+}  // namespace popcorn::models
