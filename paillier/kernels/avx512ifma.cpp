@@ -584,6 +584,7 @@ void ifma_select(const ModulusView& m, uint64_t* r, const uint64_t* table, size_
 // which one permutation picks for all lanes at once, whatever the indices are. At least 16 entries are
 // stored.
 constexpr unsigned kMinEntryBits = 4;
+constexpr size_t kMaxRows = size_t{1} << (kMaxSharedEntryBits - kMinEntryBits);
 
 size_t ifma_shared_table_words(const ModulusView& m, unsigned entry_bits) {
   return (2 * m.words) << (entry_bits < kMinEntryBits ? kMinEntryBits : entry_bits);
@@ -604,20 +605,28 @@ void ifma_shared_select(const ModulusView& m, uint64_t* r, const uint64_t* table
   for (size_t first = 0; first < groups; first += kTogether) {
     const size_t count = groups - first < kTogether ? groups - first : kTogether;
     __m512i wanted[kTogether];
+    __mmask8 hit[kMaxRows][kTogether];  // the lanes whose entry is in a row of 16
     for (size_t g = 0; g < kTogether; ++g) {
       wanted[g] = _mm512_loadu_si512(index + (first + (g < count ? g : 0)) * kLanes);
+      const __m512i wanted_row = _mm512_srli_epi64(wanted[g], kMinEntryBits);
+      for (size_t x = 0; x < rows; ++x) {
+        hit[x][g] = _mm512_cmpeq_epi64_mask(wanted_row, _mm512_set1_epi64(static_cast<long long>(x)));
+      }
     }
     for (size_t k = 0; k < 2 * m.words; ++k) {
       const auto* row = reinterpret_cast<const __m512i*>(table + (k << stored));
       __m512i found[kTogether];
-      for (size_t g = 0; g < kTogether; ++g) found[g] = _mm512_permutex2var_epi64(row[0], wanted[g], row[1]);
+#pragma GCC unroll 4
+      for (size_t g = 0; g < kTogether; ++g) {
+        found[g] = _mm512_maskz_permutex2var_epi64(hit[0][g], row[0], wanted[g], row[1]);
+      }
       for (size_t x = 1; x < rows; ++x) {
         const __m512i left = row[2 * x];
         const __m512i right = row[2 * x + 1];
-        const __m512i number = _mm512_set1_epi64(static_cast<long long>(x));
+#pragma GCC unroll 4
         for (size_t g = 0; g < kTogether; ++g) {
-          const __mmask8 hit = _mm512_cmpeq_epi64_mask(_mm512_srli_epi64(wanted[g], kMinEntryBits), number);
-          found[g] = _mm512_mask_mov_epi64(found[g], hit, _mm512_permutex2var_epi64(left, wanted[g], right));
+          const __m512i entry = _mm512_maskz_permutex2var_epi64(hit[x][g], left, wanted[g], right);
+          found[g] = _mm512_or_si512(found[g], entry);
         }
       }
       for (size_t g = 0; g < count; ++g) rv[(first + g) * 2 * m.words + k] = found[g];

@@ -32,6 +32,8 @@ inline constexpr unsigned kMaxBaseBits = 4096;
 /// Largest group of any kernel, in words: 2·80 digits of 52 bits in 8 lanes.
 inline constexpr unsigned kMaxGroupWords = 2 * 80 * 8;
 inline constexpr unsigned kMaxLanes = 8;
+/// Largest index of a shared table, in bits.
+inline constexpr unsigned kMaxSharedEntryBits = 8;
 
 /// An odd N as a kernel sees it. Arrays of digits are the same in every lane.
 struct ModulusView {
@@ -85,8 +87,8 @@ struct Kernel {
   /// r[lane] = lane `lane` of table[index[lane]]; a table of `entries` groups. Touches every entry.
   void (*select)(const ModulusView& modulus, uint64_t* r, const uint64_t* table, size_t entries,
                  const uint64_t* index);
-  /// A table of 2^entry_bits single operands that all lanes share, in a layout of the kernel's own:
-  /// shared_table_words() words, filled by shared_put (from one lane of a group).
+  /// A table of 2^entry_bits single operands (entry_bits ≤ kMaxSharedEntryBits) that all lanes share, in a
+  /// layout of the kernel's own: shared_table_words() words, filled by shared_put (from one lane of a group).
   size_t (*shared_table_words)(const ModulusView& modulus, unsigned entry_bits);
   void (*shared_put)(const ModulusView& modulus, uint64_t* table, unsigned entry_bits, size_t entry,
                      const uint64_t* group, unsigned lane);
