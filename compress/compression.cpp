@@ -75,9 +75,9 @@ CompressionResult compress_network(FloatGraph graph, const Dataset& training, co
     prune_with_training(graph, teacher, training, test, options, hooks);
     result.pruned_accuracy = accuracy(graph, test);
     quantise(graph, options.quantisation);
-    if (options.quantisation_training.epochs > 0) {
-      train(graph, training, options.quantisation_training, training_hooks(hooks, "quantise", test, teacher));
-    }
+  }
+  if (options.quantisation_training.epochs > 0) {
+    train(graph, training, options.quantisation_training, training_hooks(hooks, "quantise", test, teacher));
   }
   result.network = lower(graph);
   result.integer_accuracy = integer_accuracy(result.network, test);

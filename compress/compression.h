@@ -20,7 +20,8 @@ struct CompressionOptions {
   TrainingOptions pruning_training, quantisation_training;
   /// Share of the pruning epochs over which the sparsity grows; the rest heals.
   double ramp = 0.6;
-  /// Above zero: no fine-tuning; so many training pictures steer the reconstruction (post_training.h).
+  /// Above zero: no fine-tuning while pruning; so many training pictures steer the reconstruction
+  /// (post_training.h). Fine-tuning on quantised weights may follow.
   std::size_t calibration_images = 0;
   std::optional<double> max_drop;  ///< largest loss of accuracy against the float network, as a share
 };

@@ -5,6 +5,7 @@
 // permitted values.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -40,6 +41,10 @@ struct WeightGrid {
   std::vector<std::int32_t> codebook;
 
   bool active() const noexcept { return levels > 0 || !codebook.empty(); }
+  /// The largest magnitude that is permitted.
+  std::int32_t largest() const noexcept {
+    return codebook.empty() ? levels : std::max(-codebook.front(), codebook.back());
+  }
   /// Nearest value of the grid; ties away from zero on the uniform grid, downwards on a codebook. Active
   /// grids only.
   std::int32_t nearest(float weight) const;

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <numeric>
 
 #include "base/error.h"
+#include "compress/codebook.h"
 #include "compress/layer_pattern.h"
 
 namespace popcorn::compress {
@@ -15,6 +17,16 @@ namespace {
 constexpr int kSearchSteps = 60;
 constexpr double kLargestSpread = 8;   // of the steps of one layer below their mean
 constexpr double kSmallestClip = 0.3;  // no better step was ever seen below this share of the largest weight
+
+/// Of the non-zero weights; 1 when there are none.
+double mean_magnitude(const std::vector<double>& weights) {
+  double sum = 0, count = 0;
+  for (const double w : weights) {
+    sum += std::abs(w);
+    count += w != 0 ? 1 : 0;
+  }
+  return count == 0 ? 1 : sum / count;
+}
 
 double squared_error(const std::vector<double>& weights, double step, std::int32_t levels) {
   double error = 0;
@@ -53,6 +65,7 @@ class Quantiser {
       check_bits(layer.bits);
       require_match(graph_, layer.pattern);
     }
+    for (const LayerGrid& layer : options_.kinds) require_match(graph_, layer.pattern);
     for (const FloatNode& node : graph_.nodes) {
       if (node.kind == FloatKind::batch_norm || node.kind == FloatKind::affine) {
         throw InputError("quantisation.batch_norm",
@@ -187,6 +200,13 @@ class Quantiser {
     return options_.bits;
   }
 
+  GridKind kind_of(const FloatNode& node) const {
+    for (const LayerGrid& layer : options_.kinds) {
+      if (matches(layer.pattern, node.name)) return layer.kind;
+    }
+    return options_.kind;
+  }
+
   /// A layer that is on its grid already can only pass on one common scale.
   void pass_on(std::size_t index) {
     const FloatNode& node = graph_.nodes[index];
@@ -216,9 +236,7 @@ class Quantiser {
     std::vector<double> bias(node.bias.begin(), node.bias.end());
     for (double& b : bias) b *= node.gain;
     if (rounder_ != nullptr) rounder_->prepare(graph_, index, folded, node.mask);
-    node.grid.levels = (1 << (bits_of(node) - 1)) - 1;
-    node.grid.codebook.clear();
-    std::vector<double> steps = choose_steps(folded, outputs, node.grid.levels, tied_[index]);
+    std::vector<double> steps = choose_grid(node, folded, tied_[index]);
     if (tied_[index]) steps.assign(outputs, aligned(index, steps.front()));
     if (rounder_ != nullptr) {
       rounder_->round(folded, node.mask, steps, node.grid);
@@ -227,8 +245,8 @@ class Quantiser {
     for (std::size_t o = 0; o < outputs; ++o) {
       for (std::size_t at = o * row; at < (o + 1) * row; ++at) {
         node.weights[at] =
-            static_cast<float>(std::clamp(folded[at] / steps[o], -static_cast<double>(node.grid.levels),
-                                          static_cast<double>(node.grid.levels)));
+            static_cast<float>(std::clamp(folded[at] / steps[o], -static_cast<double>(node.grid.largest()),
+                                          static_cast<double>(node.grid.largest())));
       }
       node.bias[o] = static_cast<float>(bias[o] / steps[o]);
     }
@@ -238,9 +256,37 @@ class Quantiser {
     unit_[index] = node.gain * unit_[node.inputs.front()];
   }
 
-  static std::vector<double> choose_steps(const std::vector<double>& weights, std::size_t outputs,
-                                          std::int32_t levels, bool tied) {
-    if (tied) return std::vector<double>(outputs, best_step(weights, levels));
+  /// Sets the grid of a layer with these real weights; returns the step of each output.
+  std::vector<double> choose_grid(FloatNode& node, const std::vector<double>& weights, bool tied) const {
+    const std::size_t outputs = node.bias.size();
+    const int bits = bits_of(node);
+    node.grid = {};
+    switch (kind_of(node)) {
+      case GridKind::uniform:
+      case GridKind::ternary:
+        node.grid.levels = kind_of(node) == GridKind::ternary ? 1 : (1 << (bits - 1)) - 1;
+        return choose_steps(weights, outputs, tied,
+                            [&node](const std::vector<double>& w) { return best_step(w, node.grid.levels); });
+      case GridKind::binary:
+        node.grid.codebook = {-1, 1};
+        return choose_steps(weights, outputs, tied, mean_magnitude);
+      case GridKind::codebook:
+        break;
+    }
+    std::vector<double> steps = choose_steps(weights, outputs, tied, mean_magnitude);
+    std::vector<double> relative(weights.size());
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      relative[i] = weights[i] / steps[i / (weights.size() / outputs)];
+    }
+    const Codebook codebook = integer_codebook(relative, std::size_t{1} << (bits - 1));
+    node.grid.codebook = codebook.values;
+    for (double& step : steps) step *= codebook.unit;
+    return steps;
+  }
+
+  static std::vector<double> choose_steps(const std::vector<double>& weights, std::size_t outputs, bool tied,
+                                          const std::function<double(const std::vector<double>&)>& rule) {
+    if (tied) return std::vector<double>(outputs, rule(weights));
     std::vector<double> steps;
     const std::size_t row = weights.size() / outputs;
     double log_sum = 0;
@@ -249,7 +295,7 @@ class Quantiser {
       const auto begin = weights.begin() + static_cast<std::ptrdiff_t>(o * row),
                  end = begin + static_cast<std::ptrdiff_t>(row);
       const bool dead = std::all_of(begin, end, [](double w) { return w == 0; });
-      steps.push_back(dead ? 0 : best_step({begin, end}, levels));
+      steps.push_back(dead ? 0 : rule({begin, end}));
       if (dead) continue;
       log_sum += std::log(steps.back());
       ++live;

@@ -13,9 +13,23 @@ struct LayerBits {
   int bits = 0;
 };
 
+enum class GridKind {
+  uniform,   ///< the integers [−(2^(bits−1) − 1), 2^(bits−1) − 1]
+  ternary,   ///< −1, 0, 1, whatever the bits
+  binary,    ///< −1 and 1, whatever the bits; the step is the mean magnitude (Rastegari et al. 2016)
+  codebook,  ///< zero and ±2^(bits−1) integer magnitudes by clustering, see integer_codebook()
+};
+
+struct LayerGrid {
+  std::string pattern;  ///< layer name, or prefix followed by *
+  GridKind kind = GridKind::uniform;
+};
+
 struct QuantisationOptions {
-  int bits = 4;  ///< 2 (ternary) … 8: the integers [−(2^(bits−1) − 1), 2^(bits−1) − 1]
+  int bits = 4;  ///< 2 … 8
+  GridKind kind = GridKind::uniform;
   std::vector<LayerBits> layers;  ///< the first that matches decides
+  std::vector<LayerGrid> kinds;   ///< likewise
 };
 
 /// Decides in place of plain rounding what a layer's weights become. Called layer by layer in the order of
@@ -34,15 +48,15 @@ class LayerRounder {
   virtual std::vector<double> biases(const std::vector<double>& weights) = 0;
 };
 
-/// Gives every convolution and dense layer without a grid a uniform symmetric one, with one step per output
+/// Gives every convolution and dense layer without a grid one of the chosen kind, with one step per output
 /// channel. Layers that have a grid already (binary ones) keep it.
 ///
 /// The graph is rewritten so that each layer's weights are in units of its own grid (step 1). The steps q_o
 /// of a layer's outputs do not stay behind: they are folded into the columns of the layers that read it,
 /// before those are quantised in turn, so that every activation tensor has one scale. Where a scale per
 /// channel cannot move on (an addition, a clip, the network's output) the layer has one step for all outputs.
-/// Each step minimises the squared error Σ(w − q·round(w/q))² over the kept weights. The input's mean becomes
-/// a whole pixel value, its deviations one.
+/// Each step of a uniform grid minimises the squared error Σ(w − q·round(w/q))² over the kept weights. The
+/// input's mean becomes a whole pixel value, its deviations one.
 ///
 /// Afterwards the graph computes the same function up to that rounding; fine-tuning may follow, then lower().
 /// @throws UsageError "quantisation.bits", "layer.unknown"; InputError "quantisation.batch_norm" when

@@ -21,10 +21,10 @@ namespace popcorn::cli {
 namespace {
 
 struct CompressOptions {
-  std::string input, output, onnx, data, dataset, shape, scope = "adaptive";
+  std::string input, output, onnx, data, dataset, shape, scope = "adaptive", grid = "uniform";
   std::string name, color;
   std::vector<double> mean, deviation;
-  std::vector<std::string> layer_sparsity, layer_bits;
+  std::vector<std::string> layer_sparsity, layer_bits, layer_grid;
   compress::CompressionOptions compression;
   int epochs = 20, quantise_epochs = -1;
   double quantise_rate = 1e-3;
@@ -73,6 +73,12 @@ void add_size_options(CLI::App& app, CompressOptions& o) {
       ->check(CLI::Range(2, 8))
       ->capture_default_str();
   app.add_option("--layer-bits", o.layer_bits, "NAME=BITS for one layer; NAME may end with *");
+  app.add_option("--grid", o.grid,
+                 "Values of the weights: uniform (of --bits), ternary, binary, codebook (clustered: "
+                 "2^(bits-1) integer magnitudes)")
+      ->check(CLI::IsMember({"uniform", "ternary", "binary", "codebook"}))
+      ->capture_default_str();
+  app.add_option("--layer-grid", o.layer_grid, "NAME=GRID for one layer; NAME may end with *");
   app.add_option("--max-drop", o.max_drop,
                  "Largest permitted loss of accuracy in percentage points; beyond it nothing is written "
                  "(exit code 8)")
@@ -85,7 +91,7 @@ void add_training_options(CLI::App& app, CompressOptions& o) {
       ->check(CLI::Range(0, 10000))
       ->capture_default_str();
   app.add_option("--quantise-epochs", o.quantise_epochs,
-                 "Fine-tuning epochs on quantised weights (default: as --epochs)")
+                 "Fine-tuning epochs on quantised weights (default: as --epochs; none with --post-training)")
       ->check(CLI::Range(0, 10000));
   app.add_option("--lr", t.learning_rate, "Largest learning rate while pruning")
       ->check(CLI::PositiveNumber)
@@ -114,7 +120,7 @@ void add_training_options(CLI::App& app, CompressOptions& o) {
 void add_post_training_options(CLI::App& app, CompressOptions& o) {
   app.add_flag("--post-training", o.post_training,
                "Neither labels nor fine-tuning: weights are removed and rounded so that each layer's outputs "
-               "on sample pictures change least");
+               "on sample pictures change least; --quantise-epochs may still follow");
   app.add_option("--calibration-images", o.calibration_images,
                  "Training pictures that --post-training looks at")
       ->check(CLI::Range(1, 1000000))
@@ -132,7 +138,7 @@ void add_options(CLI::App& app, CompressOptions& o) {
   app.add_flag("--json", o.json, "Print the report as JSON");
   for (CLI::Option* option : app.get_options()) {
     const std::string flag = option->get_name();
-    if (flag == "--layer-sparsity" || flag == "--layer-bits") {
+    if (flag.starts_with("--layer-")) {
       option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     } else if (flag != "--mean" && flag != "--std") {
       option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -141,14 +147,32 @@ void add_options(CLI::App& app, CompressOptions& o) {
 }
 
 /// "NAME=VALUE" → both parts. @throws UsageError "option.pair"
-std::pair<std::string, double> parse_pair(const std::string& text) {
+std::pair<std::string, std::string> split_pair(const std::string& text) {
   const std::size_t equals = text.rfind('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw UsageError("option.pair", "\"" + text + "\" is not NAME=VALUE");
+  }
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+/// @throws UsageError "option.pair"
+std::pair<std::string, double> parse_pair(const std::string& text) {
+  const auto [name, number] = split_pair(text);
   double value = 0;
-  if (equals == std::string::npos || equals == 0 ||
-      !CLI::detail::lexical_cast(text.substr(equals + 1), value)) {
+  if (!CLI::detail::lexical_cast(number, value)) {
     throw UsageError("option.pair", "\"" + text + "\" is not NAME=VALUE with a number as its value");
   }
-  return {text.substr(0, equals), value};
+  return {name, value};
+}
+
+/// @throws UsageError "option.grid"
+compress::GridKind parse_grid(const std::string& name) {
+  if (name == "uniform") return compress::GridKind::uniform;
+  if (name == "ternary") return compress::GridKind::ternary;
+  if (name == "binary") return compress::GridKind::binary;
+  if (name == "codebook") return compress::GridKind::codebook;
+  throw UsageError("option.grid",
+                   "\"" + name + "\" is no grid; there are uniform, ternary, binary and codebook");
 }
 
 models::Shape parse_shape(const std::string& text) {
@@ -186,10 +210,16 @@ compress::CompressionOptions compression_options(const CompressOptions& o, const
     const auto [name, bits] = parse_pair(pair);
     result.quantisation.layers.push_back({name, static_cast<int>(bits)});
   }
+  result.quantisation.kind = parse_grid(o.grid);
+  for (const std::string& pair : o.layer_grid) {
+    const auto [name, grid] = split_pair(pair);
+    result.quantisation.kinds.push_back({name, parse_grid(grid)});
+  }
   if (!o.plain) result.pruning_training.augmentation = compress::Augmentation::for_dataset(dataset);
   result.pruning_training.epochs = o.epochs;
   result.quantisation_training = result.pruning_training;
-  result.quantisation_training.epochs = o.quantise_epochs >= 0 ? o.quantise_epochs : o.epochs;
+  result.quantisation_training.epochs =
+      o.quantise_epochs >= 0 ? o.quantise_epochs : (o.post_training ? 0 : o.epochs);
   result.quantisation_training.learning_rate = o.quantise_rate;
   result.quantisation_training.seed += 1;
   if (o.post_training) result.calibration_images = o.calibration_images;

@@ -127,6 +127,13 @@ TEST_CASE("train and compress work through the module and end with the documente
     REQUIRE(done.code == 0);
     CHECK(nlohmann::json::parse(done.out)["density"] <= 0.2001);
     CHECK(with({"--post-training", "--calibration-images", "0"}).code == 2);
+    const Outcome tuned = with({"--post-training", "--quantise-epochs", "1", "--grid", "codebook", "--bits",
+                                "3", "--layer-grid", "fc3=ternary", "--json"});
+    INFO(tuned.err);
+    REQUIRE(tuned.code == 0);
+    for (const auto& layer : nlohmann::json::parse(tuned.out)["layers"]) {
+      if (layer.contains("magnitudes")) CHECK(layer["magnitudes"] <= (layer["name"] == "fc3" ? 1 : 4));
+    }
   }
   SECTION("beyond the guard nothing is written") {
     const Outcome refused = with({"--epochs", "0", "--sparsity", "0.99", "--max-drop", "0.5"});
@@ -167,6 +174,8 @@ TEST_CASE("train and compress work through the module and end with the documente
     CHECK(with({"--layer-sparsity", "nowhere=0.5"}).code == 2);
     CHECK(with({"--dataset", "imagenet"}).code == 2);
     CHECK(with({"--input-shape", "28x28"}).code == 2);
+    CHECK(with({"--grid", "decimal"}).code == 2);
+    CHECK(with({"--layer-grid", "fc1=decimal"}).code == 2);
   }
   SECTION("bad files") {
     CHECK(run({"compress", place / "absent.onnx", "-o", model, "--data", place.data()}).code == 4);

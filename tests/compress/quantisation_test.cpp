@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "compress/codebook.h"
 #include "compress/executor.h"
 #include "compress/fold_batch_norm.h"
 #include "compress/lowering.h"
@@ -123,6 +124,68 @@ TEST_CASE("bits can be chosen layer by layer") {
     options.bits = bits;
     CHECK_THROWS_AS(quantise(graph, options), UsageError);
   }
+}
+
+TEST_CASE("a codebook has few integer magnitudes and fits better than a uniform grid of as many") {
+  test::SeededRng rng(7);
+  int better = 0;
+  for (int round = 0; round < 30; ++round) {
+    std::vector<double> weights(static_cast<std::size_t>(rng.between(200, 800)));
+    for (double& w : weights) {  // long tails, as trained weights have
+      const auto u = static_cast<double>(test::uniform(rng, -1, 1));
+      w = u * u * u;
+    }
+    const auto bits = static_cast<int>(rng.between(3, 5));
+    const auto magnitudes = static_cast<std::size_t>((1 << (bits - 1)) - 1);
+    const Codebook found = integer_codebook(weights, magnitudes);
+    CHECK(std::is_sorted(found.values.begin(), found.values.end()));
+    CHECK(found.values.size() <= 2 * magnitudes + 1);
+    CHECK(found.values.back() <= 127);
+    const WeightGrid clustered{0, found.values}, uniform{static_cast<std::int32_t>(magnitudes), {}};
+    const double step = best_step(weights, uniform.levels);
+    double codebook_error = 0, uniform_error = 0;
+    for (const double w : weights) {
+      CHECK(clustered.nearest(static_cast<float>(w)) == -clustered.nearest(static_cast<float>(-w)));
+      codebook_error += std::pow(w - found.unit * clustered.nearest(static_cast<float>(w / found.unit)), 2);
+      uniform_error += std::pow(w - step * uniform.nearest(static_cast<float>(w / step)), 2);
+    }
+    better += codebook_error < uniform_error ? 1 : 0;
+  }
+  CHECK(better >= 27);
+  CHECK(integer_codebook({}, 3).values == std::vector<std::int32_t>{0, 1});
+  CHECK(integer_codebook({2, -2, 0}, 4).values == std::vector<std::int32_t>{-1, 0, 1});
+}
+
+TEST_CASE("each layer can have its own kind of grid") {
+  test::SeededRng rng(8);
+  for (const GridKind kind : {GridKind::ternary, GridKind::binary, GridKind::codebook}) {
+    for (int round = 0; round < 8; ++round) {
+      FloatGraph graph = test::random_graph(rng, {true, false, round % 2 == 0, true, false});
+      fold_batch_norm(graph);
+      PruningOptions pruning;
+      pruning.sparsity = 0.3;
+      prune(graph, pruning);
+      QuantisationOptions options;
+      options.bits = 3;
+      options.kinds = {{graph.output().name, kind}};
+      quantise(graph, options);
+      const models::IntegerNetwork network = lower(graph);
+      for (const models::Node& node : network.nodes) {
+        if (node.weights.empty()) continue;
+        const std::vector<std::int32_t> magnitudes = node.magnitudes();
+        if (node.name != graph.output().name) {
+          CHECK(magnitudes.back() <= 3);
+        } else {
+          CHECK(magnitudes.size() <= (kind == GridKind::codebook ? 4U : 1U));
+          if (kind == GridKind::binary) CHECK(node.nonzeros() == graph.output().kept());
+        }
+      }
+    }
+  }
+  FloatGraph graph = test::random_graph(rng);
+  QuantisationOptions options;
+  options.kinds = {{"nowhere", GridKind::binary}};
+  CHECK_THROWS_AS(quantise(graph, options), UsageError);
 }
 
 TEST_CASE("the operands of sums get units that whole multipliers align") {
