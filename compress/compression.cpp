@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "compress/cost_budget.h"
 #include "compress/executor.h"
 #include "compress/fold_batch_norm.h"
 #include "compress/integer_accuracy.h"
@@ -61,8 +62,12 @@ void guard(const CompressionResult& result, double max_drop) {
 }  // namespace
 
 CompressionResult compress_network(FloatGraph graph, const Dataset& training, const Dataset& test,
-                                   const CompressionOptions& options, const CompressionHooks& hooks) {
+                                   CompressionOptions options, const CompressionHooks& hooks) {
   fold_batch_norm(graph);
+  if (options.target_cost) {
+    options.pruning.sparsity =
+        sparsity_for_cost(graph, options.pruning, options.quantisation, *options.target_cost);
+  }
   const FloatGraph teacher = graph;
   CompressionResult result;
   result.test_images = test.count();

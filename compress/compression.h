@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <optional>
 
@@ -23,6 +24,8 @@ struct CompressionOptions {
   /// Above zero: no fine-tuning while pruning; so many training pictures steer the reconstruction
   /// (post_training.h). Fine-tuning on quantised weights may follow.
   std::size_t calibration_images = 0;
+  /// Modular multiplications an inference, estimated: decides pruning.sparsity (see sparsity_for_cost()).
+  std::optional<std::uint64_t> target_cost;
   std::optional<double> max_drop;  ///< largest loss of accuracy against the float network, as a share
 };
 
@@ -43,6 +46,6 @@ struct CompressionHooks {
 /// @throws CheckError "compress.accuracy" when more than `max_drop` is lost; UsageError, InputError,
 /// Interrupted
 CompressionResult compress_network(FloatGraph graph, const Dataset& training, const Dataset& test,
-                                   const CompressionOptions& options, const CompressionHooks& hooks = {});
+                                   CompressionOptions options, const CompressionHooks& hooks = {});
 
 }  // namespace popcorn::compress

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
+#include <optional>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -26,6 +27,7 @@ struct CompressOptions {
   std::vector<double> mean, deviation;
   std::vector<std::string> layer_sparsity, layer_bits, layer_grid;
   compress::CompressionOptions compression;
+  std::optional<double> cost_exponent;
   int epochs = 20, quantise_epochs = -1;
   double quantise_rate = 1e-3;
   std::size_t calibration_images = 256;
@@ -65,10 +67,13 @@ void add_size_options(CLI::App& app, CompressOptions& o) {
       ->capture_default_str();
   app.add_option("--layer-sparsity", o.layer_sparsity, "NAME=SHARE for one layer; NAME may end with *");
   app.add_option(
-         "--cost-exponent", c.pruning.cost_exponent,
-         "How strongly the homomorphic cost of a weight counts when choosing what to prune (0: not at all)")
-      ->check(CLI::Range(0.0, 2.0))
-      ->capture_default_str();
+         "--cost-exponent", o.cost_exponent,
+         "How strongly the homomorphic cost of a weight counts when choosing what to prune, 0 (not at "
+         "all) to 2 (default: 0, with --target-cost 1)")
+      ->check(CLI::Range(0.0, 2.0));
+  app.add_option("--target-cost", c.target_cost,
+                 "Modular multiplications an inference may need, by the estimate of the report; decides the "
+                 "sparsity in place of --sparsity");
   app.add_option("--bits", c.quantisation.bits, "Bits of the signed weights, 2 to 8")
       ->check(CLI::Range(2, 8))
       ->capture_default_str();
@@ -210,6 +215,7 @@ compress::CompressionOptions compression_options(const CompressOptions& o, const
     const auto [name, bits] = parse_pair(pair);
     result.quantisation.layers.push_back({name, static_cast<int>(bits)});
   }
+  result.pruning.cost_exponent = o.cost_exponent.value_or(result.target_cost ? 1 : 0);
   result.quantisation.kind = parse_grid(o.grid);
   for (const std::string& pair : o.layer_grid) {
     const auto [name, grid] = split_pair(pair);

@@ -1,7 +1,12 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
+#include "compress/cost_budget.h"
+#include "compress/fold_batch_norm.h"
+#include "compress/lowering.h"
 #include "compress/report.h"
+#include "tests/compress/random_graph.h"
 #include "tests/support/random_network.h"
 
 using namespace popcorn;
@@ -50,6 +55,37 @@ TEST_CASE("the cost of a small network, counted by hand") {
   CHECK(network.nodes[1].bounds.bits == 10);
   CHECK(node_cost(network, 2).ciphertexts_down == 2);
   CHECK(ciphertext_bytes() == 512);
+}
+
+TEST_CASE("pruning for a budget stays within it and takes no more than that needs") {
+  test::SeededRng rng(1);
+  for (int round = 0; round < 12; ++round) {
+    FloatGraph graph = test::random_graph(rng, {true, round % 3 == 0, round % 2 == 0, true, false});
+    fold_batch_norm(graph);
+    PruningOptions pruning;
+    pruning.cost_exponent = 1;
+    QuantisationOptions quantisation;
+    quantisation.bits = static_cast<int>(rng.between(2, 5));
+    const auto cost = [&](double sparsity) {
+      FloatGraph compressed = graph;
+      pruning.sparsity = sparsity;
+      prune(compressed, pruning);
+      quantise(compressed, quantisation);
+      return network_cost(lower(compressed)).multiplications;
+    };
+    const std::uint64_t whole = cost(0), target = whole - whole / 4;
+    double sparsity = 0;
+    try {
+      sparsity = sparsity_for_cost(graph, pruning, quantisation, target);
+    } catch (const UsageError& error) {  // sums and pools alone may need more
+      CHECK(error.code() == "cost.target");
+      continue;
+    }
+    CHECK(cost(sparsity) <= target);
+    CHECK(sparsity > 0);
+    CHECK(sparsity_for_cost(graph, pruning, quantisation, 100 * whole) == 0);
+    CHECK(sparsity_for_cost(graph, pruning, quantisation, target + target / 10) <= sparsity);
+  }
 }
 
 TEST_CASE("a report adds up and its JSON has the documented members") {

@@ -135,6 +135,17 @@ TEST_CASE("train and compress work through the module and end with the documente
       if (layer.contains("magnitudes")) CHECK(layer["magnitudes"] <= (layer["name"] == "fc3" ? 1 : 4));
     }
   }
+  SECTION("a budget of multiplications decides the sparsity") {
+    const Outcome done = with({"--target-cost", "20000", "--epochs", "1", "--json"});
+    INFO(done.err);
+    REQUIRE(done.code == 0);
+    const auto report = nlohmann::json::parse(done.out);
+    CHECK(report["multiplications"] <= 20000);
+    CHECK(report["multiplications"] > 10000);
+    const Outcome refused = with({"--target-cost", "7"});
+    CHECK(refused.code == 2);
+    CHECK(refused.err.find("cost.target") != std::string::npos);
+  }
   SECTION("beyond the guard nothing is written") {
     const Outcome refused = with({"--epochs", "0", "--sparsity", "0.99", "--max-drop", "0.5"});
     CHECK(refused.code == 8);
