@@ -41,6 +41,7 @@ nlohmann::ordered_json result_json(const std::string& input, const models::Predi
   json["bytes_up"] = result.bytes_up;
   json["bytes_down"] = result.bytes_down;
   json["rounds"] = result.rounds;
+  json["retries"] = result.retries;
   return json;
 }
 

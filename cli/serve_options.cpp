@@ -31,6 +31,13 @@ void add_address_settings(Settings& settings, ServeOptions& options) {
 
 void add_limit_settings(Settings& settings, ServeOptions& options) {
   service::ServerOptions& server = options.server;
+  settings.text("session-store", server.session_store, "WHERE",
+                "Where sessions and keys live: memory, or redis://HOST:PORT/DATABASE for several servers");
+  settings.text("store-key", server.store_key_file, "FILE",
+                "Seals what is kept in Redis: 64 hexadecimal digits, the same for all servers");
+  settings.text("store-password-file", server.store_password_file, "FILE", "The password of Redis");
+  settings.number("round-lease", server.round_lease_seconds, 1, 3600, "SECONDS",
+                  "With Redis: a server not heard of for so long loses the rounds it computes to others");
   settings.number("session-lifetime", server.session_lifetime_seconds, 1, kMaxSeconds, "SECONDS",
                   "Seconds after its last round until a session is forgotten");
   settings.number("max-sessions", server.max_sessions, 1, 100'000, "N", "Sessions at once");

@@ -15,6 +15,15 @@ endif()
 option(POPCORN_COMPRESS "Build compress/ (needs LibTorch and ONNX)" ${popcorn_compress_default})
 message(STATUS "POPCORN_COMPRESS: ${POPCORN_COMPRESS}")
 
+# [option] POPCORN_REDIS (default: ON when hiredis is installed)
+# Builds the session store on Redis, for several servers side by side.
+pkg_check_modules(HIREDIS QUIET IMPORTED_TARGET hiredis)
+option(POPCORN_REDIS "Build the session store on Redis (needs hiredis)" ${HIREDIS_FOUND})
+if(POPCORN_REDIS AND NOT HIREDIS_FOUND)
+  message(FATAL_ERROR "POPCORN_REDIS needs hiredis (Debian: libhiredis-dev)")
+endif()
+message(STATUS "POPCORN_REDIS: ${POPCORN_REDIS}")
+
 # [option] POPCORN_SANITIZE (default: empty)
 # Sanitizers to build with: "address,undefined" or "thread".
 set(POPCORN_SANITIZE "" CACHE STRING "Sanitizers, as for -fsanitize=")

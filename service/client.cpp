@@ -19,7 +19,7 @@ using Steady = std::chrono::steady_clock;
 constexpr const char* kJson = "application/json";
 constexpr const char* kRound = "application/vnd.popcorn+octet-stream";
 constexpr std::size_t kMaxSentence = 600;
-constexpr std::chrono::milliseconds kFirstPause{200};
+constexpr std::chrono::milliseconds kFirstPause{100};
 constexpr std::chrono::milliseconds kLongestPause{5000};
 constexpr std::chrono::milliseconds kCancelPoll{100};
 
@@ -147,7 +147,9 @@ struct Client::State {
   }
 
   /// One request, repeated while the reason may pass. Gives answers with status < 300 only.
-  ClientAnswer call(const ClientRequest& request, int wanted_status = 0) {
+  ClientAnswer call(const ClientRequest& request) { return call(request, 0, options.retry_seconds); }
+
+  ClientAnswer call(const ClientRequest& request, int wanted_status, unsigned patience_seconds) {
     const auto start = Steady::now();
     for (auto pause = kFirstPause;; pause = std::min(2 * pause, kLongestPause)) {
       std::optional<ClientAnswer> answer;
@@ -167,13 +169,15 @@ struct Client::State {
         }
         return std::move(*answer);
       }
-      auto wait = pause;
+      // Half of it by chance, so that clients that were interrupted together do not come back together.
+      auto wait = pause / 2 + std::chrono::milliseconds(
+                                  system_rng().below(static_cast<std::uint64_t>(pause.count() / 2) + 1));
       if (answer) {
         wait = std::max(wait, std::chrono::milliseconds(1000 * answer->retry_after_seconds));
       }
       // A server that was never there is more likely a mistyped address than one that restarts.
       const bool worth_it = answer ? may_pass(answer->status) : reached;
-      const bool in_time = Steady::now() + wait - start <= std::chrono::seconds(options.retry_seconds);
+      const bool in_time = Steady::now() + wait - start <= std::chrono::seconds(patience_seconds);
       if (!worth_it || !in_time) {
         if (failure) {
           std::rethrow_exception(failure);
@@ -265,7 +269,7 @@ struct Client::State {
     request.timeout_seconds = options.round_timeout_seconds;
     request.what = "round " + std::to_string(session.round() + 1) + " of " +
                    std::to_string(session.rounds()) + " (" + session.step_name() + ")";
-    ClientAnswer answer = call(request, 200);
+    ClientAnswer answer = call(request, 200, options.round_retry_seconds);
     if (answer.content_type != kRound) {
       throw NetworkError(
           "network.unexpected",

@@ -19,8 +19,10 @@ struct ClientOptions {
   unsigned round_timeout_seconds = 600;  ///< a round of a large network takes minutes
   std::string sign_test;                 ///< empty = the server's preference
   std::string output = "logits";
-  unsigned retry_seconds =
-      8;                ///< how long to keep trying when the server is busy or goes away in mid-inference
+  /// How long to keep trying when the server is busy or goes away: before a session is open, and in the
+  /// middle of one, where more work would be lost.
+  unsigned retry_seconds = 8;
+  unsigned round_retry_seconds = 120;
   std::string token;    ///< sent as "Authorization: Bearer"; empty = none
   std::string ca_file;  ///< PEM of the authorities to trust for https; empty = the system's
   std::string client_certificate_file, client_key_file;  ///< PEM, for servers that ask for a certificate

@@ -1,5 +1,7 @@
 #include "service/key_registry.h"
 
+#include <openssl/crypto.h>
+
 #include <algorithm>
 
 #include "service/refusal.h"
@@ -15,56 +17,86 @@ KeyRegistry::Entry* KeyRegistry::lookup_locked(const std::string& key_id, const 
   return &found->second;
 }
 
-bool KeyRegistry::add(const paillier::PublicKey& key, const std::string& caller) {
+KeyRegistry::Entry& KeyRegistry::enter_locked(const paillier::PublicKey& key) {
   const std::string key_id = to_hex(key.fingerprint());
-  const std::lock_guard lock(mutex_);
   auto found = keys_.find(key_id);
   if (found == keys_.end()) {
     make_room_for_key_locked();
     found = keys_.emplace(key_id, Entry{key, {}, nullptr, false, 0}).first;
   }
   found->second.last_used = ++uses_;
-  return found->second.registrations.try_emplace(caller).second;
+  return found->second;
+}
+
+bool KeyRegistry::add(const paillier::PublicKey& key, const std::string& caller) {
+  const bool is_new = shared_ && shared_->add(to_hex(key.fingerprint()), caller, key.serialise());
+  const std::lock_guard lock(mutex_);
+  const bool is_new_here = enter_locked(key).registrations.try_emplace(caller).second;
+  return shared_ ? is_new : is_new_here;
 }
 
 std::optional<paillier::PublicKey> KeyRegistry::find(const std::string& key_id, const std::string& caller) {
+  const std::optional<Bytes> stored = shared_ ? shared_->find(key_id, caller) : std::nullopt;
   const std::lock_guard lock(mutex_);
-  const Entry* entry = lookup_locked(key_id, caller);
-  return entry == nullptr ? std::nullopt : std::optional(entry->key);
+  if (shared_ && !stored) {
+    forget_locked(key_id, caller);
+    return std::nullopt;
+  }
+  if (const Entry* entry = lookup_locked(key_id, caller)) {
+    return entry->key;
+  }
+  if (!stored) {
+    return std::nullopt;
+  }
+  // It passed the server's policy when it was registered.
+  const auto key = paillier::PublicKey::parse(*stored, paillier::KeySizePolicy::insecure_test);
+  enter_locked(key).registrations.try_emplace(caller);
+  return key;
 }
 
-bool KeyRegistry::forget(const std::string& key_id, const std::string& caller) {
-  const std::lock_guard lock(mutex_);
+void KeyRegistry::forget_locked(const std::string& key_id, const std::string& caller) {
   Entry* entry = lookup_locked(key_id, caller);
   if (entry == nullptr) {
-    return false;
+    return;
   }
   entry->registrations.erase(caller);
   if (entry->registrations.empty() && !entry->making_context) {
     keys_.erase(key_id);
   }
-  return true;
+}
+
+bool KeyRegistry::forget(const std::string& key_id, const std::string& caller) {
+  const bool was_stored = shared_ && shared_->forget(key_id, caller);
+  const std::lock_guard lock(mutex_);
+  const bool was_here = lookup_locked(key_id, caller) != nullptr;
+  forget_locked(key_id, caller);
+  return shared_ ? was_stored : was_here;
 }
 
 std::shared_ptr<const paillier::PublicContext> KeyRegistry::context(const std::string& key_id,
                                                                     const std::string& caller) {
+  const std::optional<paillier::PublicKey> key = find(key_id, caller);
+  if (!key) {
+    throw Refusal(RefusalKind::not_found, "key.not_found",
+                  "This key is not registered here; register it with POST /v2/keys");
+  }
+  return context(*key);
+}
+
+std::shared_ptr<const paillier::PublicContext> KeyRegistry::context(const paillier::PublicKey& key) {
+  const std::string key_id = to_hex(key.fingerprint());
   std::unique_lock lock(mutex_);
   for (;;) {
-    Entry* entry = lookup_locked(key_id, caller);
-    if (entry == nullptr) {
-      throw Refusal(RefusalKind::not_found, "key.not_found",
-                    "This key is not registered here; register it with POST /v2/keys");
+    Entry& entry = enter_locked(key);
+    if (entry.context) {
+      return entry.context;
     }
-    if (entry->context) {
-      return entry->context;
-    }
-    if (!entry->making_context) {
-      entry->making_context = true;
+    if (!entry.making_context) {
+      entry.making_context = true;
       break;
     }
     context_made_.wait(lock);
   }
-  const paillier::PublicKey key = keys_.at(key_id).key;
   lock.unlock();
   std::shared_ptr<const paillier::PublicContext> made;
   try {
@@ -78,18 +110,21 @@ std::shared_ptr<const paillier::PublicContext> KeyRegistry::context(const std::s
   lock.lock();
   Entry& entry = keys_.at(key_id);
   entry.making_context = false;
-  if (entry.registrations.empty()) {
-    keys_.erase(key_id);
-  } else {
-    entry.context = made;
-    make_room_for_contexts_locked();
-  }
+  entry.context = made;
+  make_room_for_contexts_locked();
   context_made_.notify_all();
   return made;
 }
 
 void KeyRegistry::keep_set_up(const std::string& key_id, const std::string& caller,
                               std::shared_ptr<const protocols::SignTestState> set_up) {
+  if (shared_) {
+    Bytes bytes;
+    set_up->serialise(bytes);
+    shared_->keep_set_up(key_id, caller, to_hex(set_up->id()), bytes, kSetUpsPerKey);
+    OPENSSL_cleanse(bytes.data(), bytes.size());
+    return;
+  }
   const std::lock_guard lock(mutex_);
   Entry* entry = lookup_locked(key_id, caller);
   if (entry == nullptr) {
@@ -104,7 +139,17 @@ void KeyRegistry::keep_set_up(const std::string& key_id, const std::string& call
 
 std::shared_ptr<const protocols::SignTestState> KeyRegistry::set_up(const std::string& key_id,
                                                                     const std::string& caller,
+                                                                    const protocols::SignTest& sign_test,
                                                                     const std::string& name) {
+  if (shared_) {
+    std::optional<Bytes> bytes = shared_->set_up(key_id, caller, name);
+    if (!bytes) {
+      return nullptr;
+    }
+    auto kept = sign_test.server_state(*bytes);
+    OPENSSL_cleanse(bytes->data(), bytes->size());
+    return kept;
+  }
   const std::lock_guard lock(mutex_);
   Entry* entry = lookup_locked(key_id, caller);
   if (entry == nullptr) {
@@ -120,7 +165,8 @@ std::shared_ptr<const protocols::SignTestState> KeyRegistry::set_up(const std::s
 
 std::size_t KeyRegistry::size() const {
   const std::lock_guard lock(mutex_);
-  return keys_.size();
+  return static_cast<std::size_t>(
+      std::ranges::count_if(keys_, [](const auto& item) { return !item.second.registrations.empty(); }));
 }
 
 void KeyRegistry::make_room_for_key_locked() {

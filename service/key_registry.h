@@ -14,6 +14,7 @@
 #include "paillier/evaluator.h"
 #include "paillier/keys.h"
 #include "protocols/sign_test.h"
+#include "service/shared_store.h"
 
 namespace popcorn::service {
 
@@ -26,6 +27,9 @@ struct KeyRegistryOptions {
 class KeyRegistry {
  public:
   explicit KeyRegistry(KeyRegistryOptions options) : options_(options) {}
+  /// From now on the store says which keys are registered, and this object only keeps what it makes of them;
+  /// all but size() then also throw what the store throws. Call it before anything else.
+  void use(std::unique_ptr<KeyStore> shared) { shared_ = std::move(shared); }
 
   /// True when the caller had not registered it. The least recently used key without a session makes room.
   /// @throws Refusal unavailable "key.registry_full"
@@ -37,6 +41,8 @@ class KeyRegistry {
   /// The key's tables, made when first needed (about a second). @throws Refusal not_found "key.not_found"
   std::shared_ptr<const paillier::PublicContext> context(const std::string& key_id,
                                                          const std::string& caller);
+  /// The tables of a key that a session brought along from another server.
+  std::shared_ptr<const paillier::PublicContext> context(const paillier::PublicKey& key);
 
   /// Keeps a set-up for later sessions of this caller under this key; of more than kSetUpsPerKey the oldest
   /// is forgotten. Nothing happens when the key was forgotten meanwhile.
@@ -44,7 +50,9 @@ class KeyRegistry {
                    std::shared_ptr<const protocols::SignTestState> set_up);
   /// The set-up of that name (in hexadecimal), or null: then the session makes a new one.
   std::shared_ptr<const protocols::SignTestState> set_up(const std::string& key_id, const std::string& caller,
+                                                         const protocols::SignTest& sign_test,
                                                          const std::string& name);
+  /// Keys that are registered (here, where a store is shared).
   std::size_t size() const;
 
   /// A client may hold as many at a time: one for each of its machines or files.
@@ -63,11 +71,14 @@ class KeyRegistry {
     std::uint64_t last_used = 0;
   };
 
+  Entry& enter_locked(const paillier::PublicKey& key);
+  void forget_locked(const std::string& key_id, const std::string& caller);
   Entry* lookup_locked(const std::string& key_id, const std::string& caller);
   void make_room_for_key_locked();
   void make_room_for_contexts_locked();
 
   const KeyRegistryOptions options_;
+  std::unique_ptr<KeyStore> shared_;
   mutable std::mutex mutex_;
   std::condition_variable context_made_;
   std::map<std::string, Entry> keys_;  ///< by fingerprint in hexadecimal

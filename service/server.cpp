@@ -10,9 +10,12 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "service/admin_api.h"
 #include "service/api.h"
 #include "service/http_server.h"
+#include "service/refusal.h"
+#include "service/shared_store.h"
 
 namespace popcorn::service {
 namespace {
@@ -76,6 +79,23 @@ SessionStoreOptions store_options(const ServerOptions& options) {
   return store;
 }
 
+std::string first_line(const std::string& file) {
+  constexpr std::size_t kMaxBytes = 4096;
+  const std::string text = file.empty() ? "" : read_text_file(file, kMaxBytes);
+  return text.substr(0, text.find_first_of("\r\n"));
+}
+
+SharedStoreOptions shared_store_options(const ServerOptions& options) {
+  SharedStoreOptions shared;
+  shared.url = options.session_store;
+  shared.password = first_line(options.store_password_file);
+  shared.key_file = options.store_key_file;
+  shared.max_keys = options.max_keys;
+  shared.sessions = store_options(options);
+  shared.lease = std::chrono::seconds(std::max(1U, options.round_lease_seconds));
+  return shared;
+}
+
 KeyRegistryOptions key_options(const ServerOptions& options) {
   KeyRegistryOptions keys;
   keys.max_keys = options.max_keys;
@@ -111,7 +131,7 @@ struct Server::State {
         memory(options.max_upload_bytes),
         models(options.models, published_key_sizes(options)),
         keys(key_options(options)),
-        store(make_memory_session_store(store_options(options))),
+        store(make_store()),
         queue(queue_options(options), [this](double waited, double ran) { metrics.job(waited, ran); }),
         sessions({}, models, keys, *store, queue, metrics),
         api({models, keys, sessions, memory, metrics, options.key_policy, options.max_body_bytes}),
@@ -128,6 +148,28 @@ struct Server::State {
   ~State() {
     http.stop();
     queue.finish();
+  }
+
+  std::unique_ptr<SessionStore> make_store() {
+    if (options.session_store == "memory") {
+      return make_memory_session_store(store_options(options));
+    }
+    SharedStore shared = open_shared_store(
+        shared_store_options(options),
+        [this](const SessionInfo& session, ByteView state) { return restore(session, state); });
+    keys.use(std::move(shared.keys));
+    return std::move(shared.sessions);
+  }
+
+  /// A session that began on another server.
+  std::unique_ptr<protocols::ServerSession> restore(const SessionInfo& session, ByteView state) {
+    const PublishedModel& model = models.get(session.model);
+    if (model.config_id() != session.config_id) {
+      throw Refusal(RefusalKind::gone, "config.gone",
+                    "This configuration of the model is not served any more");
+    }
+    const auto key = paillier::PublicKey::parse(session.public_key, paillier::KeySizePolicy::insecure_test);
+    return protocols::ServerSession::restore(model.served, keys.context(key), state);
   }
 
   Router::Log log_function() {
@@ -169,7 +211,9 @@ struct Server::State {
     std::unique_lock lock(drain_mutex);
     drain_wake.wait(lock, [this] { return stops > 0; });
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(options.drain_seconds);
-    while (stops < 2 && store->active() > 0 && std::chrono::steady_clock::now() < deadline) {
+    // Sessions in a shared store go on elsewhere.
+    while (stops < 2 && !store->shared() && store->active() > 0 &&
+           std::chrono::steady_clock::now() < deadline) {
       drain_wake.wait_for(lock, kDrainPoll);
     }
     http.stop();

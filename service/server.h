@@ -38,6 +38,10 @@ struct ServerOptions {
   bool allow_insecure_remote = false;                       ///< listening off loopback without TLS needs it
   std::function<void(const std::string& json_line)> log;    ///< one JSON object a line; nothing secret
   LogLevel log_level = LogLevel::info;
+  std::string session_store = "memory";  ///< or where several servers keep sessions and keys: "redis://…"
+  std::string store_key_file;            ///< seals what is kept there; needed when it is on another machine
+  std::string store_password_file;       ///< what the store asks for; empty = nothing
+  unsigned round_lease_seconds = 10;  ///< a round of a server that was not heard of for so long is taken over
 };
 
 /// What the server saw, for `popcorn demo`: counts only, there is nothing else to see.

@@ -59,6 +59,16 @@ Result await(std::future<Result> future, std::chrono::seconds patience) {
 
 }  // namespace
 
+/// For later sessions; without it they make their own, so the answer does not depend on it.
+void SessionManager::keep_set_up(const SessionInfo& session,
+                                 std::shared_ptr<const protocols::SignTestState> set_up) {
+  try {
+    keys_.keep_set_up(session.key_id, session.caller, std::move(set_up));
+  } catch (const Refusal&) {
+    // The store does not answer at the moment.
+  }
+}
+
 struct SessionManager::RoundJob {
   RoundClaim claim;
   SessionInfo session;
@@ -148,19 +158,20 @@ SessionInfo SessionManager::open(const SessionRequest& request, const Caller& as
         request.sign_test.empty() ? model.served->bundle().sign_tests.front() : request.sign_test;
     const auto& sign_test = protocols::sign_test_named(options.sign_test);
     if (!request.sign_test_state.empty() && sign_test.set_up(true) == protocols::SetUp::resumed) {
-      options.sign_test_state = keys_.set_up(request.key_id, caller, request.sign_test_state);
+      options.sign_test_state = keys_.set_up(request.key_id, caller, sign_test, request.sign_test_state);
     }
     auto context = keys_.context(request.key_id, caller);
     SessionInfo info;
     info.sign_test_state = options.sign_test_state ? request.sign_test_state : "";
-    info.ciphertext_bytes = context->key().ciphertext_bytes();
-    auto machine =
-        std::make_unique<protocols::ServerSession>(model.served, std::move(context), std::move(options));
+    const paillier::PublicKey& public_key = context->key();
+    info.ciphertext_bytes = public_key.ciphertext_bytes();
+    auto machine = std::make_unique<protocols::ServerSession>(model.served, context, std::move(options));
     info.id = new_session_id();
     info.model = request.model;
     info.config_id = model.config_id();
     info.key_id = request.key_id;
     info.caller = caller;
+    info.public_key = public_key.serialise();
     info.rounds = machine->rounds();
     for (std::uint64_t round = 0; round < info.rounds; ++round) {
       info.round_limits.push_back(machine->max_message_bytes(round));
@@ -299,7 +310,7 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
   }
   // The set-up is complete with the answer to round 1, and the client keeps it when it has that answer.
   if (set_up && job.claim.round == 1) {
-    keys_.keep_set_up(job.session.key_id, job.session.caller, std::move(set_up));
+    keep_set_up(job.session, std::move(set_up));
   }
   if (finished) {
     metrics_.session_ended(SessionOutcome::finished);

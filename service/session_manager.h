@@ -76,6 +76,7 @@ class SessionManager {
   std::future<std::shared_ptr<const Bytes>> compute(const std::shared_ptr<RoundJob>& job,
                                                     const std::string& caller);
   std::shared_ptr<const Bytes> work_on(RoundJob& job);
+  void keep_set_up(const SessionInfo& session, std::shared_ptr<const protocols::SignTestState> set_up);
   void sweep_until_stopped();
 
   const SessionManagerOptions options_;

@@ -35,6 +35,7 @@ struct SessionInfo {
   std::vector<std::size_t> round_limits;  ///< largest body of each round
   std::size_t ciphertext_bytes = 1;
   std::string sign_test_state;  ///< name of the set-up that the session resumes; empty = it makes its own
+  Bytes public_key;             ///< serialised, so that another process needs no registration to go on
   std::chrono::system_clock::time_point expires_at;
   SessionPhase phase = SessionPhase::active;
   bool computing = false;
@@ -48,9 +49,12 @@ struct RoundClaim {
   std::string id{};                       ///< granted: of the session
   std::uint64_t round = 0;                ///< granted
   Sha256 body{};                          ///< granted
+  std::string token{};                    ///< granted: names this claim to a store that several processes use
 };
 
-/// Thread-safe.
+/// Thread-safe. A store outside of the process may fail to answer: all but abandon(), sweep() and active()
+/// then
+/// @throw Refusal unavailable "server.store".
 class SessionStore {
  public:
   virtual ~SessionStore() = default;
@@ -67,7 +71,8 @@ class SessionStore {
   virtual RoundClaim peek(const std::string& id, std::uint64_t round) = 0;
   /// The machine of a granted claim, once: give it back with commit() or abandon(). May take seconds.
   virtual std::unique_ptr<protocols::ServerSession> take(const RoundClaim& claim) = 0;
-  /// Gives the answer that counts; nothing when the session ended meanwhile.
+  /// Gives the answer that counts; nothing when the session ended meanwhile. @throws Refusal unavailable
+  /// "round.lost" when another process took the round over
   virtual std::shared_ptr<const Bytes> commit(const RoundClaim& claim, std::shared_ptr<const Bytes> answer,
                                               std::unique_ptr<protocols::ServerSession> machine) = 0;
   /// Ends a granted claim without an answer; `machine` is null when it was not taken.
@@ -82,6 +87,8 @@ class SessionStore {
   /// Counts one more session of the caller since midnight UTC; false (and not counted) when that would exceed
   /// `limit`.
   virtual bool count_today(const std::string& caller, std::uint64_t limit) = 0;
+  /// True when sessions outlive this process and others can go on with them.
+  virtual bool shared() const noexcept { return false; }
 };
 
 struct SessionStoreOptions {

@@ -20,6 +20,7 @@ namespace {
 service::ClientOptions hasty() {
   service::ClientOptions options;
   options.retry_seconds = 0;
+  options.round_retry_seconds = 0;
   options.connect_timeout_seconds = 5;
   return options;
 }

@@ -103,6 +103,7 @@ TEST_CASE("Whatever the server refuses reaches the caller as its kind of error",
   const RunningServer server;
   service::ClientOptions options;
   options.retry_seconds = 0;
+  options.round_retry_seconds = 0;
   service::Client client(server.url(), options);
   const auto model = small_model("tiny");
   SeededRng rng(5);
@@ -140,6 +141,7 @@ TEST_CASE("A server that is busy is asked again, and one that stays busy is an e
   const std::string blocking = open_session(server, *model);
   service::ClientOptions impatient;
   impatient.retry_seconds = 0;
+  impatient.round_retry_seconds = 0;
   service::Client hasty(server.url(), impatient);
   const auto bundle = hasty.bundle("tiny");
   CHECK_THROWS_AS(hasty.infer(bundle, small_key(), input), RefusedError);

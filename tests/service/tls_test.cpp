@@ -19,6 +19,7 @@ service::ServerOptions tls_server(const std::string& name) {
 service::ClientOptions tls_client(const std::string& authority) {
   service::ClientOptions options;
   options.retry_seconds = 0;
+  options.round_retry_seconds = 0;
   options.ca_file = authority.empty() ? "" : certificates().file(authority + ".pem");
   return options;
 }

@@ -167,6 +167,7 @@ TEST_CASE("The client sends its token, and reload() changes who may", "[tokens]"
   RunningServer server(options);
   service::ClientOptions client;
   client.retry_seconds = 0;
+  client.round_retry_seconds = 0;
   const auto models_with = [&](const std::string& token) {
     client.token = token;
     return service::Client(server.url(), client).models().size();

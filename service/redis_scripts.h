@@ -1,0 +1,183 @@
+// What Redis does in one piece. Times are milliseconds of Redis' own clock, so replicas need not agree on
+// theirs.
+//
+//   PREFIX s:ID        hash of a session: phase, info, owner (its caller's set), next, exp, state, answer,
+//                      last_body; while a round is computed lease, lease_body, lease_until
+//   PREFIX active      sorted set of the sessions that have not ended, by exp
+//   PREFIX a:CALLER    the same of one caller
+//   PREFIX d:DAY:CALLER  sessions opened on a day
+#pragma once
+
+namespace popcorn::service::redis_scripts {
+
+/// Before every script. `life` is how long a session lives after its last round; one that ended is remembered
+/// for as long.
+inline constexpr const char* kCommon = R"(
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local function text(x) return string.format('%.0f', x) end
+local function finish(key, life)
+  redis.call('HDEL', key, 'state', 'answer', 'last_body', 'lease', 'lease_body', 'lease_until')
+  redis.call('HSET', key, 'phase', 'gone')
+  redis.call('PEXPIRE', key, life)
+end
+local function phase_of(key, life)
+  local f = redis.call('HMGET', key, 'phase', 'exp', 'lease_until')
+  if not f[1] then return nil end
+  if f[1] ~= 'gone' and tonumber(f[2]) < now and tonumber(f[3] or '0') < now then
+    finish(key, life)
+    return 'gone'
+  end
+  return f[1]
+end
+local function touch(key, life)
+  redis.call('HSET', key, 'exp', text(now + life))
+  redis.call('PEXPIRE', key, 2 * life)
+end
+local function list(key, life, active, owner, id)
+  redis.call('ZADD', active, text(now + life), id)
+  redis.call('ZADD', owner, text(now + life), id)
+  redis.call('PEXPIRE', owner, 2 * life)
+end
+local function unlist(active, owner, id)
+  redis.call('ZREM', active, id)
+  redis.call('ZREM', owner, id)
+end
+)";
+
+/// KEYS session, active, owner; ARGV life, id, info, state, most sessions. 1, or 0 when the store is full.
+inline constexpr const char* kCreate = R"(
+local life = tonumber(ARGV[1])
+if redis.call('ZCOUNT', KEYS[2], text(now), '+inf') >= tonumber(ARGV[5]) then return 0 end
+redis.call('HSET', KEYS[1], 'phase', 'active', 'info', ARGV[3], 'state', ARGV[4], 'next', '0', 'owner', KEYS[3])
+touch(KEYS[1], life)
+list(KEYS[1], life, KEYS[2], KEYS[3], ARGV[2])
+return 1
+)";
+
+/// KEYS session; ARGV life. Nothing, or {phase, info, next, exp, 1 while a round is computed}.
+inline constexpr const char* kFind = R"(
+local phase = phase_of(KEYS[1], tonumber(ARGV[1]))
+if not phase then return false end
+local f = redis.call('HMGET', KEYS[1], 'info', 'next', 'exp', 'lease_until')
+return {phase, f[1], f[2], f[3], tonumber(f[4] or '0') >= now and 1 or 0}
+)";
+
+/// KEYS session; ARGV life, round, body, token, lease. {what, next round, answer}. A lease that ran out is
+/// given to the same body only.
+inline constexpr const char* kClaim = R"(
+local phase = phase_of(KEYS[1], tonumber(ARGV[1]))
+if not phase then return {'unknown', 0} end
+local f = redis.call('HMGET', KEYS[1], 'next', 'last_body', 'lease', 'lease_body', 'lease_until')
+local next, round = tonumber(f[1]), tonumber(ARGV[2])
+if phase == 'gone' then return {'gone', next} end
+if round + 1 == next and f[2] then
+  if f[2] ~= ARGV[3] then return {'other_body', next} end
+  return {'answered', next, redis.call('HGET', KEYS[1], 'answer')}
+end
+if round ~= next or phase == 'finished' then return {'out_of_order', next} end
+if f[4] and f[4] ~= ARGV[3] then return {'other_body', next} end
+if f[3] and f[3] ~= ARGV[4] and tonumber(f[5]) >= now then return {'running', next} end
+redis.call('HSET', KEYS[1], 'lease', ARGV[4], 'lease_body', ARGV[3], 'lease_until', text(now + tonumber(ARGV[5])))
+return {'granted', next}
+)";
+
+/// KEYS session; ARGV life, round. {what, next round, answer}.
+inline constexpr const char* kPeek = R"(
+local phase = phase_of(KEYS[1], tonumber(ARGV[1]))
+if not phase then return {'unknown', 0} end
+local f = redis.call('HMGET', KEYS[1], 'next', 'last_body', 'lease_until')
+local next, round = tonumber(f[1]), tonumber(ARGV[2])
+if phase == 'gone' then return {'gone', next} end
+if round + 1 == next and f[2] then return {'answered', next, redis.call('HGET', KEYS[1], 'answer')} end
+if round == next and tonumber(f[3] or '0') >= now then return {'running', next} end
+return {'out_of_order', next}
+)";
+
+/// KEYS session, active; ARGV life, id, round, body, token, answer, state (empty = finished). {what, answer}:
+/// stored; answered when another process was faster; lost when the claim is not held any more; gone.
+inline constexpr const char* kCommit = R"(
+local life = tonumber(ARGV[1])
+local phase = phase_of(KEYS[1], life)
+if not phase or phase == 'gone' then return {'gone'} end
+local f = redis.call('HMGET', KEYS[1], 'next', 'last_body', 'lease', 'owner')
+local next, round = tonumber(f[1]), tonumber(ARGV[3])
+if next == round + 1 and f[2] == ARGV[4] then return {'answered', redis.call('HGET', KEYS[1], 'answer')} end
+if next ~= round or f[3] ~= ARGV[5] then return {'lost'} end
+redis.call('HDEL', KEYS[1], 'lease', 'lease_body', 'lease_until')
+redis.call('HSET', KEYS[1], 'next', text(round + 1), 'last_body', ARGV[4], 'answer', ARGV[6])
+touch(KEYS[1], life)
+if ARGV[7] == '' then
+  redis.call('HSET', KEYS[1], 'phase', 'finished')
+  redis.call('HDEL', KEYS[1], 'state')
+  unlist(KEYS[2], f[4], ARGV[2])
+else
+  redis.call('HSET', KEYS[1], 'state', ARGV[7])
+  list(KEYS[1], life, KEYS[2], f[4], ARGV[2])
+end
+return {'stored'}
+)";
+
+/// KEYS session; ARGV life, token.
+inline constexpr const char* kAbandon = R"(
+if redis.call('HGET', KEYS[1], 'lease') == ARGV[2] then
+  redis.call('HDEL', KEYS[1], 'lease', 'lease_body', 'lease_until')
+  touch(KEYS[1], tonumber(ARGV[1]))
+end
+return 1
+)";
+
+/// KEYS session, active; ARGV life, id, token, lease.
+inline constexpr const char* kRenew = R"(
+local f = redis.call('HMGET', KEYS[1], 'lease', 'owner')
+if f[1] == ARGV[3] then
+  redis.call('HSET', KEYS[1], 'lease_until', text(now + tonumber(ARGV[4])))
+  touch(KEYS[1], tonumber(ARGV[1]))
+  list(KEYS[1], tonumber(ARGV[1]), KEYS[2], f[2], ARGV[2])
+end
+return 1
+)";
+
+/// KEYS session, active; ARGV life, id. 1, or 0 when there was nothing to end.
+inline constexpr const char* kErase = R"(
+local life = tonumber(ARGV[1])
+local phase = phase_of(KEYS[1], life)
+if not phase or phase == 'gone' then return 0 end
+unlist(KEYS[2], redis.call('HGET', KEYS[1], 'owner'), ARGV[2])
+finish(KEYS[1], life)
+return 1
+)";
+
+/// KEYS active; ARGV life, prefix of session keys. How many had not finished.
+inline constexpr const char* kSweep = R"(
+local life = tonumber(ARGV[1])
+local ended = 0
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now), 'LIMIT', 0, 1000)) do
+  local key = ARGV[2] .. id
+  local owner = redis.call('HGET', key, 'owner')
+  local phase = phase_of(key, life)
+  if phase and phase ~= 'gone' then
+    redis.call('ZADD', KEYS[1], redis.call('HGET', key, 'exp'), id)
+  else
+    redis.call('ZREM', KEYS[1], id)
+    if owner then redis.call('ZREM', owner, id) end
+    ended = ended + 1
+  end
+end
+return ended
+)";
+
+/// KEYS a set of sessions.
+inline constexpr const char* kActive = R"(
+return redis.call('ZCOUNT', KEYS[1], text(now), '+inf')
+)";
+
+/// KEYS counter; ARGV limit. 1, or 0 when it is used up.
+inline constexpr const char* kCountToday = R"(
+if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then return 0 end
+redis.call('INCR', KEYS[1])
+redis.call('EXPIRE', KEYS[1], 172800)
+return 1
+)";
+
+}  // namespace popcorn::service::redis_scripts

@@ -1,0 +1,114 @@
+// Two servers on one session store: any of them answers any round.
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include "tests/service/service_fixture.h"
+#include "tests/support/random_network.h"
+#include "tests/support/redis_server.h"
+#include "tests/support/tcp_balancer.h"
+
+using namespace popcorn;
+using namespace popcorn::test;
+
+namespace {
+
+service::ServerOptions replica_options(const std::string& store) {
+  auto options = small_server_options();
+  options.session_store = store;
+  options.round_lease_seconds = 1;
+  return options;
+}
+
+struct World {
+  explicit World(const std::string& store = fresh_redis_url())
+      : one(replica_options(store)), two(replica_options(store)) {}
+  RunningServer one, two;
+  std::shared_ptr<const protocols::ServedModel> model = small_model("tiny");
+  SeededRng rng{23};
+  WideVector input = random_input(rng, model->network());
+};
+
+}  // namespace
+
+TEST_CASE("A key, a session and its rounds at either server", "[replicas]") {
+  World world;
+  const RunningServer* servers[] = {&world.one, &world.two};
+  const std::string key = register_key(world.one);
+  CHECK(ask(world.two.port(), "GET", "/v2/keys/" + key).status == 200);
+  const std::string id = open_session(world.two, *world.model);
+  protocols::ClientSession client(world.model->bundle(), small_key(), world.input);
+  std::uint64_t round = 0;
+  for (std::optional<ByteView> message = client.start(); message; ++round) {
+    const RawAnswer answer = send_round(*servers[round % 2], id, round, *message);
+    REQUIRE(answer.status == 200);
+    // The other one repeats it, and takes no other body for it.
+    const RunningServer& other = *servers[(round + 1) % 2];
+    CHECK(send_round(other, id, round, *message).body == answer.body);
+    Bytes changed(message->begin(), message->end());
+    changed.back() ^= 1;
+    CHECK(error_code(send_round(other, id, round, changed)) == "round.conflict");
+    const Bytes body = body_of(answer);
+    message = client.handle(body);
+  }
+  CHECK(client.logits() == plaintext_logits(*world.model, world.input));
+  CHECK(ask(world.one.port(), "GET", "/v2/sessions/" + id).status == 200);
+  CHECK(ask(world.one.port(), "DELETE", "/v2/sessions/" + id).status == 204);
+  CHECK(ask(world.two.port(), "GET", "/v2/sessions/" + id).status == 410);
+  CHECK(ask(world.two.port(), "DELETE", "/v2/keys/" + key).status == 204);
+  CHECK(ask(world.one.port(), "GET", "/v2/keys/" + key).status == 404);
+}
+
+TEST_CASE("Clients behind a balancer resume set-ups that another server made", "[replicas]") {
+  World world;
+  const TcpBalancer balancer({world.one.port(), world.two.port()});
+  const auto set_ups = std::make_shared<service::KeptSetUps>();
+  for (int i = 0; i < 4; ++i) {
+    service::ClientOptions options;
+    options.set_ups = set_ups;
+    service::Client client(balancer.url(), options);  // a connection of its own, so the servers take turns
+    const auto result = client.infer(client.bundle("tiny"), small_key(), world.input);
+    CHECK(result.logits == plaintext_logits(*world.model, world.input));
+    CHECK(result.resumed == (i > 0));
+  }
+  CHECK(world.one.server().statistics().sessions_started == 2);
+  CHECK(world.two.server().statistics().sessions_started == 2);
+}
+
+TEST_CASE("An outage of the store is 503 with Retry-After, and passes", "[replicas]") {
+  RedisServer redis;
+  World world(redis.url());
+  register_key(world.one);
+  const std::string id = open_session(world.one, *world.model);
+  protocols::ClientSession client(world.model->bundle(), small_key(), world.input);
+  const Bytes first = client.start();
+  redis.process().send_signal(SIGSTOP);
+  for (const RunningServer* server : {&world.one, &world.two}) {
+    const RawAnswer answer = send_round(*server, id, 0, first);
+    CHECK(answer.status == 503);
+    CHECK(error_code(answer) == "server.store");
+    CHECK(answer.header("retry-after") == "2");
+    CHECK(ask(server->port(), "GET", "/v2/models").status == 200);
+  }
+  redis.process().send_signal(SIGCONT);
+  RawAnswer answer;
+  for (int i = 0; i < 100 && answer.status != 200; ++i) {
+    answer = send_round(world.two, id, 0, first);
+    if (answer.status != 200) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  REQUIRE(answer.status == 200);
+  CHECK(client.handle(body_of(answer)));
+
+  // An empty store has lost the sessions, and says so; new ones begin.
+  redis.kill();
+  CHECK(ask(world.one.port(), "GET", "/v2/sessions/" + id).status == 503);
+  redis.start();
+  for (int i = 0; i < 100 && answer.status != 404; ++i) {
+    answer = ask(world.one.port(), "GET", "/v2/sessions/" + id);
+    if (answer.status != 404) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  CHECK(answer.status == 404);
+  service::Client again(world.two.url());
+  CHECK(again.infer(again.bundle("tiny"), small_key(), world.input).logits ==
+        plaintext_logits(*world.model, world.input));
+}
