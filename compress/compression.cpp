@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "compress/cost_budget.h"
 #include "compress/executor.h"
+#include "compress/filter_pruning.h"
 #include "compress/fold_batch_norm.h"
 #include "compress/integer_accuracy.h"
 #include "compress/lowering.h"
@@ -64,14 +65,15 @@ void guard(const CompressionResult& result, double max_drop) {
 CompressionResult compress_network(FloatGraph graph, const Dataset& training, const Dataset& test,
                                    CompressionOptions options, const CompressionHooks& hooks) {
   fold_batch_norm(graph);
-  if (options.target_cost) {
-    options.pruning.sparsity =
-        sparsity_for_cost(graph, options.pruning, options.quantisation, *options.target_cost);
-  }
   const FloatGraph teacher = graph;
   CompressionResult result;
   result.test_images = test.count();
   result.float_accuracy = accuracy(graph, test);
+  if (options.filters > 0) remove_filters(graph, options.filters);
+  if (options.target_cost) {
+    options.pruning.sparsity =
+        sparsity_for_cost(graph, options.pruning, options.quantisation, *options.target_cost);
+  }
   if (options.calibration_images > 0) {
     compress_post_training(graph, training.first(options.calibration_images),
                            {options.pruning, options.quantisation});

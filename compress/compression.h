@@ -15,6 +15,7 @@
 namespace popcorn::compress {
 
 struct CompressionOptions {
+  double filters = 0;  ///< share of whole filters that remove_filters() takes first
   PruningOptions pruning;
   QuantisationOptions quantisation;
   /// Fine-tuning while weights are removed step by step, and while they stay on their grid; 0 epochs = none.

@@ -61,6 +61,10 @@ void add_size_options(CLI::App& app, CompressOptions& o) {
   compress::CompressionOptions& c = o.compression;
   app.add_option("--sparsity", c.pruning.sparsity, "Share of all weights that become zero")
       ->capture_default_str();
+  app.add_option("--filters", c.filters,
+                 "Share of whole filters of each layer that are removed first: those of the least weights")
+      ->check(CLI::Range(0.0, 0.999))
+      ->capture_default_str();
   app.add_option("--scope", o.scope,
                  "How thresholds are chosen: global, layer, adaptive (spares small layers)")
       ->check(CLI::IsMember({"global", "layer", "adaptive"}))

@@ -136,12 +136,13 @@ TEST_CASE("train and compress work through the module and end with the documente
     }
   }
   SECTION("a budget of multiplications decides the sparsity") {
-    const Outcome done = with({"--target-cost", "20000", "--epochs", "1", "--json"});
+    const Outcome done = with({"--target-cost", "20000", "--filters", "0.25", "--epochs", "1", "--json"});
     INFO(done.err);
     REQUIRE(done.code == 0);
     const auto report = nlohmann::json::parse(done.out);
     CHECK(report["multiplications"] <= 20000);
     CHECK(report["multiplications"] > 10000);
+    CHECK(report["layers"][1]["shape"] == "96");
     const Outcome refused = with({"--target-cost", "7"});
     CHECK(refused.code == 2);
     CHECK(refused.err.find("cost.target") != std::string::npos);
