@@ -70,11 +70,12 @@ void add_up(InferenceCost& cost) {
 
 }  // namespace
 
-InferenceCost predict_cost(const ServedModel& model, unsigned key_bits, const std::string& sign_test) {
+InferenceCost predict_cost(const ServedModel& model, unsigned key_bits, const std::string& sign_test,
+                           bool has_state) {
   const ServedModel::Parts& parts = model.parts();
   SessionOptions options;
   options.sign_test = sign_test;
-  const RoundPlan plan(model.bundle(), accepted_sign_test(model.bundle(), options), key_bits);
+  const RoundPlan plan(model.bundle(), accepted_sign_test(model.bundle(), options), key_bits, has_state);
   check_plaintext_space(parts.network, parts.steps, key_bits, plan.sign_test());
   InferenceCost cost;
   cost.rounds = plan.rounds();

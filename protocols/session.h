@@ -68,8 +68,9 @@ struct InferenceCost {
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies of all rounds
   std::uint64_t rounds = 0;
 };
+/// @param has_state whether both parties resume the sign test's set-up of an earlier inference under the key
 InferenceCost predict_cost(const ServedModel& model, unsigned key_bits,
-                           const std::string& sign_test = kDefaultSignTest);
+                           const std::string& sign_test = kDefaultSignTest, bool has_state = false);
 
 struct SessionOptions {
   std::string sign_test = kDefaultSignTest;

@@ -30,7 +30,8 @@ struct NetworkBenchmark {
   Timing seconds;                                         ///< wall, an inference
   double cpu_seconds_client = 0, cpu_seconds_server = 0;  ///< an inference, all cores
   std::uint64_t bytes_up = 0, bytes_down = 0, rounds = 0;
-  std::uint64_t multiplications = 0;                             ///< modulo N² at the server, counted
+  std::uint64_t multiplications = 0;  ///< modulo N² at the server, counted; mean of the runs, of which only
+                                      ///< the first sets the sign test up
   std::uint64_t predicted_multiplications = 0;                   ///< what the cost model says
   std::uint64_t peak_memory_client = 0, peak_memory_server = 0;  ///< bytes, of the whole process
   std::vector<std::pair<std::string, double>> phases;            ///< seconds, mean of the runs

@@ -18,6 +18,8 @@ constexpr const char* kTextbookNote =
     "r^N encryption, one mpz_powm a weight, one value a ciphertext both ways, GMP only; operations counted "
     "exactly, measured on samples and scaled, as if spread evenly over all cores";
 
+constexpr const char* kBothSignTests = "both";
+
 struct Options {
   std::string model;
   std::string baseline = "textbook";
@@ -25,7 +27,7 @@ struct Options {
   bool json = false;
 };
 
-void print_as_json(const NetworkBenchmark& benchmark, const Options& options) {
+nlohmann::ordered_json as_json(const NetworkBenchmark& benchmark, bool textbook) {
   nlohmann::ordered_json report = {{"model", benchmark.model},
                                    {"bits", benchmark.bits},
                                    {"kernel", benchmark.kernel},
@@ -46,7 +48,7 @@ void print_as_json(const NetworkBenchmark& benchmark, const Options& options) {
                                    {"peak_memory_server", benchmark.peak_memory_server},
                                    {"phases", nlohmann::ordered_json::object()}};
   for (const auto& [name, seconds] : benchmark.phases) report["phases"][name] = seconds;
-  if (options.benchmark.textbook) {
+  if (textbook) {
     report["textbook"] = kTextbookNote;
     report["textbook_cores"] = benchmark.cores;
     report["textbook_core_seconds"] = benchmark.textbook_core_seconds.median;
@@ -58,10 +60,10 @@ void print_as_json(const NetworkBenchmark& benchmark, const Options& options) {
   } else {
     report["ratio_to_textbook"] = nullptr;
   }
-  print_json(std::cout, report);
+  return report;
 }
 
-void print_for_people(const NetworkBenchmark& benchmark, const Options& options) {
+void print_for_people(const NetworkBenchmark& benchmark, bool textbook) {
   using Align = Table::Align;
   std::cout << "Encrypted inference with " << benchmark.model << ", " << benchmark.bits << "-bit key, kernel "
             << benchmark.kernel << ", " << benchmark.sign_test
@@ -82,7 +84,7 @@ void print_for_people(const NetworkBenchmark& benchmark, const Options& options)
   row("  predicted", grouped(benchmark.predicted_multiplications));
   row("peak memory, client process", human_bytes(benchmark.peak_memory_client));
   row("peak memory, server process", human_bytes(benchmark.peak_memory_server));
-  if (options.benchmark.textbook) {
+  if (textbook) {
     row("textbook on " + std::to_string(benchmark.cores) + " cores",
         short_seconds(benchmark.textbook_core_seconds.median / static_cast<double>(benchmark.cores)));
     row("ratio to the textbook", ratio_text(benchmark.ratio_to_textbook()));
@@ -90,7 +92,42 @@ void print_for_people(const NetworkBenchmark& benchmark, const Options& options)
   table.print(std::cout);
   std::cout << "\nEvery result equals the plaintext network. Phases are means; upload: transfers both ways, "
                "HTTP and waiting.\n";
-  if (options.benchmark.textbook) std::cout << "textbook: " << kTextbookNote << ".\n";
+  if (textbook) std::cout << "textbook: " << kTextbookNote << ".\n";
+}
+
+NetworkBenchmark measure(const NetworkBenchmarkOptions& options) {
+  Progress progress("measuring");
+  return run_network_benchmark(options, [&](std::size_t done, std::size_t total, const std::string& what) {
+    progress.update(done, total, what);
+  });
+}
+
+/// Both sign tests one after the other, so that their ratio is of one run; no textbook.
+int bench_sign_tests(const Options& options) {
+  NetworkBenchmarkOptions benchmark = options.benchmark;
+  benchmark.textbook = false;
+  nlohmann::ordered_json report;
+  std::vector<NetworkBenchmark> results;
+  for (const char* name : {"oblivious", "blinded"}) {
+    benchmark.sign_test = name;
+    results.push_back(measure(benchmark));
+    report[name] = as_json(results.back(), false);
+    if (!options.json) print_for_people(results.back(), false);
+  }
+  const auto processor_seconds = [](const NetworkBenchmark& b) {
+    return b.cpu_seconds_client + b.cpu_seconds_server;
+  };
+  const double wall_ratio = results[0].seconds.median / results[1].seconds.median;
+  const double cpu_ratio = processor_seconds(results[0]) / processor_seconds(results[1]);
+  if (options.json) {
+    report["ratio_oblivious_to_blinded"] = wall_ratio;
+    report["ratio_oblivious_to_blinded_cpu"] = cpu_ratio;
+    print_json(std::cout, report);
+  } else {
+    std::cout << "\nThe oblivious sign test takes " << ratio_text(wall_ratio) << " the wall time and "
+              << ratio_text(cpu_ratio) << " the processor time of the blinded one.\n";
+  }
+  return 0;
 }
 
 int bench_network(const Options& given) {
@@ -98,18 +135,12 @@ int bench_network(const Options& given) {
   Options options = given;
   options.benchmark.model = find_model(options.model);
   options.benchmark.textbook = options.baseline == "textbook";
-  NetworkBenchmark benchmark;
-  {
-    Progress progress("measuring");
-    benchmark = run_network_benchmark(options.benchmark,
-                                      [&](std::size_t done, std::size_t total, const std::string& what) {
-                                        progress.update(done, total, what);
-                                      });
-  }
+  if (options.benchmark.sign_test == kBothSignTests) return bench_sign_tests(options);
+  const NetworkBenchmark benchmark = measure(options.benchmark);
   if (options.json) {
-    print_as_json(benchmark, options);
+    print_json(std::cout, as_json(benchmark, options.benchmark.textbook));
   } else {
-    print_for_people(benchmark, options);
+    print_for_people(benchmark, options.benchmark.textbook);
   }
   return 0;
 }
@@ -135,7 +166,9 @@ void add_bench_network_command(CLI::App& bench, Action& chosen) {
       ->capture_default_str();
   command
       ->add_option("--sign-test", options->benchmark.sign_test,
-                   "Kind of sign test; the server's preference otherwise")
+                   "Kind of sign test; the server's preference otherwise; both: one after the other, with "
+                   "their ratio and "
+                   "without a textbook")
       ->type_name("NAME");
   command->add_flag("--json", options->json, "Report as JSON");
   command->footer("Example:\n  popcorn bench network mnist-conv2 --bits 2048 --runs 5\n");

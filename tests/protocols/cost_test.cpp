@@ -58,6 +58,40 @@ TEST_CASE("multiplications, ciphertexts, bytes and rounds are predicted exactly"
   }
 }
 
+TEST_CASE("a later inference under the same key costs what is predicted without a set-up") {
+  test::SeededRng rng(82);
+  models::IntegerNetwork network;
+  do network = test::random_network(rng);
+  while (plan_steps(network).empty());
+  const unsigned key_bits = test::fitting_key_bits(network);
+  const auto model = ServedModel::create(network);
+  const test::Party& keys = test::party(key_bits);
+  SessionOptions server_options;
+  SessionOptions client_options;
+  for (const bool later : {false, true}) {
+    const InferenceCost cost = predict_cost(*model, key_bits, kDefaultSignTest, later);
+    ServerSession server(model, keys.context, server_options, rng);
+    ClientSession client(model->bundle(), keys.owner, test::random_input(rng, network), client_options, rng);
+    std::uint64_t bytes_up = 0;
+    std::uint64_t bytes_down = 0;
+    Bytes answer;
+    for (std::optional<ByteView> message = client.start(); message;) {
+      bytes_up += message->size();
+      answer = server.handle(*message);
+      bytes_down += answer.size();
+      message = client.handle(answer);
+      if (server.sign_test_state()) server_options.sign_test_state = server.sign_test_state();
+    }
+    client_options.sign_test_state = client.sign_test_state();
+    CAPTURE(later);
+    CHECK(server.counts().multiplications == cost.multiplications);
+    CHECK(bytes_up == cost.bytes_up);
+    CHECK(bytes_down == cost.bytes_down);
+  }
+  REQUIRE(predict_cost(*model, key_bits, kDefaultSignTest, true).bytes_up <
+          predict_cost(*model, key_bits).bytes_up);
+}
+
 TEST_CASE("one exponentiation for each weight costs more than a planned weighted sum") {
   test::SeededRng rng(83);
   test::RandomNetworkOptions options;
