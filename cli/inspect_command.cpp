@@ -92,6 +92,8 @@ void print_as_json(const models::IntegerNetwork& network, const std::optional<pr
     report["bytes_up"] = cost->bytes_up;
     report["bytes_down"] = cost->bytes_down;
     report["rounds"] = cost->rounds;
+    report["peak_memory_client"] = cost->peak_memory_client;
+    report["peak_memory_server"] = cost->peak_memory_server;
     report["cost_layers"] = nlohmann::ordered_json::array();
     for (const auto& layer : cost->layers) report["cost_layers"].push_back(cost_layer_json(layer));
   }
@@ -149,6 +151,9 @@ void print_cost(const protocols::InferenceCost& cost, const InspectOptions& opti
   std::cout << "\nOne encrypted inference with a " << options.key.bits << "-bit key and the "
             << options.sign_test << " sign test, " << cost.rounds << " rounds\n";
   table.print(std::cout);
+  std::cout << "memory of one session at its peak, at most: client " << human_bytes(cost.peak_memory_client)
+            << ", server " << human_bytes(cost.peak_memory_server)
+            << " (messages included; without what sessions share)\n";
   std::cout
       << "multiplications: by the server, modulo the square of the key's modulus, squarings included; \"one "
          "power per weight\":\nthe same layer with one exponentiation per weight\n";
@@ -185,7 +190,7 @@ void add_inspect_command(CLI::App& app, Action& chosen) {
       ->required()
       ->type_name("MODEL");
   command->add_flag("--cost", options->cost,
-                    "Also multiplications, ciphertexts and bytes of an encrypted inference");
+                    "Also multiplications, ciphertexts, bytes and memory of an encrypted inference");
   add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);
   add_sign_test_option(*command, options->sign_test);
   command->add_flag("--json", options->json, "Report as JSON");

@@ -218,7 +218,8 @@ CiphertextBatch Evaluator::encrypt_trivial(const WideVector& plaintexts) const {
         const auto words = plaintexts[g * lanes + lane];
         const std::uint64_t sign = 0 - (words.back() >> 63);
         std::uint64_t* const value = values.data() + lane * limbs + n_limbs;
-        // |m| < 2^(|N| − 2): the top bits of the low n_limbs words, and all words above, repeat the sign.
+        // −2^(|N| − 2) <= m < 2^(|N| − 2): the top bits of the low n_limbs words, and all words above, repeat
+        // the sign.
         std::uint64_t foreign = 0;
         for (std::size_t k = 0; k < n_limbs; ++k) value[k] = k < words.size() ? words[k] : sign;
         for (std::size_t k = n_limbs; k < words.size(); ++k) foreign |= words[k] ^ sign;

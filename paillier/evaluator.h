@@ -2,10 +2,12 @@
 //
 //   server:  parse ─► weighted_sum ─► pack ─► add_plain ─► rerandomise ─► serialise
 //
-// Ciphertexts live in Z*_{N²}; Enc(m; ρ) = (1 + mN)·ρ mod N², m ∈ (−N/2, N/2) [Paillier 1999]. Costs are
-// given in modular multiplications modulo N² per ciphertext and counted in counts(). Work is spread over the
-// cores with oneTBB. Results are *not* re-randomised unless the comment says so: whatever leaves the server
-// must pass rerandomise() first, since the key owner can recover the randomness of any ciphertext.
+// Ciphertexts live in Z*_{N²}; Enc(m; ρ) = (1 + mN)·ρ mod N², m ∈ (−N/2, N/2) [Paillier 1999]. Results may
+// have any such m, but plaintexts that are given must lie in [−2^(|N|−2), 2^(|N|−2)), which a few words
+// decide; others are an Error "plaintext.too_large". Costs are given in modular multiplications modulo N² per
+// ciphertext and counted in counts(). Work is spread over the cores with oneTBB. Results are *not*
+// re-randomised unless the comment says so: whatever leaves the server must pass rerandomise() first, since
+// the key owner can recover the randomness of any ciphertext.
 #pragma once
 
 #include <atomic>
@@ -69,8 +71,9 @@ class Evaluator {
   void serialise(const CiphertextBatch& batch, Bytes& out) const;
 
   /// (1 + mN), *without* randomness: only to be combined with other ciphertexts. 1 each.
+  /// @throws Error "plaintext.too_large" outside [−2^(|N|−2), 2^(|N|−2))
   CiphertextBatch encrypt_trivial(const WideVector& values) const;
-  /// Proper encryption with DJN randomness over the context's generator.
+  /// Proper encryption with DJN randomness over the context's generator; m as for encrypt_trivial().
   CiphertextBatch encrypt(const WideVector& values) const;
 
   /// [x + y], 1 each. Sizes must agree.
@@ -79,7 +82,7 @@ class Evaluator {
   CiphertextBatch subtract(const CiphertextBatch& x, const CiphertextBatch& y) const;
   /// [−x], 3 each and one inversion.
   CiphertextBatch negate(const CiphertextBatch& x) const;
-  /// x ← [x + m], 2 each. |m| < N/2.
+  /// x ← [x + m], 2 each; m as for encrypt_trivial().
   void add_plain_inplace(CiphertextBatch& x, const WideVector& values) const;
   /// [k·x] for non-negative k below 2^bits; time depends on `bits` only, not on k (fixed windows, masked
   /// table look-up).

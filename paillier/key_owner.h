@@ -28,8 +28,9 @@ class KeyOwner {
   const PublicKey& public_key() const noexcept;
   const PrivateKey& private_key() const noexcept;
 
-  /// Appends fresh encryptions of values in (−N/2, N/2) to `out`, fixed-width big-endian. DJN randomness by
-  /// fixed-base tables modulo p² and q² [DJN10, sec 4.2].
+  /// Appends fresh encryptions of values in [−2^(|N|−2), 2^(|N|−2)) to `out`, fixed-width big-endian. DJN
+  /// randomness by fixed-base tables modulo p² and q² [DJN10, sec 4.2].
+  /// @throws Error "plaintext.too_large" for other values; `out` is then as it was
   void encrypt(const WideVector& values, Bytes& out) const;
   /// Decrypts `count` ciphertexts to signed values of `limbs` words [Paillier 1999, sec 7].
   /// @throws InputError "ciphertext.invalid" for c not in Z*_{N²}, "plaintext.too_large" when one needs more

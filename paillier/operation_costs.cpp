@@ -1,9 +1,13 @@
 #include "paillier/operation_costs.h"
 
+#include <algorithm>
 #include <bit>
+#include <thread>
 
 #include "paillier/exponentiation.h"
+#include "paillier/kernels/kernel_registry.h"
 #include "paillier/public_context_parts.h"
+#include "paillier/weighted_sum_program.h"
 
 namespace popcorn::paillier {
 
@@ -52,6 +56,36 @@ std::uint64_t pack_cost(std::size_t count, unsigned slot_bits, std::size_t per_c
 std::uint64_t rerandomise_cost(std::size_t count, unsigned key_bits, KeyKind kind) {
   const std::size_t windows = (randomness_bits(kind, key_bits) + kGeneratorWindow - 1) / kGeneratorWindow;
   return windows * count;  // one product a window, the last with the ciphertext
+}
+
+std::uint64_t batch_bytes(std::uint64_t count, unsigned key_bits) {
+  const kernels::Kernel& kernel = kernels::active();
+  const std::uint64_t groups = (count + kernel.lanes - 1) / kernel.lanes;
+  return groups * kernel.lanes * 2 * kernel.words(key_bits) * sizeof(std::uint64_t);
+}
+
+std::uint64_t task_bytes(unsigned key_bits) {
+  // A table of powers, or the randomness of a few groups, and room for numbers on their way in and out.
+  constexpr std::uint64_t kGroups = 48;
+  const std::uint64_t cores = std::max(1U, std::thread::hardware_concurrency());
+  return cores * kGroups * batch_bytes(kernels::active().lanes, key_bits);
+}
+
+std::uint64_t weighted_sum_bytes(const WeightedSumPlan& plan, unsigned key_bits) {
+  const WeightedSumPlan::Program& program = plan.program();
+  const LinearMap& map = program.map;
+  const auto batch = [&](std::uint64_t count) { return batch_bytes(count, key_bits); };
+  const bool has_common = program.negative == NegativeWeights::shift_rows;
+  const std::uint64_t inverses = batch(program.inverted.size());
+  const std::uint64_t common = has_common ? batch(map.positions) : 0;
+  const std::uint64_t rows = batch((program.rows() - (has_common ? 1 : 0)) * map.positions);
+  const std::uint64_t held = inverses + (program.has_bias ? batch(map.channels) : 0) +
+                             batch(program.tables.entries) + 2 * sizeof(std::uint32_t) * map.outputs();
+  std::uint64_t results = rows;
+  if (program.negative == NegativeWeights::invert_outputs) {  // both halves, the inverse, the sum
+    results += (program.cost.inversions == 0 ? 1 : 4) * batch(map.outputs());
+  }
+  return std::max({2 * inverses, held + 2 * common, held + common + results});
 }
 
 }  // namespace popcorn::paillier

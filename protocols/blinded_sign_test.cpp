@@ -140,6 +140,17 @@ class Blinded final : public SignTest {
     return cost;
   }
 
+  SignTestMemory memory(const SignTestShape& shape) const override {
+    const SlotLayout layout = blinded_layout(shape);
+    const std::uint64_t packed = layout.ciphertexts(shape.count);
+    const auto words = [](unsigned bits) { return WideVector::limbs_for_bits(bits) * sizeof(std::uint64_t); };
+    const std::uint64_t plaintexts = packed * words(shape.key_bits) + shape.count * words(layout.slot_bits);
+    // At the server flipped and blinded values, factors, flips, and what seals them.
+    return {plaintexts + 2 * paillier::batch_bytes(shape.count, shape.key_bits) +
+                2 * paillier::batch_bytes(packed, shape.key_bits) + shape.count * (words(kBlindingBits) + 2),
+            plaintexts + shape.count};
+  }
+
   std::unique_ptr<ServerSignTest> server(const paillier::Evaluator& evaluator, Rng& rng,
                                          std::shared_ptr<const SignTestState> /*state*/) const override {
     return std::make_unique<Server>(evaluator, rng);

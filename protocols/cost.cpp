@@ -1,5 +1,6 @@
 // predict_cost(): walks the network and the rounds as a session would, counting instead of computing.
 #include "protocols/costs.h"
+#include "protocols/memory_cost.h"
 #include "protocols/round_plan.h"
 #include "protocols/served_model.h"
 #include "protocols/session.h"
@@ -103,6 +104,9 @@ InferenceCost predict_cost(const ServedModel& model, unsigned key_bits, const st
   output.multiplications = output.naive_multiplications = seal_cost(plan.outputs(), logits, key_bits);
   add_message_bytes(cost, parts, plan);
   add_up(cost);
+  const SessionMemory memory = predict_memory(parts, plan);
+  cost.peak_memory_client = memory.client;
+  cost.peak_memory_server = memory.server;
   return cost;
 }
 

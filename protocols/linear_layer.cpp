@@ -161,4 +161,18 @@ LinearLayer::Cost LinearLayer::cost() const {
   return cost;
 }
 
+std::uint64_t LinearLayer::working_bytes(unsigned key_bits) const {
+  if (plan_) return paillier::weighted_sum_bytes(*plan_, key_bits);
+  std::uint64_t multiples = 0;
+  std::uint64_t values = 0;
+  for (std::size_t i = 0; i < operand_sizes_.size(); ++i) {
+    if (multipliers_[i] != 1) multiples += paillier::batch_bytes(operand_sizes_[i], key_bits);
+    values += operand_sizes_[i];
+  }
+  if (kind_ == models::NodeKind::add) {  // the sum so far and the next
+    return multiples + 2 * paillier::batch_bytes(operand_sizes_.front(), key_bits);
+  }
+  return multiples + paillier::batch_bytes(values, key_bits) + values * sizeof(void*);
+}
+
 }  // namespace popcorn::protocols

@@ -32,6 +32,8 @@ class LinearLayer {
     std::uint64_t naive_multiplications = 0;  ///< one exponentiation for each weight
   };
   Cost cost() const;
+  /// What evaluate() needs at its peak beside the operands, its result included.
+  std::uint64_t working_bytes(unsigned key_bits) const;
 
  private:
   models::NodeKind kind_;

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "base/error.h"
+#include "paillier/operation_costs.h"
 #include "protocols/comparison.h"
 #include "protocols/draws.h"
 #include "protocols/ot/base_transfer.h"
@@ -313,6 +314,22 @@ class ObliviousSignTest final : public SignTest {
     if (shape.set_up != SetUp::full) return {};
     return {ot::base_reply_cost(shape.key_bits), ot::base_transfer_sizes(shape.key_bits).reply_ciphertexts,
             0};
+  }
+
+  SignTestMemory memory(const SignTestShape& shape) const override {
+    // A transfer: its digit, its row and the columns it is transposed from, its messages or choices.
+    constexpr std::uint64_t kTransferBytes = sizeof(ot::Block) + ot::kCodeBits / 8 + 16;
+    // Of the extension; the receiver has two of each.
+    constexpr std::uint64_t kStreamBytes = 256;
+    const ComparisonShape comparison = comparison_shape(shape);
+    const std::uint64_t transfers = comparison.transfers(0) * kTransferBytes + shape.count * 2;
+    SignTestMemory bytes{transfers + ot::kCodeBits * kStreamBytes,
+                         transfers + 2 * ot::kCodeBits * kStreamBytes};
+    // The request's seeds, those chosen, and what seals them.
+    if (shape.set_up == SetUp::full) {
+      bytes.server += 3 * paillier::batch_bytes(2 * ot::kCodeBits, shape.key_bits);
+    }
+    return bytes;
   }
 
   SetUp set_up(bool has_state) const noexcept override { return has_state ? SetUp::resumed : SetUp::full; }

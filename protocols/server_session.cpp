@@ -53,7 +53,8 @@ struct ServerSession::State {
     if (answered == 0) {
       run.set_input(std::move(ciphertexts));
     } else if (plan.place(answered).last) {
-      run.close_step(ciphertexts);
+      const paillier::CiphertextBatch selection = std::move(ciphertexts);  // not needed in what follows
+      run.close_step(selection);
     }
     const bool step_goes_on = answered > 0 && !plan.place(answered).last;
     asked = step_goes_on || run.advance();

@@ -52,7 +52,7 @@ class ServedModel {
   std::unique_ptr<Parts> parts_;
 };
 
-/// Predicted cost of one inference, exact in multiplications, ciphertexts and bytes.
+/// Predicted cost of one inference, exact in multiplications, ciphertexts and bytes on the wire.
 struct InferenceCost {
   struct Layer {
     std::string name;
@@ -67,6 +67,9 @@ struct InferenceCost {
   std::uint64_t ciphertexts_up = 0, ciphertexts_down = 0;
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies of all rounds
   std::uint64_t rounds = 0;
+  /// Upper bounds of what one session holds at its peak, with the message being answered and its answer;
+  /// without what all sessions of a model or of a key share. For the kernel in use on this machine.
+  std::uint64_t peak_memory_client = 0, peak_memory_server = 0;
 };
 /// @param has_state whether both parties resume the sign test's set-up of an earlier inference under the key
 InferenceCost predict_cost(const ServedModel& model, unsigned key_bits,

@@ -113,6 +113,12 @@ struct SignTestCost {
   std::uint64_t ciphertexts_up = 0;    ///< in the answers
 };
 
+/// Upper bounds in bytes.
+struct SignTestMemory {
+  std::uint64_t server = 0;
+  std::uint64_t client = 0;
+};
+
 /// One kind of sign test: what both parties must agree on. Immutable, thread-safe.
 class SignTest {
  public:
@@ -129,6 +135,8 @@ class SignTest {
   virtual std::size_t question_bytes(const SignTestShape& shape, unsigned exchange) const = 0;
   virtual std::size_t answer_bytes(const SignTestShape& shape, unsigned exchange) const = 0;
   virtual SignTestCost cost(const SignTestShape& shape) const = 0;
+  /// Held and worked with for one step at most, beside x, shares and messages.
+  virtual SignTestMemory memory(const SignTestShape& shape) const = 0;
   /// What the first step of a session needs: `full`, or `resumed` when both parties have a state, or `done`
   /// for a test without set-up.
   virtual SetUp set_up(bool has_state) const noexcept {

@@ -303,3 +303,48 @@ TEST_CASE("counts are exact", "[evaluator]") {
   REQUIRE(fresh.counts().squarings == 7 * 30);
   REQUIRE(packed.size() == 3);
 }
+
+TEST_CASE("every way to encrypt takes the same plaintexts", "[evaluator]") {
+  test::SeededRng rng(77);
+  constexpr unsigned kBits = 256;
+  const KeyOwner owner(PrivateKey::generate(kBits, KeyKind::ordinary, KeySizePolicy::insecure_test, rng),
+                       rng);
+  const Evaluator evaluator(PublicContext::create(owner.public_key(), rng), rng);
+  constexpr std::size_t kLimbs = kBits / 64 + 1;
+  const auto power = [&](unsigned exponent, bool negative,
+                         bool one_more) {  // ±2^exponent, or one farther from 0
+    WideVector value(1, kLimbs);
+    const std::span<std::uint64_t> words = value[0];
+    words[exponent / 64] = std::uint64_t{1} << (exponent % 64);
+    if (one_more) words[0] |= 1;
+    if (!negative) return value;
+    std::uint64_t carry = 1;
+    for (std::uint64_t& word : words) {
+      word = ~word + carry;
+      carry = carry != 0 && word == 0 ? 1 : 0;
+    }
+    return value;
+  };
+  WideVector largest(1, kLimbs);  // 2^(|N|−2) − 1
+  for (unsigned bit = 0; bit < kBits - 2; ++bit) largest[0][bit / 64] |= std::uint64_t{1} << (bit % 64);
+
+  for (const WideVector& value : {largest, power(kBits - 2, true, false)}) {
+    Bytes wire;
+    owner.encrypt(value, wire);
+    CiphertextBatch sum = evaluator.encrypt(WideVector(1, 1));
+    evaluator.add_plain_inplace(sum, value);
+    evaluator.serialise(sum, wire);
+    evaluator.serialise(evaluator.encrypt_trivial(value), wire);
+    const WideVector decrypted = owner.decrypt(wire, 3, kLimbs);
+    for (std::size_t i = 0; i < 3; ++i) REQUIRE(std::ranges::equal(decrypted[i], value[0]));
+  }
+  for (const WideVector& value : {power(kBits - 2, false, false), power(kBits - 2, true, true)}) {
+    Bytes wire;
+    CiphertextBatch sum = evaluator.encrypt(WideVector(1, 1));
+    REQUIRE_THROWS_AS(owner.encrypt(value, wire), Error);
+    REQUIRE(wire.empty());
+    REQUIRE_THROWS_AS(evaluator.encrypt_trivial(value), Error);
+    REQUIRE_THROWS_AS(evaluator.encrypt(value), Error);
+    REQUIRE_THROWS_AS(evaluator.add_plain_inplace(sum, value), Error);
+  }
+}

@@ -1,0 +1,19 @@
+// Predicted peak memory of a session: walks the rounds as the two parties do, adding up what they hold.
+#pragma once
+
+#include <cstdint>
+
+#include "protocols/round_plan.h"
+#include "protocols/served_model.h"
+
+namespace popcorn::protocols {
+
+/// Upper bounds in bytes for the kernel in use: what one session holds and computes with at its peak, the
+/// message that it answers and its answer included. Without what all sessions of a model or of a key share.
+struct SessionMemory {
+  std::uint64_t server = 0;
+  std::uint64_t client = 0;
+};
+SessionMemory predict_memory(const ServedModel::Parts& model, const RoundPlan& plan);
+
+}  // namespace popcorn::protocols
