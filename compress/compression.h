@@ -30,9 +30,21 @@ struct CompressionOptions {
   std::optional<double> max_drop;  ///< largest loss of accuracy against the float network, as a share
 };
 
+/// A network that the compression visited on its way, and how well it did on the test set.
+struct VisitedPoint {
+  std::string phase;   ///< "float", "prune", "pruned", "quantise", "integer"
+  int epoch = 0;       ///< of the phases that train, from 1; else 0
+  double density = 1;  ///< share of weights that are not zero (pruned, before the last point)
+  int bits = 0;        ///< of the largest weight; 32 while weights are floats
+  double accuracy = 0;
+};
+
 struct CompressionResult {
   models::IntegerNetwork network;
-  FloatGraph graph;  ///< the quantised float graph it was lowered from
+  /// The float network with all weights rounded to 8 bits, none pruned: what its cost is compared with.
+  models::IntegerNetwork uncompressed;
+  std::vector<VisitedPoint> points;  ///< in order; epochs only where they were measured
+  FloatGraph graph;                  ///< the quantised float graph it was lowered from
   double float_accuracy = 0, pruned_accuracy = 0, integer_accuracy = 0;
   std::size_t test_images = 0;
 };
@@ -40,6 +52,7 @@ struct CompressionResult {
 struct CompressionHooks {
   std::function<void(const EpochReport&)> report;
   const std::atomic<bool>* stop = nullptr;
+  bool measure = false;  ///< the accuracy after each epoch for CompressionResult::points, report or not
 };
 
 /// Folds batch-norm, prunes with fine-tuning, quantises with fine-tuning, lowers, measures on all of `test`.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "compress/compression.h"
@@ -19,6 +20,10 @@ struct LayerReport {
   unsigned bound_bits = 0;     ///< every output is below 2^bound_bits
   std::uint64_t multiplications_before = 0;
   Cost cost;
+  /// Traffic of this node with all weights kept and rounded to 8 bits; its multiplications are
+  /// multiplications_before.
+  Cost cost_before;
+  std::vector<std::pair<std::int32_t, std::uint64_t>> histogram;  ///< weight and how often, ascending
 };
 
 struct CompressionReport {
@@ -28,7 +33,8 @@ struct CompressionReport {
   double density = 1;
   unsigned weight_bits = 0;  ///< largest of all layers
   std::uint64_t multiplications_before = 0;
-  Cost cost;
+  Cost cost, cost_before;
+  std::vector<VisitedPoint> points;
   double float_accuracy = 0, pruned_accuracy = 0, integer_accuracy = 0;
   std::size_t test_images = 0;
   std::uint64_t file_bytes = 0;

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "cli/compress_module/commands.h"
 #include "cli/compress_module/config_file.h"
+#include "cli/compress_module/html_report.h"
 #include "cli/compress_module/integer_export.h"
 #include "cli/compress_module/interruption.h"
 #include "cli/compress_module/report_table.h"
@@ -22,7 +23,7 @@ namespace popcorn::cli {
 namespace {
 
 struct CompressOptions {
-  std::string input, output, onnx, data, dataset, shape, scope = "adaptive", grid = "uniform";
+  std::string input, output, onnx, html, data, dataset, shape, scope = "adaptive", grid = "uniform";
   std::string name, color;
   std::vector<double> mean, deviation;
   std::vector<std::string> layer_sparsity, layer_bits, layer_grid;
@@ -40,6 +41,8 @@ void add_network_options(CLI::App& app, CompressOptions& o) {
   app.add_option("input", o.input, "Float network, ONNX")->required();
   app.add_option("-o,--output", o.output, "Integer network to write, .popcorn")->required();
   app.add_option("--export-onnx", o.onnx, "Also write the integer network as ONNX (see popcorn export)")
+      ->type_name("FILE");
+  app.add_option("--html", o.html, "Also write the report as one HTML file with plots; opens offline")
       ->type_name("FILE");
   app.add_option("-d,--data", o.data, "Folder of the data set, or the folder that holds it")
       ->required()
@@ -254,6 +257,7 @@ int compress_file(const CompressOptions& o) {
   compress::CompressionHooks hooks;
   hooks.report = training_progress(o.verbose);
   hooks.stop = &watch_interruption();
+  hooks.measure = !o.html.empty();
   compress::CompressionResult result =
       compress::compress_network(graph, training, test, compression_options(o, dataset), hooks);
   add_facts(result, dataset);
@@ -262,6 +266,10 @@ int compress_file(const CompressOptions& o) {
   std::string written = "Written: " + o.output + "\n";
   if (!o.onnx.empty()) written += export_summary(write_integer_onnx(result.network, o.onnx), o.onnx);
   const compress::CompressionReport report = compress::make_report(result, file.size());
+  if (!o.html.empty()) {
+    write_file(o.html, as_bytes(report_html(report)));
+    written += "Report: " + o.html + "\n";
+  }
   if (o.json) {
     std::cout << compress::report_json(report);
   } else {

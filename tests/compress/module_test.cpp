@@ -98,7 +98,8 @@ TEST_CASE("train and compress work through the module and end with the documente
 
   SECTION("a model within the guard is written and reported") {
     const std::string exported = place / "integer.onnx";
-    const Outcome done = with({"--max-drop", "50", "--json", "--export-onnx", exported});
+    const Outcome done =
+        with({"--max-drop", "50", "--json", "--export-onnx", exported, "--html", place / "report.html"});
     INFO(done.err);
     REQUIRE(done.code == 0);
     const auto report = nlohmann::json::parse(done.out);
@@ -108,6 +109,12 @@ TEST_CASE("train and compress work through the module and end with the documente
     CHECK(network.name == "mnist-mlp");
     CHECK(network.nonzeros() == report["nonzeros"]);
     CHECK(network.labels.size() == 10);
+
+    CHECK(report["points"].size() > 2 + 4);  // each of the epochs, and the ends
+    CHECK(report["points"].back()["accuracy"] == report["accuracy"]["integer"]);
+    const std::string html = read_text_file(place / "report.html");
+    CHECK(html.find("<h1>mnist-mlp</h1>") != std::string::npos);
+    CHECK(html.find("data-value=\"" + report["multiplications"].dump() + "\"") != std::string::npos);
 
     const Bytes first = read_file(exported);
     const Outcome again = run({"export", model, "-o", exported, "--json"});

@@ -1,0 +1,301 @@
+#include "cli/compress_module/html_report.h"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "cli/compress_module/svg_chart.h"
+#include "cli/output.h"
+
+namespace popcorn::cli {
+
+namespace {
+
+using compress::CompressionReport;
+using compress::Cost;
+using compress::LayerReport;
+using compress::VisitedPoint;
+
+constexpr const char* kStyle = R"(
+:root { color-scheme: light dark; --page: #f6f7f9; --card: #ffffff; --ink: #1b2330; --soft: #5b6575; --grid: #e3e7ed;
+  --axis: #a4adba; --s0: #6b7686; --s1: #2f6fd0; --s2: #c2610c; --s3: #14815f; }
+@media (prefers-color-scheme: dark) { :root { --page: #12161c; --card: #1b212a; --ink: #e8ecf2; --soft: #9ba6b5;
+  --grid: #2c3440; --axis: #566172; --s0: #9aa5b4; --s1: #6ca5ff; --s2: #f09a4a; --s3: #43c59b; } }
+* { box-sizing: border-box; }
+body { margin: 0; padding: 1.25rem; background: var(--page); color: var(--ink);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif; }
+main { max-width: 1080px; margin: 0 auto; }
+h1 { font-size: 1.45rem; margin: 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.02rem; margin: 0 0 .25rem; }
+h3 { font-size: .88rem; margin: 0; overflow-wrap: anywhere; }
+p { margin: .15rem 0 .6rem; color: var(--soft); font-size: .88rem; }
+.tiles, .plots, .small { display: grid; gap: .8rem; margin: 1rem 0; }
+.tiles { grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
+.plots { grid-template-columns: repeat(auto-fit, minmax(min(340px, 100%), 1fr)); align-items: start; }
+.small { grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); margin: .6rem 0 0; }
+.card, .tile { background: var(--card); border: 1px solid var(--grid); border-radius: 10px; padding: .8rem .9rem; }
+.tile span { display: block; color: var(--soft); font-size: .8rem; }
+.tile b { display: block; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
+section.card { margin: 0 0 .8rem; }
+.plots .card { margin: 0; }
+svg { display: block; width: 100%; height: auto; }
+svg text { fill: var(--soft); font-size: 10.5px; }
+svg .end { text-anchor: end; } svg .middle { text-anchor: middle; }
+svg .strong { fill: var(--ink); font-weight: 600; }
+.grid { stroke: var(--grid); } .axis { stroke: var(--axis); }
+.trace { fill: none; stroke-width: 1.5; opacity: .55; }
+.mark { stroke: var(--card); stroke-width: 1.2; }
+.hollow { fill: var(--card); stroke: var(--s0); stroke-width: 1.6; }
+.span { stroke: var(--axis); stroke-width: 2; }
+.bar { fill: var(--s1); }
+.mark.s0 { fill: var(--s0); } .mark.s1 { fill: var(--s1); } .mark.s2 { fill: var(--s2); } .mark.s3 { fill: var(--s3); }
+.trace.s0 { stroke: var(--s0); } .trace.s1 { stroke: var(--s1); } .trace.s2 { stroke: var(--s2); } .trace.s3 { stroke: var(--s3); }
+.legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .82rem; color: var(--soft); margin: .3rem 0 0; }
+.legend i { display: inline-block; width: .7em; height: .7em; border-radius: 50%; margin-right: .4em; }
+.l0 { background: var(--s0); } .l1 { background: var(--s1); } .l2 { background: var(--s2); } .l3 { background: var(--s3); }
+.ring { border: 2px solid var(--s0); }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .82rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .55rem; text-align: right; border-bottom: 1px solid var(--grid); white-space: nowrap; }
+th { color: var(--soft); font-weight: 600; }
+th:first-child, td:first-child, .left { text-align: left; }
+td:first-child { max-width: 14rem; overflow: hidden; text-overflow: ellipsis; }
+tr.sum td { font-weight: 600; border-bottom: 0; }
+)";
+
+/// How a number is written in JSON, so that a reader finds the same text here and there.
+template <typename Number>
+std::string plain(Number value) {
+  return nlohmann::json(value).dump();
+}
+
+std::string section(const std::string& title, const std::string& explanation, const std::string& content) {
+  return "<section class=\"card\">\n<h2>" + title + "</h2>\n<p>" + explanation + "</p>\n" + content +
+         "</section>\n";
+}
+
+std::string tile(const std::string& label, const std::string& value, const std::string& detail) {
+  return "<div class=\"tile\"><span>" + label + "</span><b>" + value + "</b><span>" + detail +
+         "</span></div>\n";
+}
+
+std::uint64_t traffic(const Cost& cost, const compress::CostSettings& settings) {
+  return (cost.ciphertexts_up + cost.ciphertexts_down) * compress::ciphertext_bytes(settings);
+}
+
+std::string tiles(const CompressionReport& r) {
+  std::string html = "<div class=\"tiles\">\n";
+  html += tile("accuracy, integer network", human_percent(r.integer_accuracy),
+               "float " + human_percent(r.float_accuracy) + ", " + grouped(r.test_images) + " images");
+  html += tile("weights that are zero", human_percent(1 - r.density, 1),
+               grouped(r.nonzeros) + " of " + grouped(r.weights) + " stay");
+  html += tile("bits of a weight", std::to_string(r.weight_bits), "at most, with its sign");
+  html += tile("modular multiplications", grouped(r.cost.multiplications),
+               "before " + grouped(r.cost_before.multiplications));
+  html += tile("traffic of an inference", human_bytes(traffic(r.cost, r.settings)),
+               "before " + human_bytes(traffic(r.cost_before, r.settings)));
+  html += tile("model file", human_bytes(r.file_bytes), "weights, graph and encoding");
+  return html + "</div>\n";
+}
+
+int series_of(const std::string& phase) {
+  if (phase == "float") return 0;
+  if (phase == "prune" || phase == "pruned") return 1;
+  return phase == "quantise" ? 2 : 3;
+}
+
+std::string bits_text(int bits) {
+  return bits >= 32 ? "float" : std::to_string(bits) + " bits";
+}
+
+std::string note(const VisitedPoint& p) {
+  return p.phase + (p.epoch > 0 ? " epoch " + std::to_string(p.epoch) : std::string()) + ": " +
+         human_percent(p.accuracy) + ", " + human_percent(p.density, 1) + " of the weights, " +
+         bits_text(p.bits);
+}
+
+std::string accuracy_plots(const CompressionReport& r) {
+  std::vector<PlotPoint> by_density, by_bits;
+  std::set<int> widths;
+  for (const VisitedPoint& p : r.points) widths.insert(p.bits);
+  std::map<int, double> place;
+  PlotAxis bits_axis;
+  for (const int bits : widths) {
+    place[bits] = static_cast<double>(place.size());
+    bits_axis.ticks.emplace_back(place[bits], bits_text(bits));
+  }
+  bits_axis.low = -0.5;
+  bits_axis.high = static_cast<double>(widths.size()) - 0.5;
+  for (const VisitedPoint& p : r.points) {
+    by_density.push_back({p.density, p.accuracy, series_of(p.phase), note(p)});
+    by_bits.push_back({place[p.bits], p.accuracy, series_of(p.phase), note(p)});
+  }
+  PlotAxis density_axis;
+  density_axis.low = -0.02;
+  density_axis.high = 1.02;
+  for (int k = 0; k <= 5; ++k) density_axis.ticks.emplace_back(0.2 * k, std::to_string(20 * k) + " %");
+  const std::string legend =
+      "<div class=\"legend\"><span><i class=\"l0\"></i>float</span><span><i class=\"l1\"></i>pruning</span>"
+      "<span><i class=\"l2\"></i>quantised, tuning</span><span><i class=\"l3\"></i>integer "
+      "network</span></div>\n";
+  return "<div class=\"plots\">\n" +
+         section("Accuracy against density", "Test accuracy of the networks that this run visited.",
+                 xy_plot(by_density, density_axis, "weights that are not zero", "Accuracy against density") +
+                     legend) +
+         section("Accuracy against bits", "The same networks by the width of their largest weight.",
+                 xy_plot(by_bits, bits_axis, "bits of a weight", "Accuracy against bits") + legend) +
+         "</div>\n";
+}
+
+std::string cost_plots(const CompressionReport& r) {
+  std::vector<BeforeAfter> work, bytes;
+  const std::uint64_t size = compress::ciphertext_bytes(r.settings);
+  for (const LayerReport& layer : r.layers) {
+    if (layer.cost_before.multiplications > 0)
+      work.push_back({layer.name, layer.cost_before.multiplications, layer.cost.multiplications});
+    if (traffic(layer.cost_before, r.settings) > 0)
+      bytes.push_back({layer.name, traffic(layer.cost_before, r.settings), traffic(layer.cost, r.settings)});
+  }
+  const std::string legend =
+      "<div class=\"legend\"><span><i class=\"ring\"></i>all weights kept, 8 bits</span>"
+      "<span><i class=\"l3\"></i>after</span></div>\n";
+  return "<div class=\"plots\">\n" +
+         section(
+             "Modular multiplications", "Of each layer for one inference; logarithmic.",
+             before_after_plot(work, "Modular multiplications of each layer, before and after") + legend) +
+         section("Bytes on the wire",
+                 "Both directions, estimated for a " + std::to_string(r.settings.key_bits) +
+                     "-bit key: a ciphertext takes " + std::to_string(size) + " bytes; logarithmic.",
+                 before_after_plot(bytes, "Bytes of each layer, before and after") + legend) +
+         "</div>\n";
+}
+
+std::string histograms(const CompressionReport& r) {
+  std::string html = "<div class=\"small\">\n";
+  for (const LayerReport& layer : r.layers) {
+    if (layer.weights == 0) continue;
+    html += "<div><h3>" + escape_html(layer.name) + "</h3>\n" +
+            histogram_plot(layer.histogram, "Weights of " + layer.name) + "<p>" +
+            human_percent(1 - layer.density, 1) + " zeros, not drawn</p></div>\n";
+  }
+  return section("Weights", "How often each whole number occurs in a layer.", html + "</div>\n");
+}
+
+/// Rows of cells whose exact values stand in data-value.
+class HtmlTable {
+ public:
+  /// @param words how many columns at the left hold words
+  HtmlTable(const std::vector<std::string>& heads, std::size_t words) {
+    for (std::size_t k = 0; k < heads.size(); ++k)
+      html_ += (k < words ? "<th class=\"left\">" : "<th>") + heads[k] + "</th>";
+    html_ = "<div class=\"scroll\"><table>\n<thead><tr>" + html_ + "</tr></thead>\n<tbody>\n";
+  }
+  void start_row(const char* style = "") {
+    html_ += style[0] == '\0' ? std::string("<tr>") : std::string("<tr class=\"") + style + "\">";
+  }
+  void words(const std::string& value) { html_ += "<td class=\"left\">" + escape_html(value) + "</td>"; }
+  template <typename Number>
+  void number(const char* key, Number value, const std::string& shown) {
+    html_ +=
+        std::string("<td data-key=\"") + key + "\" data-value=\"" + plain(value) + "\">" + shown + "</td>";
+  }
+  void count(const char* key, std::uint64_t value) { number(key, value, grouped(value)); }
+  void end_row() { html_ += "</tr>\n"; }
+  void empty(int cells) {
+    for (int k = 0; k < cells; ++k) html_ += "<td></td>";
+  }
+  std::string done() { return html_ + "</tbody></table></div>\n"; }
+
+ private:
+  std::string html_;
+};
+
+void cost_cells(HtmlTable& table, std::uint64_t before, const Cost& cost, const Cost& cost_before,
+                const compress::CostSettings& settings) {
+  const std::uint64_t bytes = compress::ciphertext_bytes(settings);
+  if (before > 0) {
+    table.count("multiplications_before", before);
+  } else {
+    table.empty(1);
+  }
+  table.count("multiplications", cost.multiplications);
+  table.count("ciphertexts_up_before", cost_before.ciphertexts_up);
+  table.count("ciphertexts_up", cost.ciphertexts_up);
+  table.count("ciphertexts_down_before", cost_before.ciphertexts_down);
+  table.count("ciphertexts_down", cost.ciphertexts_down);
+  table.number("bytes_up", cost.ciphertexts_up * bytes, human_bytes(cost.ciphertexts_up * bytes));
+  table.number("bytes_down", cost.ciphertexts_down * bytes, human_bytes(cost.ciphertexts_down * bytes));
+}
+
+std::string layer_table(const CompressionReport& r) {
+  HtmlTable table({"layer", "kind", "shape", "weights", "non-zero", "density", "bits", "magnitudes",
+                   "bound, bits", "multiplications before", "multiplications", "ciphertexts up before",
+                   "ciphertexts up", "ciphertexts down before", "ciphertexts down", "bytes up", "bytes down"},
+                  3);
+  for (const LayerReport& layer : r.layers) {
+    table.start_row();
+    table.words(layer.name);
+    table.words(layer.kind);
+    table.words(layer.shape);
+    if (layer.weights > 0) {
+      table.count("weights", layer.weights);
+      table.count("nonzeros", layer.nonzeros);
+      table.number("density", layer.density, human_percent(layer.density, 1));
+      table.count("bits", layer.bits);
+      table.count("magnitudes", layer.magnitudes);
+    } else {
+      table.empty(5);
+    }
+    table.count("bound_bits", layer.bound_bits);
+    cost_cells(table, layer.multiplications_before, layer.cost, layer.cost_before, r.settings);
+    table.end_row();
+  }
+  table.start_row("sum");
+  table.words("all");
+  table.empty(2);
+  table.count("weights", r.weights);
+  table.count("nonzeros", r.nonzeros);
+  table.number("density", r.density, human_percent(r.density, 1));
+  table.count("weight_bits", r.weight_bits);
+  table.empty(2);
+  cost_cells(table, r.multiplications_before, r.cost, r.cost_before, r.settings);
+  table.end_row();
+  return section("Layers",
+                 "Before: all weights kept and rounded to 8 bits. Costs are estimates for one inference; "
+                 "popcorn inspect --cost prints the engine's exact numbers.",
+                 table.done());
+}
+
+std::string point_table(const CompressionReport& r) {
+  HtmlTable table({"network", "epoch", "weights not zero", "bits", "accuracy"}, 1);
+  for (const VisitedPoint& p : r.points) {
+    table.start_row();
+    table.words(p.phase);
+    table.number("epoch", p.epoch, p.epoch > 0 ? std::to_string(p.epoch) : std::string());
+    table.number("density", p.density, human_percent(p.density, 1));
+    table.number("bits", p.bits, p.bits >= 32 ? "float" : std::to_string(p.bits));
+    table.number("accuracy", p.accuracy, human_percent(p.accuracy));
+    table.end_row();
+  }
+  return section("Visited networks", "The marks of the first two plots.", table.done());
+}
+
+}  // namespace
+
+std::string report_html(const CompressionReport& r) {
+  const std::string name = escape_html(r.name);
+  std::string html =
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+      "'unsafe-inline'\"/>\n"
+      "<title>" +
+      name + ": compression report</title>\n<style>" + kStyle + "</style>\n</head>\n<body>\n<main>\n";
+  html += "<h1>" + name +
+          "</h1>\n<p>From a float network to exact small integers: what popcorn compress did.</p>\n";
+  html += tiles(r) + accuracy_plots(r) + cost_plots(r) + histograms(r) + layer_table(r) + point_table(r);
+  return html + "</main>\n</body>\n</html>\n";
+}
+
+}  // namespace popcorn::cli
