@@ -141,7 +141,13 @@ class RedisSessionStore final : public SessionStore {
     }
     const SessionInfo info = parse_session(cipher_.open(kept.at(0).bytes(), place(claim.id, "info")));
     Bytes state = cipher_.open(kept.at(1).bytes(), state_place(claim.id, claim.round));
-    auto machine = restore_(info, state);
+    std::unique_ptr<protocols::ServerSession> machine;
+    try {
+      machine = restore_(info, state);
+    } catch (const InputError&) {  // of another version of this program: no fault of the client's message
+      throw Refusal(RefusalKind::gone, "session.gone",
+                    "This session was begun by another version of the server");
+    }
     OPENSSL_cleanse(state.data(), state.size());
     return machine;
   }

@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <functional>
 #include <thread>
@@ -25,11 +27,13 @@ service::ClientOptions hasty() {
   return options;
 }
 
-/// Accepts one connection after the other and answers each first bytes with fixed ones, or with nothing.
+/// Accepts one connection after the other and answers each first bytes with the next of fixed ones (the last
+/// for ever), or with nothing.
 class FakeServer {
  public:
-  explicit FakeServer(std::string answer)
-      : answer_(std::move(answer)), fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  explicit FakeServer(std::string answer) : FakeServer(std::vector<std::string>{std::move(answer)}) {}
+  explicit FakeServer(std::vector<std::string> answers)
+      : answers_(std::move(answers)), fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -46,24 +50,28 @@ class FakeServer {
     ::close(fd_);
   }
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  int requests() const { return requests_; }
 
  private:
   void serve() {
-    for (;;) {
+    for (std::size_t turn = 0;; turn = std::min(turn + 1, answers_.size() - 1)) {
+      const std::string& answer = answers_[turn];
       const int connection = ::accept(fd_, nullptr, nullptr);
       if (connection < 0) {
         return;
       }
       std::array<char, 4096> seen;
       if (::recv(connection, seen.data(), seen.size(), 0) > 0) {
-        ::send(connection, answer_.data(), answer_.size(), MSG_NOSIGNAL);
+        ++requests_;
+        ::send(connection, answer.data(), answer.size(), MSG_NOSIGNAL);
       }
       ::shutdown(connection, SHUT_WR);
       ::close(connection);
     }
   }
 
-  std::string answer_;
+  const std::vector<std::string> answers_;
+  std::atomic<int> requests_{0};
   int fd_;
   std::uint16_t port_ = 0;
   std::thread thread_;
@@ -107,6 +115,36 @@ TEST_CASE("Nobody listens", "[client]") {
     CHECK(error.exit_code() == 5);
     CHECK(std::string(error.what()).find(url) != std::string::npos);
   }
+}
+
+TEST_CASE("What may pass is asked again, what may not is not", "[client]") {
+  const std::string good = http("200 OK", "{\"models\":[]}");
+  const auto refusal = [](const std::string& status, const std::string& more = "") {
+    return "HTTP/1.1 " + status + "\r\nContent-Length: 0\r\nConnection: close\r\n" + more + "\r\n";
+  };
+  service::ClientOptions patient;
+  patient.retry_seconds = 30;
+  {
+    // Every status that passes, and a connection that ends without an answer in between.
+    const FakeServer server({refusal("503 Service Unavailable", "Retry-After: 0\r\n"),
+                             refusal("502 Bad Gateway"), "", refusal("429 Too Many Requests"),
+                             refusal("504 Gateway Timeout"), good});
+    CHECK(service::Client(server.url(), patient).models().empty());
+    CHECK(server.requests() == 6);
+  }
+  for (const char* final_status :
+       {"400 Bad Request", "401 Unauthorized", "404 Not Found", "409 Conflict", "410 Gone",
+        "422 Unprocessable", "500 Internal Server Error", "501 Not Implemented"}) {
+    CAPTURE(final_status);
+    const FakeServer server({refusal(final_status), good});
+    CHECK_THROWS_AS(service::Client(server.url(), patient).models(), Error);
+    CHECK(server.requests() == 1);
+  }
+  // A server that wants more time than the caller has is not asked again.
+  patient.retry_seconds = 1;
+  const FakeServer later({refusal("503 Service Unavailable", "Retry-After: 60\r\n"), good});
+  CHECK_THROWS_AS(service::Client(later.url(), patient).models(), RefusedError);
+  CHECK(later.requests() == 1);
 }
 
 TEST_CASE("Answers that are none are network errors, never crashes", "[client]") {

@@ -111,6 +111,23 @@ TEST_CASE("A session whose every round another process answers is bit-exact", "[
   CHECK(one.store().claim("s", round, digest("more")).state == State::out_of_order);
 }
 
+TEST_CASE("A state that this program cannot read ends the session, not the server", "[redis]") {
+  const std::string url = fresh_redis_url();
+  Replica one(url), two(url);
+  one.create("s");
+  service::RedisPool redis(service::RedisOptions::parse(url));
+  std::string state = redis.run({"HGET", redis.options().prefix + "s:s", "state"}).text;
+  ++state[5];  // the version, after one byte of the cipher and the magic
+  redis.run({"HSET", redis.options().prefix + "s:s", "state", state});
+  const RoundClaim claim = two.store().claim("s", 0, digest("a"));
+  try {
+    two.store().take(claim);
+    FAIL("it was read");
+  } catch (const service::Refusal& refusal) {
+    CHECK(refusal.kind() == service::RefusalKind::gone);
+  }
+}
+
 TEST_CASE("A client that stays with one process costs no restoring", "[redis]") {
   Replica one(fresh_redis_url());
   one.create("s");
