@@ -312,7 +312,7 @@ bool OnnxBuilder::keeps_non_negative(const FloatNode& node) const {
   }
 }
 
-OnnxValue OnnxBuilder::emit(FloatNode node, const models::Shape& shape) {
+OnnxValue OnnxBuilder::emit(FloatNode node, models::Shape shape) {
   if (graph_.nodes.size() >= models::Limits::kNodes) throw NotSupported{"the graph has too many nodes"};
   const bool vector = node.kind == FloatKind::dense || node.kind == FloatKind::flatten;
   node.shape = shape;

@@ -96,8 +96,9 @@ class OnnxBuilder {
   const models::Shape& shape(const OnnxValue& value) const { return graph_.nodes[value.node].shape; }
 
   FloatNode start(FloatKind kind, const onnx::NodeProto& node, const OnnxValue& x);
-  /// Appends a node and returns its value: picture or vector as its shape says.
-  OnnxValue emit(FloatNode node, const models::Shape& shape);
+  /// Appends a node and returns its value: picture or vector as its shape says. The shape is a copy because a
+  /// reference into the node list would not outlive the growth of that list.
+  OnnxValue emit(FloatNode node, models::Shape shape);
   /// As emit, for nodes that keep shape and layout.
   OnnxValue emit_like(FloatNode node, const OnnxValue& x);
   OnnxValue dense(const onnx::NodeProto& node, const OnnxValue& x, std::vector<float> weights,
