@@ -1,4 +1,6 @@
 // The networks of the data folder against outputs that another program computed.
+#include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -10,6 +12,7 @@
 #include "compress/compressed_file.h"
 #include "compress/executor.h"
 #include "compress/fold_batch_norm.h"
+#include "compress/jpeg.h"
 #include "compress/onnx_import.h"
 #include "tests/compress/random_graph.h"
 #include "tests/support/data_folder.h"
@@ -115,6 +118,84 @@ TEST_CASE("the CIFAR-10 networks compute their published outputs") {
   if (!references || !images) return;
   const Dataset set = parse_cifar10(read_maybe_packed(*images, std::size_t{1} << 28), *images).first(3);
   CHECK(check_references(*references, "cifar10-test_batch", set) >= 27);
+}
+
+namespace {
+
+/// A network of the ImageNet folder: x = (pixel - mean) * factor, per channel in the network's own order.
+struct ImageNetModel {
+  const char* name;
+  bool bgr;
+  /// Largest difference: probabilities hardly see that the stored values were made with another decoder of
+  /// the pictures' subsampled colours, logits do.
+  float tolerance;
+  std::array<float, 3> mean, factor;
+};
+
+const ImageNetModel kImageNetModels[] = {
+    {"mobilenet_v1_0.75_224", false, 1e-3F, {127.5F, 127.5F, 127.5F}, {1 / 127.5F, 1 / 127.5F, 1 / 127.5F}},
+    {"squeezenet1.0-deepcompression", true, 0.25F, {104, 117, 123}, {1, 1, 1}},
+    {"squeezenet1.1",
+     false,
+     0.25F,
+     {255 * 0.485F, 255 * 0.456F, 255 * 0.406F},
+     {1 / (255 * 0.229F), 1 / (255 * 0.224F), 1 / (255 * 0.225F)}}};
+
+std::vector<float> network_input(const ImageNetModel& model, const std::vector<std::uint8_t>& rgb) {
+  const std::size_t plane = rgb.size() / 3;
+  std::vector<float> input(rgb.size());
+  for (std::size_t c = 0; c < 3; ++c) {
+    const std::size_t from = model.bgr ? 2 - c : c;
+    for (std::size_t i = 0; i < plane; ++i)
+      input[c * plane + i] = (static_cast<float>(rgb[from * plane + i]) - model.mean[c]) * model.factor[c];
+  }
+  return input;
+}
+
+}  // namespace
+
+TEST_CASE("the ImageNet networks give the stored answers of sample pictures") {
+  constexpr std::size_t kPictures = 2;
+  const auto models_folder = test::data_file("onnx/imagenet");
+  const auto references = test::data_file("onnx/reference");
+  const auto pictures = test::data_file("imagenet-samples");
+  if (!models_folder || !references || !pictures) return;
+  for (const ImageNetModel& model : kImageNetModels) {
+    const FloatGraph graph = read_onnx(*models_folder / (std::string(model.name) + ".onnx"));
+    Executor executor(graph);
+    std::ifstream lines(*references / ("imagenet-samples-" + std::string(model.name) + ".txt"));
+    std::size_t checked = 0;
+    for (std::string text; checked < kPictures && std::getline(lines, text);) {
+      if (text.empty() || text[0] == '#') continue;
+      std::istringstream in(text);
+      std::string file, label;
+      std::array<std::size_t, 2> index{};
+      std::array<float, 2> value{};
+      REQUIRE(in >> file >> label >> index[0] >> value[0] >> index[1] >> value[1]);
+      const auto rgb = decode_jpeg(read_file(*pictures / file), graph.input().shape, file);
+      std::vector<float> found = executor.run(std::span<const float>(network_input(model, rgb)), 1);
+      if (graph.softmax) found = softmax(found);
+      INFO(model.name << " " << file);
+      CHECK(static_cast<std::size_t>(std::max_element(found.begin(), found.end()) - found.begin()) ==
+            index[0]);
+      for (std::size_t k = 0; k < 2; ++k) CHECK(std::abs(found.at(index[k]) - value[k]) < model.tolerance);
+      ++checked;
+    }
+    CHECK(checked == kPictures);
+  }
+}
+
+TEST_CASE("every network of the data folder is imported") {
+  const auto folder = test::data_file("onnx");
+  if (!folder) return;
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(*folder)) {
+    if (entry.path().extension() != ".onnx") continue;
+    INFO(entry.path().filename().string());
+    CHECK_NOTHROW(read_onnx(entry.path()));
+    ++count;
+  }
+  CHECK(count == 19);
 }
 
 TEST_CASE("SqueezeNet computes its published output") {
