@@ -38,6 +38,8 @@ nlohmann::ordered_json result_json(const std::string& input, const models::Predi
   if (with_logits) json["logits"] = exact_integers(result.logits);
   json["seconds"] = result.seconds;
   json["client_seconds"] = result.client_seconds;
+  json["offline_seconds"] = result.offline_seconds;
+  json["prepared_encryptions"] = result.prepared;
   json["bytes_up"] = result.bytes_up;
   json["bytes_down"] = result.bytes_down;
   json["rounds"] = result.rounds;

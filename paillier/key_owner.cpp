@@ -14,6 +14,7 @@
 #include "paillier/exponentiation.h"
 #include "paillier/kernels/kernel_registry.h"
 #include "paillier/kernels/modulus.h"
+#include "paillier/once_pool.h"
 #include "paillier/parallel.h"
 #include "paillier/secret_mpz.h"
 #include "paillier/wire_integers.h"
@@ -168,7 +169,15 @@ struct KeyOwner::Parts {
   GroupBuffer q_squared_inverse;  ///< residue of q⁻² mod p²
   GroupBuffer minus_q_inverse;    ///< residue of −q⁻¹ mod p
 
-  void encrypt_groups(const WideVector& values, std::size_t begin, std::size_t end, std::uint8_t* out) const;
+  /// ρ of a group of encryptions, modulo p² and q².
+  struct Randomness {
+    GroupBuffer p, q;
+  };
+  OncePool<Randomness> prepared;
+
+  /// Fresh ρ of `groups` groups.
+  void draw_randomness(std::uint64_t* rho_p, std::uint64_t* rho_q, std::size_t groups) const;
+  void encrypt_groups(const WideVector& values, std::size_t begin, std::size_t end, std::uint8_t* out);
   bool decrypt_group(const std::uint8_t* wire, std::size_t present, std::size_t first, WideVector& values,
                      bool& too_large, Scratch& scratch) const;
   bool load_plaintexts(const WideVector& values, std::size_t g, std::uint64_t* target) const;
@@ -272,19 +281,31 @@ bool KeyOwner::Parts::load_plaintexts(const WideVector& values, std::size_t g, s
   return foreign == 0;
 }
 
+void KeyOwner::Parts::draw_randomness(std::uint64_t* rho_p, std::uint64_t* rho_q, std::size_t groups) const {
+  Limbs exponents(groups * p.modulus->lanes() * p.generator->exponent_limbs());
+  random_exponents(exponents, p.generator->exponent_bits(), *rng);
+  p.generator->power(rho_p, exponents.data(), groups);
+  q.generator->power(rho_q, exponents.data(), groups);
+  wipe(exponents);
+}
+
 void KeyOwner::Parts::encrypt_groups(const WideVector& values, std::size_t begin, std::size_t end,
-                                     std::uint8_t* out) const {
+                                     std::uint8_t* out) {
   const std::size_t lanes = p.modulus->lanes();
   const std::size_t group = p.modulus->group_words();
   const std::size_t width = key.public_key().ciphertext_bytes();
   const std::size_t groups = end - begin;
-  Limbs exponents(groups * lanes * p.generator->exponent_limbs());
-  random_exponents(exponents, p.generator->exponent_bits(), *rng);
   GroupBuffer c_p(groups * group, true);
   GroupBuffer c_q(groups * group, true);
-  p.generator->power(c_p.data(), exponents.data(), groups);
-  q.generator->power(c_q.data(), exponents.data(), groups);
-  wipe(exponents);
+  const std::vector<Randomness> ready = prepared.take(groups);
+  for (std::size_t g = 0; g < ready.size(); ++g) {
+    std::copy_n(ready[g].p.data(), group, c_p.data() + g * group);
+    std::copy_n(ready[g].q.data(), group, c_q.data() + g * group);
+  }
+  if (ready.size() < groups) {
+    draw_randomness(c_p.data() + ready.size() * group, c_q.data() + ready.size() * group,
+                    groups - ready.size());
+  }
 
   Limbs plaintexts(lanes * limbs);
   Limbs low(lanes * limbs);   // c_q, then the result's low part
@@ -323,8 +344,31 @@ void KeyOwner::Parts::encrypt_groups(const WideVector& values, std::size_t begin
   wipe(high);
 }
 
+void KeyOwner::prepare(std::size_t count) const {
+  Parts& parts = *parts_;
+  const std::size_t lanes = parts.p.modulus->lanes();
+  const std::size_t group = parts.p.modulus->group_words();
+  parallel_ranges((count + lanes - 1) / lanes, kGrain, [&](std::size_t begin, std::size_t end) {
+    GroupBuffer rho_p((end - begin) * group, true);
+    GroupBuffer rho_q((end - begin) * group, true);
+    parts.draw_randomness(rho_p.data(), rho_q.data(), end - begin);
+    std::vector<Parts::Randomness> made;
+    for (std::size_t g = 0; g < end - begin; ++g) {
+      Parts::Randomness& one =
+          made.emplace_back(Parts::Randomness{GroupBuffer(group, true), GroupBuffer(group, true)});
+      std::copy_n(rho_p.data() + g * group, group, one.p.data());
+      std::copy_n(rho_q.data() + g * group, group, one.q.data());
+    }
+    parts.prepared.put(std::move(made));
+  });
+}
+
+std::size_t KeyOwner::prepared() const {
+  return parts_->prepared.size() * parts_->p.modulus->lanes();
+}
+
 void KeyOwner::encrypt(const WideVector& values, Bytes& out) const {
-  const Parts& parts = *parts_;
+  Parts& parts = *parts_;
   const std::size_t lanes = parts.p.modulus->lanes();
   const std::size_t groups = (values.size() + lanes - 1) / lanes;
   Limbs probe(lanes * parts.limbs);

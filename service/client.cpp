@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "service/http_exchange.h"
+#include "service/idle_preparation.h"
 
 namespace popcorn::service {
 namespace {
@@ -25,6 +26,15 @@ constexpr std::chrono::milliseconds kCancelPoll{100};
 
 double seconds_since(Steady::time_point start) {
   return std::chrono::duration<double>(Steady::now() - start).count();
+}
+
+/// Encryptions of all answers to steps.
+std::uint64_t encryptions_of(const protocols::ClientBundle& bundle) {
+  std::uint64_t count = 0;
+  for (const protocols::Step& step : bundle.steps) {
+    count += step.kind == protocols::StepKind::sign ? step.count : 2 * step.count;
+  }
+  return count;
 }
 
 std::string_view text_of(const Bytes& bytes) {
@@ -288,7 +298,7 @@ struct Client::State {
     return true;
   }
 
-  void run_rounds(const std::string& id, protocols::ClientSession& session,
+  void run_rounds(const std::string& id, protocols::ClientSession& session, IdlePreparation& preparation,
                   const std::function<void()>& after_answer, InferenceResult& result,
                   const Progress& progress) {
     auto own_work = Steady::now();
@@ -300,7 +310,9 @@ struct Client::State {
       if (progress) {
         progress(session.round(), session.rounds(), session.step_name());
       }
+      preparation.start();
       const Bytes answer = run_round(id, session, *message);
+      preparation.stop();
       result.bytes_up += message->size();
       result.bytes_down += answer.size();
       ++result.rounds;
@@ -383,7 +395,10 @@ InferenceResult Client::infer(const protocols::ClientBundle& bundle,
         kept = state_->keep_set_up(session, session_options.sign_test, key);
       }
     };
-    state_->run_rounds(id, session, keep, result, progress);
+    IdlePreparation preparation(owner, encryptions_of(bundle));
+    state_->run_rounds(id, session, preparation, keep, result, progress);
+    result.offline_seconds = preparation.seconds();
+    result.prepared = preparation.prepared();
     result.seconds = seconds_since(start);
   } catch (...) {
     state_->delete_session(id);

@@ -38,6 +38,8 @@ struct InferenceResult {
   double seconds = 0;          ///< wall, from the first byte encrypted to the logits
   double client_seconds = 0;   ///< of it: encryption, decryption, sign tests at the client
   double encrypt_seconds = 0;  ///< of it: the input's encryption
+  double offline_seconds = 0;  ///< not of it: randomness prepared while the server computed
+  std::uint64_t prepared = 0;  ///< encryptions whose randomness was prepared so
   protocols::ClientPhases phases;
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies
   std::uint64_t rounds = 0;

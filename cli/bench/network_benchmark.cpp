@@ -89,7 +89,7 @@ double mean(const Runs& runs, double (*of)(const service::InferenceResult&)) {
 }
 
 /// Seconds of an inference by what they were spent on; "transfer" is what neither party computed: HTTP, the
-/// loopback and waiting for a worker.
+/// loopback and waiting for a worker. "offline_client" is what the client prepared meanwhile.
 std::vector<std::pair<std::string, double>> phases_of(const Runs& runs, const nlohmann::json& server) {
   using service::InferenceResult;
   const auto server_mean = [&](const char* name) {
@@ -111,7 +111,8 @@ std::vector<std::pair<std::string, double>> phases_of(const Runs& runs, const nl
           {"step_server", step_server},
           {"step_client", step_client},
           {"output", output},
-          {"decrypt", decrypt}};
+          {"decrypt", decrypt},
+          {"offline_client", mean(runs, [](const InferenceResult& r) { return r.offline_seconds; })}};
 }
 
 Timing wall_of(const Runs& runs) {

@@ -4,7 +4,9 @@
 #include <catch2/catch.hpp>
 #include <future>
 
+#include "paillier/evaluator.h"
 #include "service/refusal.h"
+#include "tests/support/seeded_rng.h"
 
 using namespace popcorn::service;
 
@@ -87,4 +89,37 @@ TEST_CASE("A full queue says when to come back", "[queue]") {
   queue.finish();
   CHECK(done == 4);
   CHECK_THROWS_AS(queue.submit("a", job), Refusal);
+}
+
+TEST_CASE("A small computation ends while a large one occupies the cores", "[queue]") {
+  namespace paillier = popcorn::paillier;
+  popcorn::test::SeededRng rng(81);
+  const auto key = paillier::PrivateKey::generate(512, paillier::KeyKind::ordinary,
+                                                  paillier::KeySizePolicy::insecure_test, rng);
+  const paillier::Evaluator evaluator(paillier::PublicContext::create(key.public_key(), rng));
+  const auto compute = [&](std::size_t ciphertexts) {
+    const popcorn::WideVector values(ciphertexts, 1);
+    evaluator.scalar_multiply(evaluator.encrypt_trivial(values), values, 64);
+  };
+  // Each worker's computation is an arena of its own to oneTBB, so that its thread goes on whatever the
+  // others do. The large one ends with the small one, or else after work enough for half a minute.
+  constexpr int kMost = 20000;
+  std::atomic<bool> small_done{false};
+  std::promise<void> started;
+  std::promise<int> large;
+  JobQueue queue({2, 64, 64});
+  queue.submit("large", [&] {
+    int rounds = 0;
+    for (; rounds < kMost && !small_done; ++rounds) {
+      compute(512);
+      if (rounds == 0) started.set_value();
+    }
+    large.set_value(rounds);
+  });
+  started.get_future().wait();
+  queue.submit("small", [&] {
+    for (int i = 0; i < 10; ++i) compute(8);
+    small_done = true;
+  });
+  CHECK(large.get_future().get() < kMost);
 }
