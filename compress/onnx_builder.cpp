@@ -188,13 +188,7 @@ std::optional<OnnxConstant> OnnxBuilder::constant_result(const onnx::NodeProto& 
   std::vector<const OnnxConstant*> operands;
   if (node.op_type() == "Shape" && node.input_size() == 1) {
     const OnnxValue& x = values_.at(node.input(0));
-    if (!x.constant) {  // of a known activation
-      OnnxConstant dims;
-      dims.dims = {static_cast<std::int64_t>(x.dims.size())};
-      dims.integers = x.dims;
-      dims.values.assign(x.dims.begin(), x.dims.end());
-      return dims;
-    }
+    if (!x.constant) return shape_constant(node, x.dims);  // of a known activation
   }
   for (const std::string& name : node.input()) {
     if (name.empty()) {

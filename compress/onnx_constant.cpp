@@ -401,13 +401,22 @@ std::optional<OnnxConstant> evaluate_constant(const onnx::NodeProto& node,
         read_quantisation(node, x.dims, required(operands, 1), zero_point, back ? x.type : 0);
     return back ? dequantised(x, quantisation) : quantised(x, quantisation);
   }
-  if (op == "Shape") {
-    OnnxConstant result;
-    set_integers(result, x.dims);
-    result.dims = {result.size()};
-    return result;
-  }
+  if (op == "Shape") return shape_constant(node, x.dims);
   return std::nullopt;
+}
+
+OnnxConstant shape_constant(const onnx::NodeProto& node, const std::vector<std::int64_t>& dims) {
+  const OnnxAttributes attributes(node);
+  const auto rank = static_cast<std::int64_t>(dims.size());
+  const auto place = [&](const char* name, std::int64_t otherwise) {
+    const std::int64_t k = std::clamp(attributes.integer(name, otherwise), -rank, rank);
+    return k + (k < 0 ? rank : 0);
+  };
+  const std::int64_t start = place("start", 0), end = std::max(start, place("end", rank));
+  OnnxConstant result;
+  set_integers(result, {dims.begin() + start, dims.begin() + end});
+  result.dims = {result.size()};
+  return result;
 }
 
 }  // namespace popcorn::compress

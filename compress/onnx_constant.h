@@ -59,6 +59,9 @@ class OnnxAttributes {
 std::optional<OnnxConstant> evaluate_constant(const onnx::NodeProto& node,
                                               const std::vector<const OnnxConstant*>& operands);
 
+/// What a Shape node gives for these dimensions: all of them, or from `start` to `end` (set 15 and later).
+OnnxConstant shape_constant(const onnx::NodeProto& node, const std::vector<std::int64_t>& dims);
+
 /// Resolves a Reshape target (0 = keep unless `allow_zero`, −1 = the rest). @throws NotSupported when it does
 /// not fit
 std::vector<std::int64_t> reshape_target(const std::vector<std::int64_t>& from,

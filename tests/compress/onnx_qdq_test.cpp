@@ -377,6 +377,19 @@ TEST_CASE("files of later operator sets are read when they hold known operators 
       CHECK(contains(import_error(pair.model), "p (Pad): an axis is out of range"));
     }
   }
+  SECTION("a part of a shape (15 and later)") {
+    for (const std::int64_t end : {1, -3}) {
+      Pair pair;
+      onnx::NodeProto part = node("Shape", {"r"}, "batch");
+      add_attribute(part, "end", end);
+      add_tensor(pair.model, "rest", {1}, Type::INT64).add_int64_data(-1);
+      onnx::NodeProto join = node("Concat", {"batch", "rest"}, "target");
+      add_attribute(join, "axis", 0);
+      insert_before(*pair.model.mutable_graph(), 1, {part, join});
+      pair.model.mutable_graph()->mutable_node(4)->CopyFrom(node("Reshape", {"r", "target"}, "y"));
+      CHECK(import(pair.model).output().shape == models::Shape{32, 1, 1});
+    }
+  }
   SECTION("the lists of numbers of Constant, and booleans") {
     Pair pair;
     onnx::NodeProto constant = node("Constant", {}, "c");
