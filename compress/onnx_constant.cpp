@@ -112,8 +112,9 @@ OnnxConstant transpose(const OnnxConstant& x, std::vector<std::int64_t> order) {
 
 OnnxConstant gather(const OnnxConstant& x, const OnnxConstant& indices, std::int64_t axis) {
   if (x.dims.size() != 1 || axis != 0) throw NotSupported{"Gather is supported on constant vectors only"};
+  if (!indices.is_integer()) throw NotSupported{"its indices are not integers"};
   return gather_elements(x, indices.dims, [&](std::size_t i) {
-    const std::int64_t k = indices.integers.at(i) + (indices.integers[i] < 0 ? x.size() : 0);
+    const std::int64_t k = indices.integers[i] + (indices.integers[i] < 0 ? x.size() : 0);
     if (k < 0 || k >= x.size()) throw NotSupported{"an index is out of range"};
     return static_cast<std::size_t>(k);
   });

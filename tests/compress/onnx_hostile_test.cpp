@@ -176,6 +176,14 @@ TEST_CASE("tensors whose size and content differ are refused") {
   }
 }
 
+TEST_CASE("indices that are not integers are refused") {
+  Model model("Relu");
+  model.tensor("data", {2}, 2);
+  model.tensor("indices", {1}, 1);
+  model.add_node("Gather", {"data", "indices"}, "part");
+  CHECK(contains(model.error(), "the_Gather (Gather): its indices are not integers"));
+}
+
 TEST_CASE("windows out of range are refused") {
   const auto conv_with = [](const char* name, const std::vector<std::int64_t>& values) {
     Model model("Conv");
