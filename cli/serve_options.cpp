@@ -46,6 +46,8 @@ void add_limit_settings(Settings& settings, ServeOptions& options) {
   settings.number("sessions-per-day", server.token_limits.sessions_per_day, 0, kMaxCount, "N",
                   "Sessions a day of a token that has no limit of its own; 0 = any number");
   settings.number("max-keys", server.max_keys, 1, 100'000, "N", "Registered public keys at once");
+  settings.number("keys-per-minute", server.keys_per_minute, 0, kMaxCount, "N",
+                  "Keys that one caller may have validated a minute; 0 = any number");
   settings.number("max-queue", server.max_queue, 1, 100'000, "N", "Rounds that wait for a worker");
   settings.bytes("max-body", server.max_body_bytes, 0,
                  "Largest body of a request; 0 = what the model and the key need");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "service/http_message.h"
+#include "service/key_admission.h"
 #include "service/memory_budget.h"
 #include "service/router.h"
 #include "service/session_manager.h"
@@ -18,6 +19,7 @@ inline constexpr const char* kRoundContentType = "application/vnd.popcorn+octet-
 struct ApiServices {
   const ModelRegistry& models;
   KeyRegistry& keys;
+  KeyAdmission& admission;
   SessionManager& sessions;
   MemoryBudget& memory;
   Metrics& metrics;

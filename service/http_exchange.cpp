@@ -170,7 +170,11 @@ ClientAnswer HttpExchange::send(const ClientRequest& request) {
   }
   ClientAnswer answer;
   bool too_large = false;
-  wire.content_receiver = [&](const char* data, size_t size, std::uint64_t, std::uint64_t) {
+  wire.content_receiver = [&](const char* data, size_t size, std::uint64_t, std::uint64_t total) {
+    if (answer.body.empty()) {
+      // Growing step by step would hold an answer of gigabytes twice.
+      answer.body.reserve(std::min<std::uint64_t>(total, request.max_answer_bytes));
+    }
     too_large = answer.body.size() + size > request.max_answer_bytes;
     if (!too_large) {
       const ByteView piece = as_bytes({data, size});

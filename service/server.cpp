@@ -134,7 +134,8 @@ struct Server::State {
         store(make_store()),
         queue(queue_options(options), [this](double waited, double ran) { metrics.job(waited, ran); }),
         sessions({}, models, keys, *store, queue, metrics),
-        api({models, keys, sessions, memory, metrics, options.key_policy, options.max_body_bytes}),
+        admission(options.keys_per_minute),
+        api({models, keys, admission, sessions, memory, metrics, options.key_policy, options.max_body_bytes}),
         router(api.routes(), authenticator, metrics, log_function()),
         admin_router(admin_routes(sessions, metrics, [this] { return gauges(); }), authenticator, metrics,
                      log_function()),
@@ -256,6 +257,7 @@ struct Server::State {
   std::unique_ptr<SessionStore> store;
   JobQueue queue;
   SessionManager sessions;
+  KeyAdmission admission;
   Api api;
   Router router;
   Router admin_router;

@@ -23,9 +23,10 @@ struct ServerOptions {
   unsigned session_lifetime_seconds = 600;  ///< since its last round
   std::size_t max_sessions = 64;
   std::size_t max_keys = 256;
-  unsigned http_threads = 0;  ///< 0 = a default from the cores
-  std::string token_file;     ///< bearer tokens, see service/tokens.h; empty = everybody may use the service
-  TokenLimits token_limits;   ///< of tokens without limits of their own
+  unsigned keys_per_minute = 60;  ///< that one caller may have validated; 0 = any number
+  unsigned http_threads = 0;      ///< 0 = a default from the cores
+  std::string token_file;    ///< bearer tokens, see service/tokens.h; empty = everybody may use the service
+  TokenLimits token_limits;  ///< of tokens without limits of their own
   std::string tls_certificate_file, tls_key_file;  ///< PEM; both or none
   std::string tls_client_ca_file;                  ///< when set, clients must show a certificate it signed
   std::optional<std::uint16_t> admin_port;         ///< metrics and drain; none by default, 0 = any free port

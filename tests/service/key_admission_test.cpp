@@ -1,0 +1,79 @@
+#include "service/key_admission.h"
+
+#include <catch2/catch.hpp>
+
+#include "service/refusal.h"
+#include "tests/service/service_fixture.h"
+
+using namespace popcorn;
+using namespace popcorn::test;
+using service::KeyAdmission;
+
+namespace {
+
+unsigned seconds_to_wait(KeyAdmission& admission, const std::string& caller,
+                         KeyAdmission::Clock::time_point now) {
+  try {
+    admission.admit(caller, now);
+    return 0;
+  } catch (const service::Refusal& refusal) {
+    CHECK(refusal.code() == "key.rate");
+    CHECK(refusal.kind() == service::RefusalKind::over_limit);
+    return refusal.retry_after_seconds();
+  }
+}
+
+}  // namespace
+
+TEST_CASE("A caller registers so many keys a minute, others are not affected", "[key_admission]") {
+  KeyAdmission admission(6);
+  auto now = KeyAdmission::Clock::now();
+  for (int i = 0; i < 6; ++i) CHECK(seconds_to_wait(admission, "alice", now) == 0);
+  CHECK(seconds_to_wait(admission, "alice", now) == 10);
+  CHECK(seconds_to_wait(admission, "bob", now) == 0);
+  now += std::chrono::seconds(4);
+  CHECK(seconds_to_wait(admission, "alice", now) == 6);
+  now += std::chrono::seconds(6);
+  CHECK(seconds_to_wait(admission, "alice", now) == 0);
+  CHECK(seconds_to_wait(admission, "alice", now) == 10);
+  now += std::chrono::hours(1);
+  for (int i = 0; i < 6; ++i) CHECK(seconds_to_wait(admission, "alice", now) == 0);
+  CHECK(seconds_to_wait(admission, "alice", now) > 0);
+  KeyAdmission open(0);
+  for (int i = 0; i < 1000; ++i) CHECK(seconds_to_wait(open, "alice", now) == 0);
+}
+
+TEST_CASE("The memory of bodies and callers is bounded", "[key_admission]") {
+  KeyAdmission admission(1);
+  auto now = KeyAdmission::Clock::now();
+  for (int i = 0; i < 4096; ++i) admission.admit("caller " + std::to_string(i), now);
+  CHECK_THROWS_AS(admission.admit("one more", now), service::Refusal);
+  now += std::chrono::minutes(2);
+  CHECK(seconds_to_wait(admission, "one more", now) == 0);
+
+  const auto body = [](int i) { return sha256(as_bytes(std::to_string(i))); };
+  for (int i = 0; i < 4097; ++i) admission.remember("alice", body(i), std::to_string(i));
+  CHECK_FALSE(admission.known("alice", body(0)));
+  CHECK(admission.known("alice", body(1)) == "1");
+  CHECK_FALSE(admission.known("bob", body(1)));
+}
+
+TEST_CASE("Registering the same key again costs nothing, bad keys cost the caller's share",
+          "[key_admission]") {
+  auto options = small_server_options();
+  options.keys_per_minute = 2;
+  const RunningServer server(options);
+  const std::string key = small_key()->public_key().to_json();
+  CHECK(ask(server.port(), "POST", "/v2/keys", key).status == 201);
+  for (int i = 0; i < 5; ++i) CHECK(ask(server.port(), "POST", "/v2/keys", key).status == 200);
+  CHECK(ask(server.port(), "POST", "/v2/keys", "{\"kty\": \"DAJ\"}").status == 422);
+  const RawAnswer refused = ask(server.port(), "POST", "/v2/keys", "{\"kty\": \"DAJ\"}");
+  CHECK(refused.status == 429);
+  CHECK(error_code(refused) == "key.rate");
+  CHECK_FALSE(refused.header("retry-after").empty());
+  CHECK(ask(server.port(), "POST", "/v2/keys", key).status == 200);
+  // A key that was forgotten has to be validated again.
+  const std::string path = "/v2/keys/" + to_hex(small_key()->public_key().fingerprint());
+  CHECK(ask(server.port(), "DELETE", path).status == 204);
+  CHECK(ask(server.port(), "POST", "/v2/keys", key).status == 429);
+}
