@@ -186,7 +186,7 @@ void OnnxBuilder::add_node(const onnx::NodeProto& node) {
 
 std::optional<OnnxConstant> OnnxBuilder::constant_result(const onnx::NodeProto& node) const {
   std::vector<const OnnxConstant*> operands;
-  if (node.op_type() == "Shape" && node.input_size() == 1) {
+  if (node.op_type() == "Shape" && node.input_size() == 1 && !node.input(0).empty()) {
     const OnnxValue& x = values_.at(node.input(0));
     if (!x.constant) return shape_constant(node, x.dims);  // of a known activation
   }

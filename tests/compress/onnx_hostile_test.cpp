@@ -184,6 +184,12 @@ TEST_CASE("indices that are not integers are refused") {
   CHECK(contains(model.error(), "the_Gather (Gather): its indices are not integers"));
 }
 
+TEST_CASE("a Shape of nothing is refused") {
+  Model model("Relu");
+  model.add_node("Shape", {""}, "dims");
+  CHECK(contains(model.error(), "the_Shape (Shape): supported on constants only"));
+}
+
 TEST_CASE("windows out of range are refused") {
   const auto conv_with = [](const char* name, const std::vector<std::int64_t>& values) {
     Model model("Conv");
