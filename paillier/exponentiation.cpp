@@ -3,20 +3,12 @@
 #include <array>
 #include <cstring>
 
+#include "paillier/prefetch.h"
+
 namespace popcorn::paillier {
 
 using kernels::GroupBuffer;
 using kernels::Modulus;
-
-namespace {
-
-/// Words [begin, end) from `words` on, into the second-level cache.
-void fetch_ahead(const std::uint64_t* words, std::size_t begin, std::size_t end) {
-  constexpr std::size_t kLineWords = 8;
-  for (std::size_t k = begin; k < end; k += kLineWords) __builtin_prefetch(words + k, 0, 2);
-}
-
-}  // namespace
 
 std::uint64_t LaneExponents::digit(std::size_t lane, std::size_t position, unsigned count) const {
   const std::size_t limb = position / 64;
@@ -139,8 +131,9 @@ void FixedBaseTable::power(std::uint64_t* r, const std::uint64_t* exponents, std
         // The table is larger than the caches near the core: a share of the next window's entries is on its
         // way while the processor multiplies.
         if (i + 1 < windows_) {
-          fetch_ahead(table_.data() + (i + 1) * window_words_, window_words_ * g / count,
-                      window_words_ * (g + 1) / count);
+          const std::size_t begin = window_words_ * g / count;
+          fetch_ahead(table_.data() + (i + 1) * window_words_ + begin,
+                      window_words_ * (g + 1) / count - begin);
         }
         std::uint64_t* const product = r + (first + g) * group;
         modulus_->multiply_secret(product, product, factors.data() + g * group);

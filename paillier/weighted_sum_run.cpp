@@ -8,6 +8,7 @@
 #include "paillier/evaluator.h"
 #include "paillier/inversion.h"
 #include "paillier/parallel.h"
+#include "paillier/prefetch.h"
 #include "paillier/public_context_parts.h"
 #include "paillier/weighted_sum_program.h"
 
@@ -18,9 +19,6 @@ using kernels::kMaxLanes;
 using kernels::Modulus;
 
 namespace {
-
-/// Of a cache line; groups start at one, and the lanes of a group of eight share it.
-constexpr std::size_t kLineBytes = 64;
 
 using Program = WeightedSumPlan::Program;
 using Group = std::array<std::uint64_t, kMaxGroupWords>;
@@ -123,7 +121,7 @@ class RowRunner {
         case RowOp::add_sum:
           if (const std::size_t present = gather_terms(step, count); present != 0) {
             gather(operand_.data());
-            if (i + 1 < program_.row_start[row + 1]) fetch_ahead(program_.steps[i + 1], count);
+            if (i + 1 < program_.row_start[row + 1]) fetch_step(program_.steps[i + 1], count);
             modulus_.multiply(sum_.data(), sum_.data(), operand_.data());
             multiplications += present;
           }
@@ -166,7 +164,7 @@ class RowRunner {
 
   /// The inputs of a layer are larger than the caches near the core: those of the next step are on their way
   /// while this one multiplies. Positions in a row lie in one group or two, those of the first and last lane.
-  void fetch_ahead(const RowStep& step, std::size_t count) const {
+  void fetch_step(const RowStep& step, std::size_t count) const {
     if (step.op != RowOp::load_sum && step.op != RowOp::add_sum) return;
     const std::uint64_t* const first = group_of(term(step, lanes_[0]));
     const std::uint64_t* const last = group_of(term(step, lanes_[count - 1]));
@@ -178,9 +176,7 @@ class RowRunner {
                                                   ~std::uintptr_t{kLineBytes - 1});
   }
   void fetch_group(const std::uint64_t* group) const {
-    if (group == nullptr) return;
-    constexpr std::size_t kLineWords = kLineBytes / sizeof(std::uint64_t);
-    for (std::size_t k = 0; k < modulus_.group_words(); k += kLineWords) __builtin_prefetch(group + k, 0, 2);
+    if (group != nullptr) fetch_ahead(group, modulus_.group_words());
   }
 
   /// Lanes run different rows: each takes its own next step, all multiply together. Loads multiply by 1.
