@@ -7,13 +7,13 @@
 
 #include "base/error.h"
 #include "cli/commands.h"
-#include "cli/image_reading.h"
 #include "cli/interrupt.h"
 #include "cli/keys.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/server_process.h"
 #include "cli/shipped_files.h"
+#include "datasets/image_reading.h"
 #include "models/plaintext_evaluator.h"
 #include "models/prediction.h"
 #include "service/client.h"
@@ -88,7 +88,7 @@ Outcome classify(service::Client& client, const protocols::ClientBundle& bundle,
                  const std::shared_ptr<const paillier::KeyOwner>& owner,
                  const models::IntegerNetwork& network, const Sample& sample,
                  const service::Progress& progress) {
-  const WideVector input = models::encode_image(bundle.encoding, read_image(sample.path));
+  const WideVector input = models::encode_image(bundle.encoding, datasets::read_image(sample.path));
   Outcome outcome;
   outcome.sample = sample;
   outcome.result = client.infer(bundle, owner, input, progress);

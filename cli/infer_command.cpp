@@ -8,11 +8,11 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/connection_options.h"
-#include "cli/image_reading.h"
 #include "cli/interrupt.h"
 #include "cli/keys.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "datasets/image_reading.h"
 #include "models/arg_max.h"
 #include "models/prediction.h"
 #include "service/client.h"
@@ -80,7 +80,7 @@ int infer(const InferOptions& options) {
   // Everything that can fail at home fails before the server hears of anything.
   service::ClientOptions connection = client_options(options.connection);
   std::vector<models::Image> pictures;
-  for (const std::string& path : options.images) pictures.push_back(read_image(path));
+  for (const std::string& path : options.images) pictures.push_back(datasets::read_image(path));
   std::string key_story;
   const auto owner = key_owner(options.key, key_story);
   std::cerr << key_story << '\n';

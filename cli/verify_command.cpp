@@ -8,13 +8,13 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "cli/commands.h"
-#include "cli/dataset.h"
-#include "cli/image_reading.h"
 #include "cli/keys.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/shipped_files.h"
+#include "cli/test_set_options.h"
 #include "cli/verification.h"
+#include "datasets/image_reading.h"
 #include "models/plaintext_evaluator.h"
 
 namespace popcorn::cli {
@@ -23,7 +23,7 @@ namespace {
 
 struct VerifyOptions {
   std::string model;
-  std::string data;
+  datasets::TestSetChoice data;
   std::size_t images = 1;
   KeyOptions key;
   std::string sign_test = protocols::kDefaultSignTest;
@@ -46,18 +46,21 @@ WideVector random_input(const models::InputEncoding& encoding) {
 }
 
 /// Test images with --data; else the shipped samples where the model takes pictures of that kind; else noise.
-std::vector<Input> verification_inputs(const VerifyOptions& options, const models::InputEncoding& encoding) {
+std::vector<Input> verification_inputs(const VerifyOptions& options, const models::IntegerNetwork& network) {
+  const models::InputEncoding& encoding = network.encoding;
   std::vector<Input> inputs;
-  if (!options.data.empty()) {
-    const Dataset data = read_test_set(options.data, encoding, options.images);
-    for (std::size_t i = 0; i < data.images.size(); ++i) {
-      inputs.push_back({"test image " + std::to_string(i), models::encode_image(encoding, data.images[i])});
+  if (!options.data.folder.empty()) {
+    datasets::TestSetChoice choice = options.data;
+    choice.limit = options.images;
+    const datasets::TestSet data = datasets::open_test_set(choice, network);
+    for (std::size_t i = 0; i < data.count(); ++i) {
+      inputs.push_back({"test image " + std::to_string(i), models::encode_image(encoding, data.image(i))});
     }
   } else if (encoding.shape.channels == 1 && encoding.shape.height > 1) {
     for (const Sample& sample : shipped_samples()) {
       if (inputs.size() == options.images) break;
-      inputs.push_back(
-          {sample.path.filename().string(), models::encode_image(encoding, read_image(sample.path))});
+      inputs.push_back({sample.path.filename().string(),
+                        models::encode_image(encoding, datasets::read_image(sample.path))});
     }
   }
   while (inputs.size() < options.images) {
@@ -69,7 +72,7 @@ std::vector<Input> verification_inputs(const VerifyOptions& options, const model
 int verify(const VerifyOptions& options) {
   check_key_bits(options.key);
   const auto model = protocols::ServedModel::create(load_model(options.model));
-  const std::vector<Input> inputs = verification_inputs(options, model->network().encoding);
+  const std::vector<Input> inputs = verification_inputs(options, model->network());
   std::string key_story;
   const auto owner = key_owner(options.key, key_story);
   std::cerr << key_story << '\n';
@@ -123,10 +126,7 @@ void add_verify_command(CLI::App& app, Action& chosen) {
       ->check(CLI::Range(1, 100000))
       ->type_name("N")
       ->capture_default_str();
-  command
-      ->add_option("--data", options->data,
-                   "Folder of a test set (as for evaluate); else the shipped samples are used")
-      ->type_name("DIR");
+  add_test_set_options(*command, options->data);
   add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);
   add_sign_test_option(*command, options->sign_test);
   command->add_flag("--json", options->json, "Report as JSON");

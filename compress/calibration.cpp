@@ -12,6 +12,7 @@ namespace popcorn::compress {
 namespace {
 
 constexpr std::size_t kBatch = 32;
+constexpr std::int64_t kBatchValues = std::int64_t{1} << 26;  // of a layer's columns: 256 MiB
 
 at::Tensor batch(const FloatGraph& graph, const Dataset& data, std::size_t first, std::size_t count) {
   const models::Shape& shape = graph.input().shape;
@@ -58,6 +59,12 @@ at::Tensor products(const at::Tensor& a, const at::Tensor& b) {
       .view({groups, rows, width});
 }
 
+/// Pictures that are looked at together: fewer where a layer reads many values.
+std::size_t batch_size(const FloatNode& node, std::int64_t columns) {
+  const std::int64_t values = columns * node.shape.height * node.shape.width;
+  return std::clamp<std::size_t>(static_cast<std::size_t>(kBatchValues / values), 1, kBatch);
+}
+
 std::vector<double> doubles(const at::Tensor& tensor) {
   const at::Tensor flat = tensor.contiguous();
   const double* const values = flat.data_ptr<double>();
@@ -100,8 +107,9 @@ LayerMoments Calibration::moments(const FloatGraph& graph, std::size_t layer) co
   at::Tensor first = at::zeros({groups, width + rows}, at::kDouble);
   at::Tensor shift;  // about the mean: keeps what single precision can hold for the variances
   double total = 0;
-  for (std::size_t at = 0; at < count; at += kBatch) {
-    const std::size_t size = std::min(kBatch, count - at);
+  const std::size_t step = batch_size(node, width * groups);
+  for (std::size_t at = 0; at < count; at += step) {
+    const std::size_t size = std::min(step, count - at);
     const at::Tensor input = current.forward_to(batch(graph, impl_->pictures, at, size), node.inputs.front());
     const at::Tensor output =
         impl_->reference.forward_to(batch(impl_->graph, impl_->pictures, at, size), layer);

@@ -8,13 +8,24 @@
 namespace popcorn::compress {
 
 namespace {
+
 constexpr std::size_t kBatch = 250;
+constexpr std::int64_t kBatchValues = std::int64_t{1} << 25;  // of one tensor: 128 MiB in single precision
+
+/// Pictures that run together: fewer where the network's tensors are large.
+std::size_t batch_size(const FloatGraph& graph) {
+  std::int64_t largest = 1;
+  for (const FloatNode& node : graph.nodes) largest = std::max(largest, node.shape.size());
+  return std::clamp<std::size_t>(static_cast<std::size_t>(kBatchValues / largest), 1, kBatch);
 }
+
+}  // namespace
 
 struct Executor::Impl {
   TorchGraph torch;
   models::Shape input;
   at::ScalarType type;
+  std::size_t batch, output;  // pictures at once; index of the last node
 
   template <typename T>
   std::vector<T> run(std::span<const T> inputs, std::size_t count, at::ScalarType outer) {
@@ -26,12 +37,12 @@ struct Executor::Impl {
     const at::NoGradGuard guard;
     std::vector<T> result;
     const auto size = static_cast<std::size_t>(input.size());
-    for (std::size_t first = 0; first < count; first += kBatch) {
-      const auto rows = static_cast<std::int64_t>(std::min(kBatch, count - first));
+    for (std::size_t first = 0; first < count; first += batch) {
+      const auto rows = static_cast<std::int64_t>(std::min(batch, count - first));
       const at::Tensor x =
           at::from_blob(const_cast<T*>(inputs.data()) + first * size,
                         {rows, input.channels, input.height, input.width}, at::TensorOptions().dtype(outer));
-      const at::Tensor y = torch.forward(x.to(type)).to(outer).contiguous();
+      const at::Tensor y = torch.forward_to(x.to(type), output).to(outer).contiguous();
       result.insert(result.end(), y.data_ptr<T>(), y.data_ptr<T>() + y.numel());
     }
     return result;
@@ -40,8 +51,8 @@ struct Executor::Impl {
 
 Executor::Executor(const FloatGraph& graph, Precision precision) {
   const at::ScalarType type = precision == Precision::double_precision ? at::kDouble : at::kFloat;
-  impl_ = std::make_unique<Impl>(
-      Impl{TorchGraph(graph, TorchGraph::Mode::inference, type), graph.input().shape, type});
+  impl_ = std::make_unique<Impl>(Impl{TorchGraph(graph, TorchGraph::Mode::inference, type),
+                                      graph.input().shape, type, batch_size(graph), graph.nodes.size() - 1});
 }
 Executor::~Executor() = default;
 Executor::Executor(Executor&&) noexcept = default;
@@ -72,9 +83,10 @@ std::vector<float> logits(const FloatGraph& graph, const Dataset& data) {
                                            ", the network expects " + graph.input().shape.to_string());
   }
   Executor executor(graph);
+  const std::size_t batch = batch_size(graph);
   std::vector<float> result, block;
-  for (std::size_t first = 0; first < data.count(); first += kBatch) {
-    const std::size_t count = std::min(kBatch, data.count() - first);
+  for (std::size_t first = 0; first < data.count(); first += batch) {
+    const std::size_t count = std::min(batch, data.count() - first);
     block.assign(data.pixels.begin() + static_cast<std::ptrdiff_t>(first * size),
                  data.pixels.begin() + static_cast<std::ptrdiff_t>((first + count) * size));
     for (std::size_t k = 0; k < count; ++k) normalise(graph, std::span(block).subspan(k * size, size));

@@ -17,7 +17,9 @@ struct ImportOptions {
   std::optional<std::string> name;
   std::optional<models::Shape> input_shape;  ///< e.g. 1x28x28 for a file whose input is a vector of 784
   std::optional<std::string> color;          ///< "gray", "rgb", "bgr"
-  std::vector<double> mean, deviation;       ///< x = (pixel / 255 − mean) / deviation, per channel
+  /// Pictures: the shorter side is scaled to this, then the centre is cut out.
+  std::optional<std::int64_t> resize_shorter_side;
+  std::vector<double> mean, deviation;  ///< x = (pixel / 255 − mean) / deviation, per channel
   std::vector<std::string> labels;
   /// Quantised activations (QuantizeLinear, DequantizeLinear) saturate at an upper limit; true keeps it as a
   /// Clip where the lower limit is zero.

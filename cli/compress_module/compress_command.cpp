@@ -12,6 +12,7 @@
 #include "cli/compress_module/integer_export.h"
 #include "cli/compress_module/interruption.h"
 #include "cli/compress_module/report_table.h"
+#include "cli/compress_module/training_data.h"
 #include "cli/compress_module/training_progress.h"
 #include "cli/output.h"
 #include "compress/compression.h"
@@ -23,8 +24,10 @@ namespace popcorn::cli {
 namespace {
 
 struct CompressOptions {
-  std::string input, output, onnx, html, data, dataset, shape, scope = "adaptive", grid = "uniform";
+  std::string input, output, onnx, html, shape, scope = "adaptive", grid = "uniform";
+  DataChoice data;
   std::string name, color;
+  std::optional<std::int64_t> shorter_side;
   std::vector<double> mean, deviation;
   std::vector<std::string> layer_sparsity, layer_bits, layer_grid;
   compress::CompressionOptions compression;
@@ -44,13 +47,12 @@ void add_network_options(CLI::App& app, CompressOptions& o) {
       ->type_name("FILE");
   app.add_option("--html", o.html, "Also write the report as one HTML file with plots; opens offline")
       ->type_name("FILE");
-  app.add_option("-d,--data", o.data, "Folder of the data set, or the folder that holds it")
-      ->required()
-      ->envname("POPCORN_DATA");
-  app.add_option("--dataset", o.dataset,
-                 "Data set to tune and measure on (default: what the ONNX file names, else mnist)");
   app.add_option("--name", o.name, "Name of the network (default: from the file)");
   app.add_option("--input-shape", o.shape, "CxHxW, for a file whose input is a plain vector");
+  app.add_option("--resize-shorter-side", o.shorter_side,
+                 "Pictures: scale the shorter side to N, then cut out the centre (default: stretch)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
   app.add_option("--color", o.color, "Order of the colour channels: gray, rgb, bgr")
       ->check(CLI::IsMember({"gray", "rgb", "bgr"}));
   app.add_option("--mean", o.mean, "Mean per channel, as a share of 255: x = (pixel/255 - mean)/std")
@@ -58,6 +60,30 @@ void add_network_options(CLI::App& app, CompressOptions& o) {
   app.add_flag("--keep-saturation", o.keep_saturation,
                "Keep the upper limits of 8-bit activations of a quantised (QDQ) network as clips");
   app.add_option("--std", o.deviation, "Deviation per channel, as a share of 255")->delimiter(',');
+}
+
+void add_data_options(CLI::App& app, CompressOptions& o) {
+  app.add_option(
+         "-d,--data", o.data.folder,
+         "Folder of the data set, or the folder that holds it; for --dataset folder a folder of pictures or "
+         "a table of them")
+      ->required()
+      ->envname("POPCORN_DATA");
+  app.add_option(
+         "--dataset", o.data.dataset,
+         "Data set to tune and measure on: mnist, cifar10, or folder: pictures in a sub-folder for each "
+         "class, listed with their classes in labels.csv, or named 012_*.jpg (default: what the ONNX file "
+         "names, else mnist)")
+      ->check(CLI::IsMember({"mnist", "cifar10", "folder"}));
+  app.add_option(
+         "--training-images", o.data.training_images,
+         "Pictures to train and calibrate on; of a folder without train/ and test/, accuracy is measured on "
+         "the others (default there: --calibration-images with --post-training, else four fifths)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  app.add_option("--test-images", o.data.test_images, "Measure accuracy on the first N test pictures only")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
 }
 
 void add_size_options(CLI::App& app, CompressOptions& o) {
@@ -141,6 +167,7 @@ void add_post_training_options(CLI::App& app, CompressOptions& o) {
 
 void add_options(CLI::App& app, CompressOptions& o) {
   add_network_options(app, o);
+  add_data_options(app, o);
   add_size_options(app, o);
   add_training_options(app, o);
   add_post_training_options(app, o);
@@ -203,6 +230,7 @@ compress::ImportOptions import_options(const CompressOptions& o) {
   if (!o.name.empty()) result.name = o.name;
   if (!o.color.empty()) result.color = o.color;
   if (!o.shape.empty()) result.input_shape = parse_shape(o.shape);
+  result.resize_shorter_side = o.shorter_side;
   result.mean = o.mean;
   result.deviation = o.deviation;
   result.keep_saturation = o.keep_saturation;
@@ -240,27 +268,32 @@ compress::CompressionOptions compression_options(const CompressOptions& o, const
   return result;
 }
 
-void add_facts(compress::CompressionResult& result, const std::string& dataset) {
-  result.network.facts = {{"dataset", dataset},
-                          {"test_images", std::to_string(result.test_images)},
-                          {"float_accuracy", fixed(result.float_accuracy, 4)},
-                          {"integer_accuracy", fixed(result.integer_accuracy, 4)}};
+void add_facts(compress::CompressionResult& result, const TrainingData& data) {
+  result.network.facts = data.facts;
+  result.network.facts.emplace_back("float_accuracy", fixed(result.float_accuracy, 4));
+  result.network.facts.emplace_back("integer_accuracy", fixed(result.integer_accuracy, 4));
+}
+
+/// A compression without fine-tuning takes no more pictures than it looks at.
+DataChoice data_choice(const CompressOptions& o) {
+  DataChoice choice = o.data;
+  const bool trains = !o.post_training || o.quantise_epochs > 0;
+  if (!choice.training_images && !trains) choice.training_images = o.calibration_images;
+  return choice;
 }
 
 int compress_file(const CompressOptions& o) {
-  const compress::FloatGraph graph = compress::read_onnx(o.input, import_options(o));
-  const std::string dataset = !o.dataset.empty()      ? o.dataset
-                              : graph.dataset.empty() ? "mnist"
-                                                      : graph.dataset;
-  const compress::Dataset training = compress::read_dataset(dataset, o.data, compress::Split::train);
-  const compress::Dataset test = compress::read_dataset(dataset, o.data, compress::Split::test);
+  compress::FloatGraph graph = compress::read_onnx(o.input, import_options(o));
+  const TrainingData data = read_training_data(data_choice(o), graph);
+  if (graph.labels.empty() && static_cast<std::int64_t>(data.labels.size()) == graph.output().shape.size())
+    graph.labels = data.labels;
   compress::CompressionHooks hooks;
   hooks.report = training_progress(o.verbose);
   hooks.stop = &watch_interruption();
   hooks.measure = !o.html.empty();
   compress::CompressionResult result =
-      compress::compress_network(graph, training, test, compression_options(o, dataset), hooks);
-  add_facts(result, dataset);
+      compress::compress_network(graph, data.training, data.test, compression_options(o, data.name), hooks);
+  add_facts(result, data);
   const Bytes file = models::serialise_network(result.network);
   write_file(o.output, file);
   std::string written = "Written: " + o.output + "\n";
@@ -287,7 +320,8 @@ int run_compress(const std::vector<std::string>& arguments) {
                "popcorn compress");
   app.footer(
       "Example:\n  popcorn compress mnist-conv2.onnx -o mnist-conv2.popcorn --data ../data --sparsity 0.9 "
-      "--bits 4");
+      "--bits 4\n  popcorn compress squeezenet.onnx -o squeezenet.popcorn --dataset folder --data pictures "
+      "--post-training --sparsity 0.5 --bits 6");
   add_options(app, options);
   std::vector<std::string> reversed = with_config_file("compress", arguments);
   std::reverse(reversed.begin(), reversed.end());

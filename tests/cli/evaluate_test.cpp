@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/file.h"
-#include "cli/dataset.h"
+#include "datasets/test_set.h"
 #include "models/plaintext_evaluator.h"
 #include "tests/cli/command_line.h"
 #include "tests/cli/small_network.h"
@@ -28,12 +28,10 @@ void write_random_test_set(const TemporaryFolder& folder, std::size_t count) {
 }
 
 /// Correct answers of the exact evaluator, counted here.
-std::size_t correct_answers(const models::IntegerNetwork& network, const std::string& folder,
-                            std::size_t limit) {
-  const cli::Dataset data = cli::read_test_set(folder, network.encoding, limit);
+std::size_t correct_answers(const models::IntegerNetwork& network, const datasets::TestSet& data) {
   std::size_t correct = 0;
-  for (std::size_t i = 0; i < data.images.size(); ++i) {
-    const WideVector input = models::encode_image(network.encoding, data.images[i]);
+  for (std::size_t i = 0; i < data.count(); ++i) {
+    const WideVector input = models::encode_image(network.encoding, data.image(i));
     if (models::arg_max(models::evaluate(network, input)) == data.labels[i]) ++correct;
   }
   return correct;
@@ -48,7 +46,8 @@ TEST_CASE("The accuracy is that of the exact evaluator, in both arithmetics", "[
   const std::string data = folder.path("");
   for (const std::size_t limit : {0, 1, 50, 51, 1000}) {
     const std::size_t images = limit == 0 ? 157 : std::min<std::size_t>(limit, 157);
-    const std::size_t expected = correct_answers(small_network(), data, limit);
+    const std::size_t expected =
+        correct_answers(small_network(), datasets::open_test_set({data, "mnist", limit}, small_network()));
     for (const bool exact : {false, true}) {
       std::vector<std::string> arguments = {
           "evaluate", model, "--data", data, "--limit", std::to_string(limit), "--json"};
@@ -70,6 +69,33 @@ TEST_CASE("The folder of the test set may come from the environment", "[command_
   const ProcessResult result = run_process(command({"evaluate", model}), {"POPCORN_DATA=" + folder.path("")});
   CHECK(result.exit_code == 0);
   CHECK_THAT(result.out, Catch::Contains("small") && Catch::Contains("of 3 test images"));
+}
+
+TEST_CASE("The accuracy on a folder of pictures leaves out those of the training", "[command_line]") {
+  const TemporaryFolder folder;
+  const std::string model = write_small_network(folder.path("small.popcorn"));
+  SeededRng rng(7);
+  std::filesystem::create_directory(folder.path("pictures"));
+  for (int i = 0; i < 12; ++i) {
+    std::string picture = "P5 10 12 255\n";
+    for (int k = 0; k < 120; ++k) picture += static_cast<char>(rng.below(256));
+    write_file(folder.path("pictures/" + std::to_string(i % 10) + "_" + std::to_string(i) + ".pgm"),
+               as_bytes(picture));
+  }
+  for (const std::size_t training : {0, 5}) {
+    datasets::TestSetChoice choice{folder.path("pictures"), "folder"};
+    std::vector<std::string> arguments = {"evaluate",  model,    "--data", folder.path("pictures"),
+                                          "--dataset", "folder", "--json"};
+    if (training > 0) {
+      choice.training_images = training;
+      arguments.insert(arguments.end(), {"--training-images", std::to_string(training)});
+    }
+    const datasets::TestSet data = datasets::open_test_set(choice, small_network());
+    const nlohmann::json report = json_of(popcorn(arguments));
+    CHECK(report.at("images") == 12 - training);
+    CHECK(report.at("correct") == correct_answers(small_network(), data));
+    CHECK(report.at("data") == "pictures");
+  }
 }
 
 TEST_CASE("inspect tells layers, density, bits and, when asked, the cost", "[command_line]") {

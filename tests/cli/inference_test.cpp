@@ -3,8 +3,8 @@
 #include <csignal>
 
 #include "base/file.h"
-#include "cli/image_reading.h"
 #include "cli/output.h"
+#include "datasets/image_reading.h"
 #include "models/plaintext_evaluator.h"
 #include "models/popcorn_file.h"
 #include "tests/cli/command_line.h"
@@ -16,7 +16,7 @@ namespace {
 
 /// What `popcorn infer --json` must say about a picture.
 nlohmann::json expected_logits(const models::IntegerNetwork& network, const std::string& picture) {
-  const WideVector input = models::encode_image(network.encoding, cli::read_image(picture));
+  const WideVector input = models::encode_image(network.encoding, datasets::read_image(picture));
   return nlohmann::json::parse(cli::exact_integers(models::evaluate(network, input)).dump());
 }
 

@@ -7,8 +7,8 @@
 #include <memory>
 
 #include "base/file.h"
-#include "cli/image_reading.h"
 #include "cli/output.h"
+#include "datasets/image_reading.h"
 #include "models/plaintext_evaluator.h"
 #include "tests/cli/command_line.h"
 #include "tests/cli/small_network.h"
@@ -58,7 +58,8 @@ TEST_CASE("A server killed in mid-inference loses nothing", "[command_line][repl
   std::uint64_t retries = 0;
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     const nlohmann::json& answer = report.at("results")[i];
-    const WideVector input = models::encode_image(small_network().encoding, cli::read_image(pictures[i]));
+    const WideVector input =
+        models::encode_image(small_network().encoding, datasets::read_image(pictures[i]));
     CHECK(answer.at("logits") ==
           nlohmann::json::parse(cli::exact_integers(models::evaluate(small_network(), input)).dump()));
     retries += answer.at("retries").get<std::uint64_t>();

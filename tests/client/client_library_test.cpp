@@ -2,8 +2,8 @@
 #include <catch2/catch.hpp>
 
 #include "base/file.h"
-#include "cli/image_reading.h"
 #include "client/client.h"
+#include "datasets/image_reading.h"
 #include "models/plaintext_evaluator.h"
 #include "tests/cli/command_line.h"
 #include "tests/cli/small_network.h"
@@ -15,7 +15,7 @@ namespace {
 const std::string kSample = "samples/3_1.png";
 
 client::Picture picture_of(const std::string& path) {
-  const models::Image image = cli::read_image(path);
+  const models::Image image = datasets::read_image(path);
   return {image.width, image.height, image.channels, image.samples};
 }
 
@@ -50,7 +50,7 @@ TEST_CASE("The library classifies as the plaintext network does", "[client_libra
   CHECK(key.fingerprint().size() == 64);
 
   const models::IntegerNetwork network = small_network();
-  const WideVector input = models::encode_image(network.encoding, cli::read_image(kSample));
+  const WideVector input = models::encode_image(network.encoding, datasets::read_image(kSample));
   const WideVector expected = models::evaluate(network, input);
   const client::Answer answer = client.classify(model, key, picture_of(kSample));
   REQUIRE(answer.logits.size() == expected.size());
@@ -91,7 +91,7 @@ TEST_CASE("The example builds against an installed copy and says the label", "[c
   REQUIRE(result.exit_code == 0);
   const models::IntegerNetwork network = small_network();
   const WideVector logits =
-      models::evaluate(network, models::encode_image(network.encoding, cli::read_image(pgm)));
+      models::evaluate(network, models::encode_image(network.encoding, datasets::read_image(pgm)));
   std::size_t best = 0;
   for (std::size_t i = 1; i < logits.size(); ++i) {
     if (WideVector::compare(logits, i, logits, best) > 0) best = i;

@@ -28,6 +28,20 @@ class Workplace {
   ~Workplace() { fs::remove_all(path_); }
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
   std::string data() const { return path_.string(); }
+  /// A folder of pictures of the same kind, their classes in their names.
+  std::string pictures(int count) const {
+    test::SeededRng rng(3);
+    fs::create_directories(path_ / "pictures");
+    for (int i = 0; i < count; ++i) {
+      const auto label = static_cast<std::size_t>(i % 7);
+      std::string file = "P5 28 28 255\n";
+      for (std::size_t p = 0; p < 784; ++p)
+        file += static_cast<char>(rng.below(60) + (p / 28 / 4 == label ? 180 : 0));
+      const std::string name = std::to_string(label) + "_" + std::to_string(i) + ".pgm";
+      write_file(path_ / "pictures" / name, as_bytes(file));
+    }
+    return (path_ / "pictures").string();
+  }
 
  private:
   static void big_endian(Bytes& out, std::uint32_t value) {
@@ -141,6 +155,31 @@ TEST_CASE("train and compress work through the module and end with the documente
     for (const auto& layer : nlohmann::json::parse(tuned.out)["layers"]) {
       if (layer.contains("magnitudes")) CHECK(layer["magnitudes"] <= (layer["name"] == "fc3" ? 1 : 4));
     }
+  }
+  SECTION("from a folder of pictures, measured on those that it did not look at") {
+    const std::string pictures = place.pictures(60);
+    const std::vector<std::string> folder = {"--data", pictures,          "--dataset",
+                                             "folder", "--post-training", "--json"};
+    const auto with_folder = [&](std::vector<std::string> more) {
+      more.insert(more.begin(), folder.begin(), folder.end());
+      return with(more);
+    };
+    const Outcome done = with_folder({"--calibration-images", "25"});
+    INFO(done.err);
+    REQUIRE(done.code == 0);
+    const auto report = nlohmann::json::parse(done.out);
+    CHECK(report["accuracy"]["images"] == 35);
+    CHECK(report["accuracy"]["float"] > 0.9);
+    const auto facts = models::read_network(model).facts;
+    CHECK(facts.at(0) == std::pair<std::string, std::string>{"dataset", "pictures"});
+    CHECK(facts.at(1) == std::pair<std::string, std::string>{"training_images", "25"});
+    const Outcome fewer = with_folder({"--training-images", "40", "--test-images", "7"});
+    CHECK(nlohmann::json::parse(fewer.out)["accuracy"]["images"] == 7);
+    CHECK(with_folder({"--training-images", "60"}).code == 2);
+    fs::copy(pictures + "/0_0.pgm", pictures + "/10_0.pgm");
+    const Outcome refused = with_folder({"--calibration-images", "25"});
+    CHECK(refused.code == 3);
+    CHECK(refused.err.find("10_0.pgm") != std::string::npos);
   }
   SECTION("a budget of multiplications decides the sparsity") {
     const Outcome done = with({"--target-cost", "20000", "--filters", "0.25", "--epochs", "1", "--json"});

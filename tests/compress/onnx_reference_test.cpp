@@ -8,12 +8,12 @@
 #include <sstream>
 
 #include "base/file.h"
-#include "compress/cifar.h"
-#include "compress/compressed_file.h"
 #include "compress/executor.h"
 #include "compress/fold_batch_norm.h"
-#include "compress/jpeg.h"
 #include "compress/onnx_import.h"
+#include "datasets/cifar.h"
+#include "datasets/compressed_file.h"
+#include "datasets/image_reading.h"
 #include "tests/compress/random_graph.h"
 #include "tests/support/data_folder.h"
 
@@ -116,7 +116,8 @@ TEST_CASE("the CIFAR-10 networks compute their published outputs") {
   const auto references = test::data_file(kReferences);
   const auto images = test::data_file("cifar10/test_batch.bin.xz");
   if (!references || !images) return;
-  const Dataset set = parse_cifar10(read_maybe_packed(*images, std::size_t{1} << 28), *images).first(3);
+  const Dataset set =
+      datasets::parse_cifar10(datasets::read_maybe_packed(*images, std::size_t{1} << 28), *images).first(3);
   CHECK(check_references(*references, "cifar10-test_batch", set) >= 27);
 }
 
@@ -172,7 +173,7 @@ TEST_CASE("the ImageNet networks give the stored answers of sample pictures") {
       std::array<std::size_t, 2> index{};
       std::array<float, 2> value{};
       REQUIRE(in >> file >> label >> index[0] >> value[0] >> index[1] >> value[1]);
-      const auto rgb = decode_jpeg(read_file(*pictures / file), graph.input().shape, file);
+      const auto rgb = datasets::planar(datasets::read_image(*pictures / file));
       std::vector<float> found = executor.run(std::span<const float>(network_input(model, rgb)), 1);
       if (graph.softmax) found = softmax(found);
       INFO(model.name << " " << file);

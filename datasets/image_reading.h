@@ -2,11 +2,13 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
+#include <vector>
 
 #include "base/bytes.h"
 #include "models/input_encoding.h"
 
-namespace popcorn::cli {
+namespace popcorn::datasets {
 
 inline constexpr std::size_t kMaxImageFileBytes = std::size_t{64} << 20;
 inline constexpr std::int64_t kMaxImageSide = 8192;
@@ -19,4 +21,8 @@ models::Image decode_image(ByteView file, const std::string& name);
 /// @throws IoError when the file cannot be read, InputError "image.*" when it is damaged; both name it
 models::Image read_image(const std::filesystem::path& path);
 
-}  // namespace popcorn::cli
+/// The samples channel after channel, the order of tensors; and back.
+std::vector<std::uint8_t> planar(const models::Image& image);
+models::Image interleaved(std::span<const std::uint8_t> planes, const models::Shape& shape);
+
+}  // namespace popcorn::datasets

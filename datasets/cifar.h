@@ -1,9 +1,9 @@
 // The CIFAR-10 data set (Krizhevsky 2009): 32×32 RGB pictures of ten classes.
 #pragma once
 
-#include "compress/dataset.h"
+#include "datasets/dataset.h"
 
-namespace popcorn::compress {
+namespace popcorn::datasets {
 
 /// Records of the binary version: a class byte, then 1024 red, 1024 green and 1024 blue bytes, row by row.
 /// @param file named in messages. @throws InputError "dataset.length", "dataset.label"
@@ -20,4 +20,4 @@ Dataset parse_cifar10_archive(ByteView tar, Split split, const std::filesystem::
 /// "dataset.missing"
 Dataset read_cifar10(const std::filesystem::path& folder, Split split);
 
-}  // namespace popcorn::compress
+}  // namespace popcorn::datasets

@@ -1,4 +1,4 @@
-#include "compress/cifar.h"
+#include "datasets/cifar.h"
 
 #include <catch2/catch.hpp>
 #include <set>
@@ -6,13 +6,13 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sha256.h"
-#include "compress/compressed_file.h"
-#include "compress/tar_archive.h"
+#include "datasets/compressed_file.h"
+#include "datasets/tar_archive.h"
 #include "tests/support/data_folder.h"
 #include "tests/support/seeded_rng.h"
 
 using namespace popcorn;
-using namespace popcorn::compress;
+using namespace popcorn::datasets;
 
 namespace {
 
@@ -101,7 +101,7 @@ TEST_CASE("binary records are checked") {
   records[3073] = 0;
   const Dataset set = parse_cifar10(records, "file");
   CHECK(set.count() == 2);
-  CHECK(set.classes == std::vector<std::uint8_t>{9, 0});
+  CHECK(set.classes == std::vector<std::uint16_t>{9, 0});
   CHECK(set.picture(1)[3071] == records.back());
   CHECK_THROWS_AS(parse_cifar10(ByteView(records).first(3072), "file"), InputError);
   CHECK_THROWS_AS(parse_cifar10({}, "file"), InputError);

@@ -6,7 +6,7 @@
 #include "base/bytes.h"
 #include "models/input_encoding.h"
 
-namespace popcorn::cli {
+namespace popcorn::datasets {
 
 enum class ImageFormat { png, jpeg, pnm, unknown };
 /// By the first bytes.
@@ -22,4 +22,4 @@ std::string jpeg_damage(ByteView file);
 /// @throws InputError "image.invalid", "image.too_large"; the message starts with `name`
 models::Image decode_pnm(ByteView file, const std::string& name, std::int64_t max_side);
 
-}  // namespace popcorn::cli
+}  // namespace popcorn::datasets

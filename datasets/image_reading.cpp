@@ -1,4 +1,4 @@
-#include "cli/image_reading.h"
+#include "datasets/image_reading.h"
 
 #define STBI_NO_STDIO
 #include <stb/stb_image.h>
@@ -7,9 +7,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "cli/image_formats.h"
+#include "datasets/image_formats.h"
 
-namespace popcorn::cli {
+namespace popcorn::datasets {
 
 namespace {
 
@@ -94,4 +94,22 @@ models::Image read_image(const std::filesystem::path& path) {
   return decode_image(read_file(path, kMaxImageFileBytes), path.string());
 }
 
-}  // namespace popcorn::cli
+std::vector<std::uint8_t> planar(const models::Image& image) {
+  const auto channels = static_cast<std::size_t>(image.channels), plane = image.samples.size() / channels;
+  std::vector<std::uint8_t> planes(image.samples.size());
+  for (std::size_t c = 0; c < channels; ++c) {
+    for (std::size_t p = 0; p < plane; ++p) planes[c * plane + p] = image.samples[p * channels + c];
+  }
+  return planes;
+}
+
+models::Image interleaved(std::span<const std::uint8_t> planes, const models::Shape& shape) {
+  models::Image image{shape.width, shape.height, shape.channels, std::vector<std::uint8_t>(planes.size())};
+  const auto channels = static_cast<std::size_t>(shape.channels), plane = planes.size() / channels;
+  for (std::size_t c = 0; c < channels; ++c) {
+    for (std::size_t p = 0; p < plane; ++p) image.samples[p * channels + c] = planes[c * plane + p];
+  }
+  return image;
+}
+
+}  // namespace popcorn::datasets

@@ -1,4 +1,4 @@
-#include "cli/image_formats.h"
+#include "datasets/image_formats.h"
 
 #include <zlib.h>
 
@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-namespace popcorn::cli {
+namespace popcorn::datasets {
 
 namespace {
 
@@ -157,4 +157,4 @@ models::Image decode_pnm(ByteView file, const std::string& name, std::int64_t ma
   return image;
 }
 
-}  // namespace popcorn::cli
+}  // namespace popcorn::datasets

@@ -1,15 +1,15 @@
-#include "compress/cifar.h"
+#include "datasets/cifar.h"
 
 #include <algorithm>
 #include <charconv>
 #include <optional>
 
 #include "base/error.h"
-#include "compress/compressed_file.h"
-#include "compress/jpeg.h"
-#include "compress/tar_archive.h"
+#include "datasets/compressed_file.h"
+#include "datasets/image_reading.h"
+#include "datasets/tar_archive.h"
 
-namespace popcorn::compress {
+namespace popcorn::datasets {
 
 namespace fs = std::filesystem;
 
@@ -61,6 +61,13 @@ std::optional<PictureName> parse_name(const std::string& name, Split split) {
   return result;
 }
 
+std::vector<std::uint8_t> decode_picture(ByteView file, const std::string& name) {
+  const models::Image image = decode_image(file, name);
+  if (image.width != kShape.width || image.height != kShape.height || image.channels != kShape.channels)
+    throw InputError("dataset.jpeg", name + ": not a colour picture of 32×32");
+  return planar(image);
+}
+
 }  // namespace
 
 Dataset parse_cifar10(ByteView records, const fs::path& file) {
@@ -97,7 +104,7 @@ Dataset parse_cifar10_archive(ByteView tar, Split split, const fs::path& file) {
   set.shape = kShape;
   for (const auto& [name, member] : pictures) {
     const std::vector<std::uint8_t> pixels =
-        decode_jpeg(member.content, kShape, file.string() + ": " + member.name);
+        decode_picture(member.content, file.string() + ": " + member.name);
     set.pixels.insert(set.pixels.end(), pixels.begin(), pixels.end());
     set.classes.push_back(name.label);
   }
@@ -126,4 +133,4 @@ Dataset read_cifar10(const fs::path& folder, Split split) {
   return parse_cifar10_archive(read_maybe_packed(*archive, kMaxBytes), split, *archive);
 }
 
-}  // namespace popcorn::compress
+}  // namespace popcorn::datasets

@@ -1,10 +1,10 @@
-#include "compress/tar_archive.h"
+#include "datasets/tar_archive.h"
 
 #include <algorithm>
 
 #include "base/error.h"
 
-namespace popcorn::compress {
+namespace popcorn::datasets {
 
 namespace {
 
@@ -59,4 +59,4 @@ std::vector<TarMember> read_tar(ByteView archive, const std::string& source) {
   fail(source, "the archive has no end mark");
 }
 
-}  // namespace popcorn::compress
+}  // namespace popcorn::datasets

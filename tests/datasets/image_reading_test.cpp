@@ -1,4 +1,4 @@
-#include "cli/image_reading.h"
+#include "datasets/image_reading.h"
 
 #include <stb/stb_image_write.h>
 
@@ -11,7 +11,7 @@
 #include "tests/support/process.h"
 #include "tests/support/seeded_rng.h"
 
-namespace popcorn::cli {
+namespace popcorn::datasets {
 
 namespace {
 
@@ -143,4 +143,4 @@ TEST_CASE("Other files are refused with their name", "[cli]") {
   CHECK(read_image(folder.path("ok.png")).samples == std::vector<std::uint8_t>{1, 2});
 }
 
-}  // namespace popcorn::cli
+}  // namespace popcorn::datasets

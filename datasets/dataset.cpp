@@ -1,12 +1,12 @@
-#include "compress/dataset.h"
+#include "datasets/dataset.h"
 
 #include <algorithm>
 
 #include "base/error.h"
-#include "compress/cifar.h"
-#include "compress/compressed_file.h"
+#include "datasets/cifar.h"
+#include "datasets/compressed_file.h"
 
-namespace popcorn::compress {
+namespace popcorn::datasets {
 
 namespace fs = std::filesystem;
 
@@ -92,7 +92,7 @@ Dataset read_dataset(const std::string& name, const fs::path& folder, Split spli
                     find_file(folder, name, prefix + "-labels-idx1-ubyte"));
   }
   if (name == "cifar10") return read_cifar10(folder, split);
-  throw UsageError("dataset.unknown", "unknown data set \"" + name + "\"; known: mnist, cifar10");
+  throw UsageError("dataset.unknown", "unknown data set \"" + name + "\"; known: mnist, cifar10, folder");
 }
 
-}  // namespace popcorn::compress
+}  // namespace popcorn::datasets

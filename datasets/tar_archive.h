@@ -6,7 +6,7 @@
 
 #include "base/bytes.h"
 
-namespace popcorn::compress {
+namespace popcorn::datasets {
 
 struct TarMember {
   std::string name;
@@ -17,4 +17,4 @@ struct TarMember {
 /// @param source named in messages. @throws InputError "dataset.tar": wrong checksum, size, or a cut archive
 std::vector<TarMember> read_tar(ByteView archive, const std::string& source);
 
-}  // namespace popcorn::compress
+}  // namespace popcorn::datasets

@@ -1,4 +1,4 @@
-#include "compress/compressed_file.h"
+#include "datasets/compressed_file.h"
 
 #include <lzma.h>
 #include <zlib.h>
@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 
-namespace popcorn::compress {
+namespace popcorn::datasets {
 
 namespace {
 
@@ -104,4 +104,4 @@ Bytes read_maybe_packed(const std::filesystem::path& path, std::size_t max_bytes
   return file;
 }
 
-}  // namespace popcorn::compress
+}  // namespace popcorn::datasets

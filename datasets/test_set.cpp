@@ -1,0 +1,55 @@
+#include "datasets/test_set.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "base/error.h"
+#include "datasets/dataset.h"
+#include "datasets/image_reading.h"
+#include "datasets/picture_folder.h"
+
+namespace popcorn::datasets {
+
+namespace {
+
+constexpr char kFolder[] = "folder";
+
+/// A network that was made with one of the known sets says so.
+std::string default_dataset(const models::IntegerNetwork& network) {
+  for (const auto& [fact, value] : network.facts) {
+    if (fact == "dataset" && (value == "mnist" || value == "cifar10")) return value;
+  }
+  const models::Shape& shape = network.encoding.shape;
+  if (shape == models::Shape{1, 28, 28}) return "mnist";
+  if (shape == models::Shape{3, 32, 32}) return "cifar10";
+  return kFolder;
+}
+
+TestSet from_folder(const TestSetChoice& choice) {
+  PictureFolder folder = test_pictures(choice.folder, choice.training_images);
+  const std::size_t count = folder.pictures.size();
+  if (choice.limit > 0) folder.pictures.resize(std::min(choice.limit, count));
+  TestSet set;
+  set.name =
+      std::filesystem::absolute(choice.folder / "").lexically_normal().parent_path().filename().string();
+  for (const LabelledPicture& picture : folder.pictures) set.labels.push_back(picture.label);
+  set.image = [shared = std::make_shared<PictureFolder>(std::move(folder))](std::size_t i) {
+    return read_image(shared->pictures.at(i).file);
+  };
+  return set;
+}
+
+TestSet from_dataset(const std::string& name, const TestSetChoice& choice) {
+  auto data = std::make_shared<Dataset>(read_dataset(name, choice.folder, Split::test));
+  if (choice.limit > 0) *data = data->first(choice.limit);
+  return {name, data->classes, [data](std::size_t i) { return interleaved(data->picture(i), data->shape); }};
+}
+
+}  // namespace
+
+TestSet open_test_set(const TestSetChoice& choice, const models::IntegerNetwork& network) {
+  const std::string name = choice.dataset.empty() ? default_dataset(network) : choice.dataset;
+  return name == kFolder ? from_folder(choice) : from_dataset(name, choice);
+}
+
+}  // namespace popcorn::datasets
