@@ -5,16 +5,17 @@
 
 #include <vector>
 
+#include "compress/optimizer_kind.h"
 #include "compress/torch_graph.h"
 
 namespace popcorn::compress {
 
-/// Adam with decoupled weight decay (Loshchilov and Hutter 2019). Weights on an integer grid move in units of
-/// the grid, where a step of the ordinary size would never cross to the next value: their rate is `grid_rate`
-/// times larger.
+/// Weights on an integer grid move in units of the grid, where a step of the ordinary size would never cross
+/// to the next value: they take Adam's steps with a rate that is `grid_rate` times larger.
 class Optimizer {
  public:
-  Optimizer(std::vector<TorchGraph::Parameter> parameters, double weight_decay, double grid_rate);
+  Optimizer(std::vector<TorchGraph::Parameter> parameters, double weight_decay, double grid_rate,
+            OptimizerKind kind = OptimizerKind::adam);
 
   /// Applies the gradients with this learning rate and clears them.
   void step(double learning_rate);
@@ -25,10 +26,18 @@ class Optimizer {
   void set_steps(std::int64_t steps) noexcept { steps_ = steps; }
 
  private:
+  at::Tensor adam_step(std::size_t i, const at::Tensor& gradient);
+  at::Tensor orthogonal_step(std::size_t i, const at::Tensor& gradient);
+
   std::vector<TorchGraph::Parameter> parameters_;
   std::vector<at::Tensor> first_, second_;
   double weight_decay_, grid_rate_;
+  OptimizerKind kind_;
   std::int64_t steps_ = 0;
 };
+
+/// A matrix with (nearly) the singular vectors of `matrix` and singular values near 1 (0.7 to 1.2): five
+/// steps of the quintic iteration of Jordan et al. 2024. Two dimensions.
+at::Tensor orthogonalised(const at::Tensor& matrix);
 
 }  // namespace popcorn::compress

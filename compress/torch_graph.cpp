@@ -127,10 +127,10 @@ std::vector<TorchGraph::Parameter> TorchGraph::parameters() const {
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     const NodeTensors& t = tensors_[i];
     const bool on_grid = nodes_[i].grid.active();
-    if (t.weights.defined()) result.push_back({t.weights, on_grid, !on_grid});
-    if (t.bias.defined()) result.push_back({t.bias, on_grid, false});
-    if (t.gamma.defined()) result.push_back({t.gamma, false, false});
-    if (t.beta.defined()) result.push_back({t.beta, false, false});
+    if (t.weights.defined()) result.push_back({t.weights, on_grid, !on_grid, t.bias.numel()});
+    if (t.bias.defined()) result.push_back({t.bias, on_grid});
+    if (t.gamma.defined()) result.push_back({t.gamma});
+    if (t.beta.defined()) result.push_back({t.beta});
   }
   return result;
 }

@@ -36,8 +36,9 @@ class TorchGraph {
   /// One trainable tensor and what the optimiser must know about it.
   struct Parameter {
     at::Tensor tensor;
-    bool on_grid = false;  ///< in grid units (steps of 1)
-    bool decays = false;   ///< weight decay applies
+    bool on_grid = false;   ///< in grid units (steps of 1)
+    bool decays = false;    ///< weight decay applies
+    std::int64_t rows = 0;  ///< of a weight matrix, one per output; 0 for vectors
   };
   std::vector<Parameter> parameters() const;
   /// Every tensor that training changes, statistics of batch-norm included: for checkpoints. Live.

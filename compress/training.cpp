@@ -125,7 +125,7 @@ class Trainer {
         options_(options),
         hooks_(hooks),
         torch_(graph, TorchGraph::Mode::training),
-        optimizer_(torch_.parameters(), options.weight_decay, options.grid_rate),
+        optimizer_(torch_.parameters(), options.weight_decay, options.grid_rate, options.optimizer),
         source_(graph, data, options) {
     if (hooks.teacher != nullptr && options.distillation > 0) {
       teacher_ = std::make_unique<TorchGraph>(*hooks.teacher, TorchGraph::Mode::inference);
@@ -151,7 +151,8 @@ class Trainer {
     std::ostringstream run;
     run.imbue(std::locale::classic());
     run << graph_.name << ", epochs " << options_.epochs << ", batch " << options_.batch << ", rate "
-        << options_.learning_rate << ", decay " << options_.weight_decay << ", seed " << options_.seed;
+        << options_.learning_rate << ", decay " << options_.weight_decay << ", seed " << options_.seed
+        << (options_.optimizer == OptimizerKind::muon ? ", muon" : "");
     Checkpoint result{run.str(), epochs_done, optimizer_.steps(), torch_.state()};
     for (const at::Tensor& moment : optimizer_.state()) result.tensors.push_back(moment);
     return result;

@@ -10,6 +10,7 @@
 #include "compress/augmentation.h"
 #include "compress/dataset.h"
 #include "compress/float_graph.h"
+#include "compress/optimizer_kind.h"
 
 namespace popcorn::compress {
 
@@ -19,6 +20,7 @@ struct TrainingOptions {
   double learning_rate = 1e-3;  ///< peak: linear warm-up, then half a cosine down to zero
   double warm_up = 0.05;        ///< share of all steps
   double weight_decay = 0.01;
+  OptimizerKind optimizer = OptimizerKind::adam;
   double grid_rate = 20;  ///< learning rate of weights on an integer grid, as a multiple
   double label_smoothing = 0;
   /// Weight of the teacher's softened outputs in the loss (Hinton, Vinyals, Dean 2015); needs a teacher.

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -57,6 +58,16 @@ void add_options(CLI::App& app, TrainOptions& o) {
       ->capture_default_str();
   app.add_option("--weight-decay", t.weight_decay, "Decoupled weight decay")
       ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--optimizer", t.optimizer,
+                 "adam, or muon: orthogonal steps for weight matrices, fewer epochs with batch-norm")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, compress::OptimizerKind>{
+          {"adam", compress::OptimizerKind::adam}, {"muon", compress::OptimizerKind::muon}}))
+      ->type_name("TEXT:{adam,muon}")
+      ->default_str("adam");
+  app.add_option("--label-smoothing", t.label_smoothing,
+                 "Share of the target that is spread over all classes")
+      ->check(CLI::Range(0.0, 0.9))
       ->capture_default_str();
   app.add_option("--seed", t.seed, "Seed of weights, order and distortions")->capture_default_str();
   app.add_option("--threads", t.threads, "Threads; the result is the same for the same number")

@@ -80,6 +80,16 @@ TEST_CASE("training learns, and the same seed gives the same network") {
   CHECK(serialise_onnx(trained(6)) != serialise_onnx(graph));
 }
 
+TEST_CASE("training with orthogonal steps learns") {
+  test::SeededRng rng(8);
+  const Dataset training = bars(rng, 300), test_set = bars(rng, 200);
+  FloatGraph graph = build_zoo_graph(small_network(), 5);
+  TrainingOptions options = few_epochs(6);
+  options.optimizer = OptimizerKind::muon;
+  train(graph, training, options, {});
+  CHECK(accuracy(graph, test_set) > 0.95);
+}
+
 TEST_CASE("compression reaches its density and keeps the accuracy; the guard refuses a drop") {
   test::SeededRng rng(2);
   const Dataset training = bars(rng, 300), test_set = bars(rng, 200);
