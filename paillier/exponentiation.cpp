@@ -1,9 +1,14 @@
 #include "paillier/exponentiation.h"
 
+#include <openssl/crypto.h>
+
 #include <array>
 #include <cstring>
+#include <vector>
 
+#include "base/error.h"
 #include "paillier/prefetch.h"
+#include "paillier/secret_mpz.h"
 
 namespace popcorn::paillier {
 
@@ -39,6 +44,16 @@ PowerCost power_cost(std::size_t bits) {
     }
   }
   return best;
+}
+
+void apply_logarithm(const Modulus& modulus, std::uint64_t* r, std::uint64_t* logarithm,
+                     std::uint64_t* scratch) {
+  // N·λ as a plain number is the pair u = 0, w = λ.
+  std::memset(scratch, 0, modulus.group_words() * sizeof(std::uint64_t));
+  modulus.add(logarithm, logarithm, scratch);
+  modulus.multiply_secret(logarithm, logarithm, modulus.to_residue());
+  modulus.add(logarithm, logarithm, modulus.one());
+  modulus.multiply_secret(r, r, logarithm);
 }
 
 std::size_t power_table_words(const Modulus& modulus, std::size_t bits) {
@@ -77,6 +92,35 @@ void power(const Modulus& modulus, std::uint64_t* r, const std::uint64_t* a, con
   }
 }
 
+namespace {
+
+/// Turns x into a unit, in u, and its logarithm, in w. @param inverse a residue whose u is u(x)⁻¹·R modulo N
+void to_unit(const Modulus& modulus, std::uint64_t* x, const std::uint64_t* inverse, std::uint64_t* scratch) {
+  const std::size_t digit = modulus.group_words() / 2;
+  std::memset(scratch, 0, digit * sizeof(std::uint64_t));
+  std::memcpy(scratch + digit, x + digit, digit * sizeof(std::uint64_t));
+  modulus.kernel().multiply_unit(modulus.view(), scratch, scratch, inverse);
+  std::memcpy(x + digit, scratch + digit, digit * sizeof(std::uint64_t));
+}
+
+/// The residue of base⁻¹, from and to lane 0 (other lanes hold the same).
+GroupBuffer inverse_of(const Modulus& modulus, const std::uint64_t* base) {
+  std::vector<std::uint64_t> numbers(modulus.lanes() * modulus.limbs());
+  modulus.export_numbers(numbers.data(), base);
+  SecretMpz value;
+  mpz_import(value, modulus.limbs(), -1, sizeof(std::uint64_t), 0, 0, numbers.data());
+  SecretMpz n_squared;
+  modulus.base(n_squared);
+  mpz_mul(n_squared, n_squared, n_squared);
+  OPENSSL_cleanse(numbers.data(), numbers.size() * sizeof(std::uint64_t));
+  if (mpz_invert(value, value, n_squared) == 0) {
+    throw Error("exponentiation.base", "the base of a table shares a factor with the modulus");
+  }
+  return modulus.constant(value);
+}
+
+}  // namespace
+
 FixedBaseTable::FixedBaseTable(std::shared_ptr<const Modulus> modulus, const std::uint64_t* base,
                                std::size_t exponent_bits, unsigned window, bool secret)
     : modulus_(std::move(modulus)),
@@ -85,48 +129,76 @@ FixedBaseTable::FixedBaseTable(std::shared_ptr<const Modulus> modulus, const std
       windows_((exponent_bits + window - 1) / window),
       window_words_(modulus_->kernel().shared_table_words(modulus_->view(), window)),
       table_(windows_ * window_words_, secret) {
+  if (windows_ >> (kernels::kSpareBits - 2) != 0) {
+    throw Error("exponentiation.windows", "too many windows for one table");
+  }
   const std::size_t group = modulus_->group_words();
   const std::size_t lanes = modulus_->lanes();
   const std::size_t groups = (windows_ + lanes - 1) / lanes;
   std::memset(table_.data(), 0, table_.size() * sizeof(std::uint64_t));
-  // base^(2^(window·i)), one a lane, in a batch; unused lanes of the last group hold further powers.
+  // base^(2^(window·i)) and its inverse, one a lane, in batches; unused lanes of the last group hold further
+  // powers.
   GroupBuffer bases(groups * group, secret);
+  GroupBuffer inverses(groups * group, secret);
   GroupBuffer current(group, secret);
   std::memcpy(current.data(), base, group * sizeof(std::uint64_t));
+  GroupBuffer inverse = inverse_of(*modulus_, base);
   for (std::size_t i = 0; i < groups * lanes; ++i) {
     modulus_->kernel().put(modulus_->view(), modulus_->operand(bases.data(), i), current.data(), 0);
-    for (unsigned k = 0; k < window_; ++k) modulus_->square_secret(current.data(), current.data());
+    modulus_->kernel().put(modulus_->view(), modulus_->operand(inverses.data(), i), inverse.data(), 0);
+    for (unsigned k = 0; k < window_; ++k) {
+      modulus_->square_secret(current.data(), current.data());
+      modulus_->square_secret(inverse.data(), inverse.data());
+    }
   }
+  GroupBuffer entry_unit(group, secret);
+  GroupBuffer scratch(group, secret);
   for (std::size_t g = 0; g < groups; ++g) {
     std::memcpy(current.data(), modulus_->one(), group * sizeof(std::uint64_t));
+    // The plain number x⁻¹ where a residue holds x⁻¹·R: its u times that of x is R, as to_unit() wants it.
+    std::memcpy(inverse.data(), modulus_->from_residue(), group * sizeof(std::uint64_t));
     for (std::size_t entry = 0; entry < (std::size_t{1} << window_); ++entry) {
+      std::memcpy(entry_unit.data(), current.data(), group * sizeof(std::uint64_t));
+      to_unit(*modulus_, entry_unit.data(), inverse.data(), scratch.data());
       for (std::size_t lane = 0; lane < lanes && g * lanes + lane < windows_; ++lane) {
         modulus_->kernel().shared_put(modulus_->view(), table_.data() + (g * lanes + lane) * window_words_,
-                                      window_, entry, current.data(), static_cast<unsigned>(lane));
+                                      window_, entry, entry_unit.data(), static_cast<unsigned>(lane));
       }
       modulus_->multiply_secret(current.data(), current.data(), bases.data() + g * group);
+      modulus_->multiply_secret(inverse.data(), inverse.data(), inverses.data() + g * group);
     }
   }
 }
 
+void FixedBaseTable::select(std::uint64_t* r, std::size_t window, const LaneExponents& exponents,
+                            std::size_t groups) const {
+  std::array<std::uint64_t, kTogether * kernels::kMaxLanes> index{};
+  const std::size_t position = window * window_;
+  const auto bits = static_cast<unsigned>(std::min<std::size_t>(window_, exponent_bits_ - position));
+  for (std::size_t lane = 0; lane < groups * modulus_->lanes(); ++lane)
+    index[lane] = exponents.digit(lane, position, bits);
+  modulus_->kernel().shared_select(modulus_->view(), r, table_.data() + window * window_words_, window_,
+                                   index.data(), groups);
+}
+
 void FixedBaseTable::power(std::uint64_t* r, const std::uint64_t* exponents, std::size_t groups) const {
-  constexpr std::size_t kTogether = 8;
   const std::size_t group = modulus_->group_words();
+  const std::size_t digit = group / 2;
   const std::size_t lanes = modulus_->lanes();
   GroupBuffer factors(std::min(groups, kTogether) * group, true);
-  std::array<std::uint64_t, kTogether * kernels::kMaxLanes> index{};
+  GroupBuffer logarithms(std::min(groups, kTogether) * group, true);
   for (std::size_t first = 0; first < groups; first += kTogether) {
     const std::size_t count = std::min(kTogether, groups - first);
     const LaneExponents chunk{exponents + first * lanes * exponent_limbs(), exponent_limbs()};
-    for (std::size_t i = 0; i < windows_; ++i) {
-      const std::size_t position = i * window_;
-      const auto bits = static_cast<unsigned>(std::min<std::size_t>(window_, exponent_bits_ - position));
-      for (std::size_t lane = 0; lane < count * lanes; ++lane)
-        index[lane] = chunk.digit(lane, position, bits);
-      std::uint64_t* const target = i == 0 ? r + first * group : factors.data();
-      modulus_->kernel().shared_select(modulus_->view(), target, table_.data() + i * window_words_, window_,
-                                       index.data(), count);
-      if (i == 0) continue;
+    std::uint64_t* const products = r + first * group;
+    select(logarithms.data(), 0, chunk, count);
+    for (std::size_t g = 0; g < count; ++g) {
+      std::memcpy(products + g * group, logarithms.data() + g * group, digit * sizeof(std::uint64_t));
+      std::memset(products + g * group + digit, 0, digit * sizeof(std::uint64_t));
+      std::memset(logarithms.data() + g * group, 0, digit * sizeof(std::uint64_t));
+    }
+    for (std::size_t i = 1; i < windows_; ++i) {
+      select(factors.data(), i, chunk, count);
       for (std::size_t g = 0; g < count; ++g) {
         // The table is larger than the caches near the core: a share of the next window's entries is on its
         // way while the processor multiplies.
@@ -135,9 +207,13 @@ void FixedBaseTable::power(std::uint64_t* r, const std::uint64_t* exponents, std
           fetch_ahead(table_.data() + (i + 1) * window_words_ + begin,
                       window_words_ * (g + 1) / count - begin);
         }
-        std::uint64_t* const product = r + (first + g) * group;
-        modulus_->multiply_secret(product, product, factors.data() + g * group);
+        const std::uint64_t* const factor = factors.data() + g * group;
+        modulus_->multiply_unit(products + g * group, products + g * group, factor);
+        modulus_->kernel().add_logarithm(modulus_->view(), logarithms.data() + g * group, factor);
       }
+    }
+    for (std::size_t g = 0; g < count; ++g) {
+      apply_logarithm(*modulus_, products + g * group, logarithms.data() + g * group, factors.data());
     }
   }
 }

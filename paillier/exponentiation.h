@@ -33,24 +33,36 @@ void power(const kernels::Modulus& modulus, std::uint64_t* r, const std::uint64_
            const LaneExponents& exponents, std::size_t bits, kernels::GroupBuffer& table);
 std::size_t power_table_words(const kernels::Modulus& modulus, std::size_t bits);
 
+/// r ← r·(1 + N·λ) for λ = w of `logarithm`, a group with u = 0 that may hold a sum of kernel::add_logarithm()
+/// and is destroyed. 2 multiplications. `scratch` is another group.
+void apply_logarithm(const kernels::Modulus& modulus, std::uint64_t* r, std::uint64_t* logarithm,
+                     std::uint64_t* scratch);
+
 /// Powers of one base with random exponents, from a table of base^(d·2^(window·i)): no squarings at all
-/// [Brickell, Gordon, McCurley, Wilson 1992].
+/// [Brickell, Gordon, McCurley, Wilson 1992]. The entries are kept as units and logarithms (see kernel.h), so
+/// that a factor takes 8 units of work instead of a multiplication's 10.
 class FixedBaseTable {
  public:
-  /// @param base residue in lane 0 of a group; `secret` wipes the table on destruction
+  /// @param base residue in all lanes of a group, prime to N; `secret` wipes the table on destruction
+  /// @throws Error "exponentiation.base" when it is not prime to N
   FixedBaseTable(std::shared_ptr<const kernels::Modulus> modulus, const std::uint64_t* base,
                  std::size_t exponent_bits, unsigned window, bool secret = false);
 
   std::size_t exponent_bits() const noexcept { return exponent_bits_; }
   std::size_t exponent_limbs() const noexcept { return (exponent_bits_ + 63) / 64; }
-  /// Multiplications a power costs.
-  std::uint64_t multiplications() const noexcept { return windows_ - 1; }
+  /// Multiplications a power costs: one a window but the first, by units, and two for the logarithms.
+  std::uint64_t multiplications() const noexcept { return windows_ + 1; }
   std::size_t memory_bytes() const noexcept { return table_.size() * sizeof(std::uint64_t); }
 
   /// r[g] = base^exponent for `groups` groups; exponents of exponent_limbs() words, lane after lane.
   void power(std::uint64_t* r, const std::uint64_t* exponents, std::size_t groups) const;
 
  private:
+  static constexpr std::size_t kTogether = 8;  ///< groups that read a window of the table together
+
+  /// The factors of one window for `groups` ≤ kTogether groups, touching all entries.
+  void select(std::uint64_t* r, std::size_t window, const LaneExponents& exponents, std::size_t groups) const;
+
   std::shared_ptr<const kernels::Modulus> modulus_;
   std::size_t exponent_bits_;
   unsigned window_;

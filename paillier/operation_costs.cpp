@@ -55,7 +55,8 @@ std::uint64_t pack_cost(std::size_t count, unsigned slot_bits, std::size_t per_c
 
 std::uint64_t rerandomise_cost(std::size_t count, unsigned key_bits, KeyKind kind) {
   const std::size_t windows = (randomness_bits(kind, key_bits) + kGeneratorWindow - 1) / kGeneratorWindow;
-  return windows * count;  // one product a window, the last with the ciphertext
+  // One product a window but the first, two for the logarithms and one with the ciphertext.
+  return (windows + 2) * count;
 }
 
 std::uint64_t batch_bytes(std::uint64_t count, unsigned key_bits) {

@@ -210,6 +210,29 @@ void product_rows(__m512i* sum1, const Factors<First> first, __m512i* sum2, cons
   slide<R>(sum2, written2, window2, second, n, q2, words);
 }
 
+/// R rows of a sum of products of single digits and of the quotient·N that clears its low columns.
+template <int R, int Products>
+void digit_rows(__m512i* sum, const Factors<Products> factors, const __m512i* n, __m512i inverse, size_t words,
+                bool first_pass) {
+  const size_t written = first_pass ? 0 : words;
+  __m512i q[R];
+  const Factors<1> reduction{n, q, nullptr, nullptr};
+  __m512i column[R + 1];
+  __m512i window[R + 1];
+  load<R>(column, sum, written > 0);
+  load<R>(window, sum + R, written > 0);
+  column[R] = _mm512_setzero_si512();
+#pragma GCC unroll 16
+  for (int j = 0; j < R; ++j) add_first_columns<R>(column, factors, j);
+  quotients<R>(
+      column, q, n, inverse, [](int) {},
+      [&](int j) __attribute__((always_inline)) { add_next_columns<R>(window, factors, j); });
+  window[0] = _mm512_add_epi64(window[0], column[R]);
+#pragma GCC unroll 16
+  for (int j = 0; j < R; ++j) add_next_columns<R>(window, reduction, j);
+  slide<R>(sum, written, window, factors, n, q, words);
+}
+
 /// R rows of the products a_i·a_k with i < k, each once. sum and a point at the first row's column 2i and
 /// digit i; `words` digits remain from there. The earlier passes have written the first `words` columns, none
 /// before the `first_pass`.
@@ -359,6 +382,41 @@ void ifma_multiply(const ModulusView& m, uint64_t* r, const uint64_t* a, const u
   __m512i second[2 * kMaxWords + 1];
   reduce(m, reinterpret_cast<__m512i*>(r), sum, Factors<1>{u1, u2, u1, u2}, second,
          Factors<2>{u1, u2 + words, u1 + words, u2});
+}
+
+void ifma_multiply_unit(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* unit) {
+  const auto* u1 = reinterpret_cast<const __m512i*>(a);
+  const auto* w1 = u1 + m.words;
+  const auto* u2 = reinterpret_cast<const __m512i*>(unit);
+  __m512i sum[2 * kMaxWords + 1];
+  __m512i second[2 * kMaxWords + 1];
+  reduce(m, reinterpret_cast<__m512i*>(r), sum, Factors<1>{u1, u2, u1, u2}, second,
+         Factors<1>{w1, u2, w1, u2});
+}
+
+void ifma_add_logarithm(const ModulusView& m, uint64_t* sum, const uint64_t* a) {
+  auto* target = reinterpret_cast<__m512i*>(sum) + m.words;
+  const auto* source = reinterpret_cast<const __m512i*>(a) + m.words;
+  for (size_t k = 0; k < m.words; ++k) target[k] = _mm512_add_epi64(target[k], source[k]);
+}
+
+void ifma_sum_of_products(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b,
+                          const uint64_t* c, const uint64_t* d) {
+  const size_t words = m.words;
+  const auto* n = reinterpret_cast<const __m512i*>(m.base);
+  const __m512i inverse = _mm512_set1_epi64(static_cast<long long>(m.inverse));
+  const Factors<2> factors{reinterpret_cast<const __m512i*>(a), reinterpret_cast<const __m512i*>(b),
+                           reinterpret_cast<const __m512i*>(c), reinterpret_cast<const __m512i*>(d)};
+  __m512i sum[2 * kMaxWords + 1];
+  for (size_t row = 0; row < words;) {
+    const size_t rows = rows_of_pass(words - row);
+    const Factors<2> rows_of_factors{factors.a, factors.b + row, factors.c, factors.d + row};
+#define POPCORN_CALL(R) digit_rows<R, 2>(sum + row, rows_of_factors, n, inverse, words, row == 0)
+    POPCORN_DISPATCH_ROWS(rows, POPCORN_CALL)
+#undef POPCORN_CALL
+    row += rows;
+  }
+  propagate(reinterpret_cast<__m512i*>(r), sum + words, words);
 }
 
 void ifma_square(const ModulusView& m, uint64_t* r, const uint64_t* a) {
@@ -638,9 +696,7 @@ bool ifma_supported() {
   return cpu_has_avx512ifma();
 }
 
-/// R > 32N.
 size_t ifma_words(size_t bits) {
-  constexpr size_t kSpareBits = 5;
   return (bits + kSpareBits + kRadixBits - 1) / kRadixBits;
 }
 
@@ -657,6 +713,9 @@ const Kernel kAvx512Ifma = {
     .square = ifma_square,
     .multiply_secret = ifma_multiply,
     .square_secret = ifma_square,
+    .multiply_unit = ifma_multiply_unit,
+    .add_logarithm = ifma_add_logarithm,
+    .sum_of_products = ifma_sum_of_products,
     .add = ifma_add,
     .load = ifma_load,
     .store = ifma_store,

@@ -11,8 +11,12 @@
 //
 // and the second bracket is needed modulo N only: one more Montgomery reduction. That is 3 products and 2
 // reductions of |N| bits, 10 units of |N|²/2, where a reduction modulo N² costs 16 of them; a squaring takes
-// 7 instead of 12. Values stay below 2N between operations (R > 32N makes every result of an operation
-// smaller than that).
+// 7 instead of 12. Values stay below 2N between operations (R ≥ 2^kSpareBits·N makes every result of an
+// operation smaller than that).
+//
+// A *unit* is a residue with w = 0. Every residue that is prime to N is a unit times 1 + N·λ with its
+// *logarithm* λ = w/u mod N, and logarithms of factors add up: a long product of known factors takes 8 units
+// of work a factor, for the units, and one multiplication at the end, for the sum of the logarithms.
 //
 // A kernel works on *groups*: `lanes` residues side by side, each of 2·words digits (u, then w), interleaved:
 // digit k of lane l at k·lanes + l. Everything above this interface (exponentiation, weighted sums, packing)
@@ -32,6 +36,8 @@ inline constexpr unsigned kMaxBaseBits = 4096;
 /// Largest group of any kernel, in words: 2·80 digits of 52 bits in 8 lanes.
 inline constexpr unsigned kMaxGroupWords = 2 * 80 * 8;
 inline constexpr unsigned kMaxLanes = 8;
+/// R is at least 2^kSpareBits·N: so many bits of a digit are free for sums that nobody reduces.
+inline constexpr unsigned kSpareBits = 12;
 /// Largest index of a shared table, in bits.
 inline constexpr unsigned kMaxSharedEntryBits = 8;
 
@@ -65,6 +71,17 @@ struct Kernel {
   /// … and not here: for operands that depend on a secret.
   void (*multiply_secret)(const ModulusView& modulus, uint64_t* r, const uint64_t* a, const uint64_t* b);
   void (*square_secret)(const ModulusView& modulus, uint64_t* r, const uint64_t* a);
+
+  /// r = a·û for the unit û that has the first digit of `unit` (the second is not read), for operands that
+  /// depend on a secret. r may be a.
+  void (*multiply_unit)(const ModulusView& modulus, uint64_t* r, const uint64_t* a, const uint64_t* unit);
+  /// w of sum += w of a, both groups, without carries or reductions: at most 2^(kSpareBits − 2) times, then
+  /// add() brings the digits in order. Does not touch u.
+  void (*add_logarithm)(const ModulusView& modulus, uint64_t* sum, const uint64_t* a);
+  /// r = (a·b + c·d)/R mod N, below 2N: single digits to the base N (`words`·lanes words each), below
+  /// 2^kSpareBits·N/16. For secrets; 6 units of work. r may be any of the others.
+  void (*sum_of_products)(const ModulusView& modulus, uint64_t* r, const uint64_t* a, const uint64_t* b,
+                          const uint64_t* c, const uint64_t* d);
 
   /// r = a + b mod N². r may be a or b.
   void (*add)(const ModulusView& modulus, uint64_t* r, const uint64_t* a, const uint64_t* b);

@@ -117,14 +117,19 @@ std::shared_ptr<const Modulus> Modulus::create(const Kernel& kernel, std::span<c
   return modulus;
 }
 
-void Modulus::broadcast(std::uint64_t* group, mpz_srcptr number) const {
-  SecretMpz n;
-  SecretMpz u;
-  SecretMpz w;
+void Modulus::base(mpz_ptr n) const {
+  mpz_set_ui(n, 0);
   for (std::size_t k = view_.words; k-- > 0;) {
     mpz_mul_2exp(n, n, kernel_->radix_bits);
     mpz_add_ui(n, n, view_.base[k * kernel_->lanes]);
   }
+}
+
+void Modulus::broadcast(std::uint64_t* group, mpz_srcptr number) const {
+  SecretMpz n;
+  SecretMpz u;
+  SecretMpz w;
+  base(n);
   mpz_fdiv_qr(w, u, number, n);
   std::vector<std::uint64_t> values;
   for (std::size_t lane = 0; lane < lanes(); ++lane) {

@@ -44,6 +44,8 @@ class Modulus {
 
   const Kernel& kernel() const noexcept { return *kernel_; }
   const ModulusView& view() const noexcept { return view_; }
+  /// n ← N.
+  void base(mpz_ptr n) const;
   std::size_t base_bits() const noexcept { return base_bits_; }
   std::size_t base_limbs() const noexcept { return view_.limbs; }
   /// Limbs of a number modulo N².
@@ -76,6 +78,9 @@ class Modulus {
     kernel_->multiply_secret(view_, r, a, b);
   }
   void square_secret(std::uint64_t* r, const std::uint64_t* a) const { kernel_->square_secret(view_, r, a); }
+  void multiply_unit(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* unit) const {
+    kernel_->multiply_unit(view_, r, a, unit);
+  }
   void add(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* b) const {
     kernel_->add(view_, r, a, b);
   }

@@ -11,7 +11,6 @@ namespace {
 
 constexpr size_t kMaxLimbs = kMaxBaseBits / 64 + 1;
 constexpr size_t kMaxSecretScratch = 8 * kMaxLimbs;
-constexpr unsigned kSpareBits = 5;  // R > 32N
 
 using Product = mp_limb_t[2 * kMaxLimbs];
 
@@ -107,6 +106,30 @@ void portable_multiply_secret(const ModulusView& m, uint64_t* r, const uint64_t*
 }
 void portable_square_secret(const ModulusView& m, uint64_t* r, const uint64_t* a) {
   square_with<secret_product, secret_square>(m, r, a);
+}
+
+void portable_multiply_unit(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* unit) {
+  Product t;
+  Product sum;
+  mp_limb_t q[kMaxLimbs];
+  secret_product(t, a, unit, size_of(m));
+  secret_product(sum, a + m.words, unit, size_of(m));
+  reduce(m, r, t, q);
+  reduce_second(m, r + m.words, sum, q);
+}
+
+void portable_add_logarithm(const ModulusView& m, uint64_t* sum, const uint64_t* a) {
+  mpn_add_n(sum + m.words, sum + m.words, a + m.words, size_of(m));
+}
+
+void portable_sum_of_products(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b,
+                              const uint64_t* c, const uint64_t* d) {
+  Product sum;
+  Product other;
+  secret_product(sum, a, b, size_of(m));
+  secret_product(other, c, d, size_of(m));
+  mpn_add_n(sum, sum, other, 2 * size_of(m));
+  reduce(m, r, sum, nullptr);
 }
 
 /// r −= subtrahend when r ≥ subtrahend, without a branch; 1 when it did.
@@ -220,6 +243,9 @@ const Kernel kPortable = {
     .square = portable_square,
     .multiply_secret = portable_multiply_secret,
     .square_secret = portable_square_secret,
+    .multiply_unit = portable_multiply_unit,
+    .add_logarithm = portable_add_logarithm,
+    .sum_of_products = portable_sum_of_products,
     .add = portable_add,
     .load = portable_load,
     .store = portable_store,

@@ -165,6 +165,99 @@ TEST_CASE("multiplication, squaring and addition agree with GMP", "[kernels]") {
   }
 }
 
+TEST_CASE("units, logarithms and sums of digit products agree with GMP", "[kernels]") {
+  test::SeededRng rng(15);
+  const std::size_t bits = GENERATE(128, 192, 512, 1024, 1536, 2048, 3072, 4096);
+  const Limbs limbs = random_modulus(bits, rng);
+  BigInteger n;
+  n.set_limbs(limbs);
+  BigInteger n_squared;
+  mpz_mul(n_squared.get(), n.get(), n.get());
+  for (const auto* kernel : runnable()) {
+    INFO(kernel->name << ", N of " << bits << " bits");
+    const auto modulus = Modulus::create(*kernel, limbs);
+    const kernels::ModulusView& view = modulus->view();
+    const std::size_t lanes = modulus->lanes();
+    const std::size_t group = modulus->group_words();
+    BigInteger r;
+    mpz_setbit(r.get(), kernel->radix_bits * view.words);
+    BigInteger r_inverse;
+    mpz_invert(r_inverse.get(), r.get(), n_squared.get());
+    // Plain digits u and w of a group, as given; both halves hold the extremes.
+    const auto digits_of = [&](const std::vector<BigInteger>& u, const std::vector<BigInteger>& w) {
+      Limbs plain;
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        for (const auto* half : {&u, &w}) {
+          const Limbs value = (*half)[lane].limbs(limbs.size());
+          plain.insert(plain.end(), value.begin(), value.end());
+        }
+      }
+      GroupBuffer result(group);
+      modulus->load(result.data(), plain.data());
+      return result;
+    };
+    std::vector<BigInteger> zeros(lanes);
+    for (int round = 0; round < 3; ++round) {
+      const auto a = operands(n_squared, 9 + lanes, rng);
+      std::vector<std::vector<BigInteger>> digit_values;
+      for (int i = 0; i < 4; ++i) {
+        digit_values.push_back(operands(n, lanes, rng));
+        std::rotate(digit_values.back().begin(),
+                    digit_values.back().begin() + static_cast<std::ptrdiff_t>(rng.below(lanes)),
+                    digit_values.back().end());
+      }
+      const GroupBuffer x = load(*modulus, a);
+      const GroupBuffer unit = digits_of(digit_values[0], digit_values[1]);
+      GroupBuffer product(group);
+      modulus->multiply_unit(product.data(), x.data(), unit.data());
+      const auto products = store(*modulus, product, lanes);
+      // Sums of logarithms, never reduced until the end.
+      constexpr int kSummands = 1 << (kernels::kSpareBits - 2);
+      GroupBuffer sum = digits_of(zeros, digit_values[0]);
+      const GroupBuffer summand = digits_of(digit_values[2], digit_values[1]);
+      for (int i = 0; i < kSummands; ++i) kernel->add_logarithm(view, sum.data(), summand.data());
+      GroupBuffer factored(group);
+      GroupBuffer scratch(group);
+      std::copy_n(x.data(), group, factored.data());
+      apply_logarithm(*modulus, factored.data(), sum.data(), scratch.data());
+      const auto with_logarithm = store(*modulus, factored, lanes);
+      // (a·b + c·d)/R
+      std::vector<GroupBuffer> operand;
+      for (int i = 0; i < 4; ++i) operand.push_back(digits_of(digit_values[static_cast<std::size_t>(i)], zeros));
+      GroupBuffer dot(group);
+      std::fill_n(dot.data(), group, 0);
+      kernel->sum_of_products(view, dot.data(), operand[0].data(), operand[1].data(), operand[2].data(),
+                              operand[3].data());
+      Limbs dots(lanes * modulus->limbs());
+      modulus->store_digits(dots.data(), dot.data());
+      BigInteger expected;
+      BigInteger term;
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        mpz_mul(expected.get(), a[lane].get(), digit_values[0][lane].get());
+        mpz_mul(expected.get(), expected.get(), r_inverse.get());
+        mpz_mod(expected.get(), expected.get(), n_squared.get());
+        REQUIRE(products[lane] == expected.limbs(modulus->limbs()));
+
+        mpz_mul_ui(expected.get(), digit_values[1][lane].get(), kSummands);
+        mpz_add(expected.get(), expected.get(), digit_values[0][lane].get());
+        mpz_mul(expected.get(), expected.get(), n.get());
+        mpz_add_ui(expected.get(), expected.get(), 1);
+        mpz_mul(expected.get(), expected.get(), a[lane].get());
+        mpz_mod(expected.get(), expected.get(), n_squared.get());
+        REQUIRE(with_logarithm[lane] == expected.limbs(modulus->limbs()));
+
+        mpz_mul(expected.get(), digit_values[0][lane].get(), digit_values[1][lane].get());
+        mpz_mul(term.get(), digit_values[2][lane].get(), digit_values[3][lane].get());
+        mpz_add(expected.get(), expected.get(), term.get());
+        mpz_mul(expected.get(), expected.get(), r_inverse.get());
+        mpz_mod(expected.get(), expected.get(), n.get());
+        const auto found = dots.begin() + static_cast<std::ptrdiff_t>(lane * modulus->limbs());
+        REQUIRE(Limbs(found, found + static_cast<std::ptrdiff_t>(limbs.size())) == expected.limbs(limbs.size()));
+      }
+    }
+  }
+}
+
 TEST_CASE("extreme moduli: all ones, and a single high and low bit", "[kernels]") {
   test::SeededRng rng(12);
   for (const std::size_t words : {2, 16, 32, 48, 64}) {
@@ -291,12 +384,13 @@ TEST_CASE("powers agree with GMP, fixed and variable base", "[kernels]") {
         REQUIRE(powers[lane] == expected.limbs(2 * limbs.size()));
       }
       for (const unsigned window : {2U, 4U, 5U, 7U}) {
-        const auto base = operands(n, 9, rng).back().limbs(2 * limbs.size());
         BigInteger base_value;
-        base_value.set_limbs(base);
-        std::vector<BigInteger> single(1);
-        single[0].set_limbs(base);
-        const GroupBuffer base_group = load(*modulus, single);
+        BigInteger gcd;
+        do {
+          base_value.set_random_below(n, rng);
+          mpz_gcd(gcd.get(), base_value.get(), n.get());
+        } while (mpz_cmp_ui(gcd.get(), 1) != 0);
+        const GroupBuffer base_group = modulus->constant(base_value.get());
         const FixedBaseTable fixed(modulus, base_group.data(), bits, window);
         GroupBuffer many(3 * modulus->group_words());
         fixed.power(many.data(), exponents.data(), 3);
