@@ -16,6 +16,7 @@
 #include "paillier/kernels/modulus.h"
 #include "paillier/once_pool.h"
 #include "paillier/parallel.h"
+#include "paillier/secret_logarithm.h"
 #include "paillier/secret_mpz.h"
 #include "paillier/wire_integers.h"
 
@@ -78,8 +79,7 @@ struct Half {
   std::unique_ptr<const FixedBaseTable> generator;  ///< powers of h_N mod p²
   std::array<GroupBuffer, 2> plaintext_parts;  ///< p·m_i ↦ residue of m_i·2^(|p|·i)·N, for the halves of m
   std::array<GroupBuffer, 4> ciphertext_parts;  ///< c_i ↦ residue of c_i·2^(|p|·i), for the quarters of c
-  Limbs exponent;                               ///< p − 1, or twice the secret order
-  std::size_t exponent_bits = 0;
+  std::unique_ptr<const SecretLogarithm> logarithm;  ///< for the exponent p − 1, or twice the secret order
   Limbs prime;        ///< p
   GroupBuffer scale;  ///< residue of L_p((1 + N)^exponent mod p²)⁻¹ mod p, for p times q⁻¹
 };
@@ -126,8 +126,7 @@ Half make_half(const kernels::Kernel& kernel, mpz_srcptr prime, mpz_srcptr order
   } else {
     mpz_sub_ui(exponent, prime, 1);
   }
-  half.exponent_bits = exponent.bit_length();
-  half.exponent = limbs_of(exponent, (half.exponent_bits + 63) / 64);
+  half.logarithm = std::make_unique<SecretLogarithm>(half.modulus, exponent);
   // L_p((1 + N)^e mod p²) with (1 + N)^e = 1 + e·N mod p², so L_p = e·(N / p) mod p.
   mpz_mul(value, other_prime, exponent);
   mpz_mod(value, value, prime);
@@ -147,9 +146,7 @@ void wipe(Limbs& limbs) {
 struct KeyOwner::Parts {
   explicit Parts(PrivateKey private_key) : key(std::move(private_key)) {}
   ~Parts() {
-    for (Half* half : {&p, &q}) {
-      for (Limbs* words : {&half->exponent, &half->prime}) wipe(*words);
-    }
+    for (Half* half : {&p, &q}) wipe(half->prime);
     wipe(q_squared);
   }
   Parts(const Parts&) = delete;
@@ -387,37 +384,15 @@ void KeyOwner::encrypt(const WideVector& values, Bytes& out) const {
 
 /// The numbers (not residues) L_p(c^e mod p²)·scale mod p: the plaintexts modulo p [Paillier99, sec 7], times
 /// what `scale` holds beside. valid[lane] &= 1 when c^e ≡ 1 mod p, as for every ciphertext of this key.
-/// c^e = u + p·w has L_p = w when u = 1, so the division by p is none.
 GroupBuffer KeyOwner::Parts::logarithm(const Half& half, const std::uint64_t* numbers,
                                        std::uint8_t* valid) const {
   const Modulus& modulus = *half.modulus;
-  const std::size_t lanes = modulus.lanes();
-  const std::size_t prime_limbs = limbs / 2;
   GroupBuffer residue(modulus.group_words(), true);
+  GroupBuffer result(modulus.group_words(), true);
   import_pieces(modulus, residue.data(), numbers, half.ciphertext_parts, false);
-  GroupBuffer table(power_table_words(modulus, half.exponent_bits), true);
-  Limbs exponents;
-  for (std::size_t lane = 0; lane < lanes; ++lane) {
-    exponents.insert(exponents.end(), half.exponent.begin(), half.exponent.end());
-  }
-  power(modulus, residue.data(), residue.data(), {exponents.data(), half.exponent.size()}, half.exponent_bits,
-        table);
-  wipe(exponents);
-  Limbs digits(lanes * limbs);
-  modulus.export_digits(digits.data(), residue.data());
-  for (std::size_t lane = 0; lane < lanes; ++lane) {
-    const auto u = digits.begin() + static_cast<std::ptrdiff_t>(lane * limbs);
-    const auto w = u + static_cast<std::ptrdiff_t>(prime_limbs);
-    std::uint64_t difference = u[0] ^ 1;
-    for (auto limb = u + 1; limb != w; ++limb) difference |= *limb;
-    valid[lane] = static_cast<std::uint8_t>(valid[lane] & static_cast<std::uint8_t>(difference == 0));
-    std::copy_n(w, prime_limbs, u);
-    std::fill_n(w, prime_limbs, 0);
-  }
-  modulus.load(residue.data(), digits.data());
-  modulus.multiply_secret(residue.data(), residue.data(), half.scale.data());
-  wipe(digits);
-  return residue;
+  half.logarithm->apply(result.data(), residue.data(), valid);
+  modulus.multiply_secret(result.data(), result.data(), half.scale.data());
+  return result;
 }
 
 /// Per lane (m_p − m_q)·q⁻¹ mod p in the first half of N's limbs, for m_p·q⁻¹ as logarithm() gives it and

@@ -612,11 +612,11 @@ void ifma_put(const ModulusView& m, uint64_t* operand, const uint64_t* group, un
   for (size_t k = 0; k < 2 * m.words; ++k) operand[k * kLanes] = group[k * kLanes + lane];
 }
 
-void ifma_select(const ModulusView& m, uint64_t* r, const uint64_t* table, size_t entries,
-                 const uint64_t* index) {
+/// r = per lane the entry index[lane] of a table whose entries have `digits` digits.
+POPCORN_INLINE void select_digits(uint64_t* r, const uint64_t* table, size_t entries, const uint64_t* index,
+                                  size_t digits) {
   constexpr size_t kTogether = 8;  // digits that stay in registers over all entries
   const __m512i wanted = _mm512_loadu_si512(index);
-  const size_t digits = 2 * m.words;
   auto* rv = reinterpret_cast<__m512i*>(r);
   const auto* tv = reinterpret_cast<const __m512i*>(table);
   for (size_t first = 0; first < digits; first += kTogether) {
@@ -636,6 +636,16 @@ void ifma_select(const ModulusView& m, uint64_t* r, const uint64_t* table, size_
     }
     for (size_t k = 0; k < count; ++k) rv[start + k] = found[k];
   }
+}
+
+void ifma_select(const ModulusView& m, uint64_t* r, const uint64_t* table, size_t entries,
+                 const uint64_t* index) {
+  select_digits(r, table, entries, index, 2 * m.words);
+}
+
+void ifma_select_digit(const ModulusView& m, uint64_t* r, const uint64_t* table, size_t entries,
+                       const uint64_t* index) {
+  select_digits(r, table, entries, index, m.words);
 }
 
 // Shared tables lie digit by digit, the entries of one digit side by side: 16 entries are two registers, from
@@ -724,6 +734,7 @@ const Kernel kAvx512Ifma = {
     .blend = ifma_blend,
     .put = ifma_put,
     .select = ifma_select,
+    .select_digit = ifma_select_digit,
     .shared_table_words = ifma_shared_table_words,
     .shared_put = ifma_shared_put,
     .shared_select = ifma_shared_select,

@@ -104,6 +104,9 @@ struct Kernel {
   /// r[lane] = lane `lane` of table[index[lane]]; a table of `entries` groups. Touches every entry.
   void (*select)(const ModulusView& modulus, uint64_t* r, const uint64_t* table, size_t entries,
                  const uint64_t* index);
+  /// The same for a table of single digits to the base N, `words`·lanes words each.
+  void (*select_digit)(const ModulusView& modulus, uint64_t* r, const uint64_t* table, size_t entries,
+                       const uint64_t* index);
   /// A table of 2^entry_bits single operands (entry_bits ≤ kMaxSharedEntryBits) that all lanes share, in a
   /// layout of the kernel's own: shared_table_words() words, filled by shared_put (from one lane of a group).
   size_t (*shared_table_words)(const ModulusView& modulus, unsigned entry_bits);

@@ -104,16 +104,16 @@ std::shared_ptr<const Modulus> Modulus::create(const Kernel& kernel, std::span<c
   SecretMpz n_squared;
   mpz_mul(n_squared, n, n);
   mpz_mod(value, r, n_squared);
-  modulus->broadcast(constants, value);
+  modulus->plain(constants, value);
   view.one = constants;
   mpz_mul(value, r, r);
   mpz_mod(value, value, n_squared);
-  modulus->broadcast(constants + group, value);
+  modulus->plain(constants + group, value);
   mpz_mul_2exp(value, value, 64 * base.size());
   mpz_mod(value, value, n_squared);
-  modulus->broadcast(constants + 3 * group, value);
+  modulus->plain(constants + 3 * group, value);
   mpz_set_ui(value, 1);
-  modulus->broadcast(constants + 2 * group, value);
+  modulus->plain(constants + 2 * group, value);
   return modulus;
 }
 
@@ -125,12 +125,12 @@ void Modulus::base(mpz_ptr n) const {
   }
 }
 
-void Modulus::broadcast(std::uint64_t* group, mpz_srcptr number) const {
+void Modulus::plain(std::uint64_t* group, mpz_srcptr value) const {
   SecretMpz n;
   SecretMpz u;
   SecretMpz w;
   base(n);
-  mpz_fdiv_qr(w, u, number, n);
+  mpz_fdiv_qr(w, u, value, n);
   std::vector<std::uint64_t> values;
   for (std::size_t lane = 0; lane < lanes(); ++lane) {
     for (const SecretMpz* half : {&u, &w}) {
@@ -181,7 +181,7 @@ void Modulus::export_digits(std::uint64_t* values, const std::uint64_t* group) c
 
 GroupBuffer Modulus::constant(mpz_srcptr value) const {
   GroupBuffer group(group_words(), secret_);
-  broadcast(group.data(), value);
+  plain(group.data(), value);
   multiply_secret(group.data(), group.data(), to_residue());
   return group;
 }

@@ -66,6 +66,8 @@ class Modulus {
   /// Residues into the two base-N digits of their numbers, base_limbs() limbs each, u then w: 1
   /// multiplication.
   void export_digits(std::uint64_t* values, const std::uint64_t* group) const;
+  /// The plain number `value` (non-negative, below N²), no residue, the same in every lane; slow.
+  void plain(std::uint64_t* group, mpz_srcptr value) const;
   /// Residue of `value` (non-negative, below N²), the same in every lane; slow, for constants.
   GroupBuffer constant(mpz_srcptr value) const;
 
@@ -104,7 +106,6 @@ class Modulus {
   Modulus() = default;
   const Kernel* kernel_ = nullptr;
   ModulusView view_{};
-  void broadcast(std::uint64_t* group, mpz_srcptr number) const;
 
   std::size_t base_bits_ = 0;
   std::size_t group_words_ = 0;

@@ -214,6 +214,11 @@ void portable_select(const ModulusView& m, uint64_t* r, const uint64_t* table, s
                     static_cast<mp_size_t>(index[0]));
 }
 
+void portable_select_digit(const ModulusView& m, uint64_t* r, const uint64_t* table, size_t entries,
+                           const uint64_t* index) {
+  mpn_sec_tabselect(r, table, size_of(m), static_cast<mp_size_t>(entries), static_cast<mp_size_t>(index[0]));
+}
+
 size_t portable_shared_table_words(const ModulusView& m, unsigned entry_bits) {
   return (2 * m.words) << entry_bits;
 }
@@ -254,6 +259,7 @@ const Kernel kPortable = {
     .blend = portable_blend,
     .put = portable_put,
     .select = portable_select,
+    .select_digit = portable_select_digit,
     .shared_table_words = portable_shared_table_words,
     .shared_put = portable_shared_put,
     .shared_select = portable_shared_select,
