@@ -200,7 +200,7 @@ void Evaluator::serialise(const CiphertextBatch& batch, Bytes& out) const {
   count(batch.size());
 }
 
-CiphertextBatch Evaluator::encrypt_trivial(const WideVector& plaintexts) const {
+CiphertextBatch Evaluator::load_plaintexts(const WideVector& plaintexts) const {
   const auto& parts = context_->parts();
   const Modulus& modulus = *parts.modulus;
   CiphertextBatch batch(parts.modulus, plaintexts.size());
@@ -235,11 +235,31 @@ CiphertextBatch Evaluator::encrypt_trivial(const WideVector& plaintexts) const {
           value[k] = with_carry;
         }
       }
-      modulus.load(batch.group(g), values.data());  // 1 + m·N is the pair u = 1, w = m
-      modulus.multiply_secret(batch.group(g), batch.group(g), modulus.to_residue());
+      modulus.load(batch.group(g), values.data());
     }
   });
   if (too_large) throw Error("plaintext.too_large", "a plaintext exceeds the plaintext space of the key");
+  return batch;
+}
+
+CiphertextBatch Evaluator::encrypt_trivial(const WideVector& plaintexts) const {
+  CiphertextBatch batch = load_plaintexts(plaintexts);
+  parallel_ranges(batch.groups(), kGrain, [&](std::size_t begin, std::size_t end) {
+    const Modulus& modulus = batch.modulus();
+    for (std::size_t g = begin; g < end; ++g)
+      modulus.multiply_secret(batch.group(g), batch.group(g), modulus.to_residue());
+  });
+  count(plaintexts.size());
+  return batch;
+}
+
+CiphertextBatch Evaluator::plain_logarithms(const WideVector& plaintexts) const {
+  CiphertextBatch batch = load_plaintexts(plaintexts);
+  const Modulus& modulus = batch.modulus();
+  for (std::size_t g = 0; g < batch.groups(); ++g) {
+    std::uint64_t* const w = batch.group(g) + modulus.group_words() / 2;
+    modulus.kernel().sum_of_products(modulus.view(), w, modulus.to_residue(), w, nullptr, nullptr);
+  }
   count(plaintexts.size());
   return batch;
 }

@@ -106,6 +106,12 @@ class Evaluator {
   OperationCounts counts() const noexcept;
 
  private:
+  CiphertextBatch factored_weighted_sum(const WeightedSumPlan& plan, const CiphertextBatch& x) const;
+  CiphertextBatch combine_halves(const WeightedSumPlan::Program& program, CiphertextBatch rows) const;
+  /// The pairs u = 1, w = m mod N: 1 + m·N as plain numbers.
+  CiphertextBatch load_plaintexts(const WideVector& values) const;
+  /// m·R mod N in w of each group's lanes: the logarithms of 1 + m·N. 1 each.
+  CiphertextBatch plain_logarithms(const WideVector& values) const;
   void count(std::uint64_t multiplications, std::uint64_t squarings = 0,
              std::uint64_t inversions = 0) const noexcept;
 

@@ -13,9 +13,6 @@ namespace popcorn::paillier {
 using kernels::GroupBuffer;
 using kernels::Modulus;
 
-namespace {
-
-/// Inverts `count` plain values of `limbs` limbs in place, all at once.
 void invert_values(std::uint64_t* values, std::size_t count, std::size_t limbs, const BigInteger& modulus) {
   std::vector<BigInteger> prefix;
   prefix.reserve(count);
@@ -43,8 +40,6 @@ void invert_values(std::uint64_t* values, std::size_t count, std::size_t limbs, 
     std::ranges::copy(inverse.limbs(limbs), values + i * limbs);
   }
 }
-
-}  // namespace
 
 CiphertextBatch invert_batch(const CiphertextBatch& x, const BigInteger& n_squared) {
   if (x.empty()) return {};

@@ -77,14 +77,16 @@ std::uint64_t weighted_sum_bytes(const WeightedSumPlan& plan, unsigned key_bits)
   const LinearMap& map = program.map;
   const auto batch = [&](std::uint64_t count) { return batch_bytes(count, key_bits); };
   const bool has_common = program.negative == NegativeWeights::shift_rows;
-  const std::uint64_t inverses = batch(program.inverted.size());
+  const std::uint64_t factored =
+      program.factored ? batch(map.inputs) + (program.inverted.empty() ? 0 : batch(map.inputs)) : 0;
+  const std::uint64_t inverses = program.factored ? 0 : batch(program.inverted.size());
   const std::uint64_t common = has_common ? batch(map.positions) : 0;
   const std::uint64_t rows = batch((program.rows() - (has_common ? 1 : 0)) * map.positions);
-  const std::uint64_t held = inverses + (program.has_bias ? batch(map.channels) : 0) +
+  const std::uint64_t held = inverses + factored + (program.has_bias ? batch(map.channels) : 0) +
                              batch(program.tables.entries) + 2 * sizeof(std::uint32_t) * map.outputs();
   std::uint64_t results = rows;
   if (program.negative == NegativeWeights::invert_outputs) {  // both halves, the inverse, the sum
-    results += (program.cost.inversions == 0 ? 1 : 4) * batch(map.outputs());
+    results += (program.has_negative_rows ? 4 : 1) * batch(map.outputs());
   }
   return std::max({2 * inverses, held + 2 * common, held + common + results});
 }

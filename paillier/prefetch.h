@@ -16,4 +16,10 @@ inline void fetch_ahead(const std::uint64_t* words, std::size_t count) {
   for (std::size_t k = 0; k < count; k += kLineWords) __builtin_prefetch(words + k, 0, 2);
 }
 
+/// The start of the line of an operand, that is the group it lies in; null for null.
+inline const std::uint64_t* first_of_line(const std::uint64_t* operand) {
+  return reinterpret_cast<const std::uint64_t*>(reinterpret_cast<std::uintptr_t>(operand) &
+                                                ~std::uintptr_t{kLineBytes - 1});
+}
+
 }  // namespace popcorn::paillier

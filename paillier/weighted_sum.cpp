@@ -9,6 +9,8 @@
 #include <string>
 
 #include "base/error.h"
+#include "paillier/factored_batch.h"
+#include "paillier/kernels/kernel.h"
 #include "paillier/weighted_sum_digits.h"
 #include "paillier/weighted_sum_tables.h"
 
@@ -270,8 +272,10 @@ std::vector<RowStep> cheapest_row(const std::vector<Weight>& weights, bool allow
 
 Program finish(const Layer& layer, const Rows& rows, NegativeWeights negative, ProgramWriter& writer) {
   if (negative == NegativeWeights::shift_rows) return writer.finish(layer.map.positions, 0);
-  if (rows.any_negative_row) return writer.finish(layer.map.outputs(), layer.map.outputs());
-  return writer.finish(0, 0);
+  if (!rows.any_negative_row) return writer.finish(0, 0);
+  Program program = writer.finish(layer.map.outputs(), layer.map.outputs());
+  program.has_negative_rows = true;
+  return program;
 }
 
 /// Whether the bias is added at the end of a row of the program.
@@ -395,6 +399,43 @@ std::optional<Program> plan_tables(const Layer& layer, std::uint64_t unshared) {
   return is_worthwhile(best) ? std::move(best) : std::nullopt;
 }
 
+/// Takes inputs apart first where that is less work; see kernels/kernel.h for the units of work. For programs
+/// without tables.
+void factor_inputs(const Layer& layer, Program& program) {
+  constexpr std::uint64_t kProduct = 10;
+  constexpr std::uint64_t kUnitProduct = 8;
+  constexpr std::uint64_t kSquare = 7;
+  constexpr std::uint64_t kFactoring = 16;
+  constexpr std::uint64_t kInverse = 30;  // with or without factoring
+  constexpr std::uint64_t kLogarithm = 6;
+  // Rows run in groups of at most kMaxLanes positions; at least nine of ten lanes must have work.
+  const std::size_t positions = layer.map.positions;
+  const std::size_t lanes = (positions + kernels::kMaxLanes - 1) / kernels::kMaxLanes * kernels::kMaxLanes;
+  if (10 * positions < 9 * lanes) return;
+  std::uint64_t terms = 0;
+  std::uint64_t products = 0;
+  std::uint64_t squares = 0;
+  std::uint64_t biases = 0;
+  for (const RowStep& step : program.steps) {
+    if (step.op == RowOp::add_sum) terms += layer.present[step.index];
+    if (step.op == RowOp::add_total) products += positions;
+    if (step.op == RowOp::double_total) squares += positions;
+    if (step.op == RowOp::add_bias) biases += positions;
+  }
+  const std::uint64_t results = program.rows() * positions;
+  const std::uint64_t rest = kProduct * products + kSquare * squares;
+  const std::uint64_t plain = kProduct * (terms + biases) + rest + kInverse * program.inverted.size();
+  const bool with_inverses = !program.inverted.empty();
+  const std::uint64_t factored = kUnitProduct * terms + rest + kLogarithm * results +
+                                 (with_inverses ? kInverse : kFactoring) * layer.map.inputs;
+  if (factored * lanes / positions >= plain) return;
+  program.factored = true;
+  program.cost.multiplications -= biases + 3 * program.inverted.size();
+  program.cost.multiplications +=
+      results + (with_inverses ? kFactoringAndInverseCost : kFactoringCost) * layer.map.inputs;
+  program.cost.inversions = program.has_negative_rows ? 2 : 1;
+}
+
 }  // namespace
 
 WeightedSumPlan::WeightedSumPlan(LinearMap map, Tables tables) {
@@ -404,6 +445,7 @@ WeightedSumPlan::WeightedSumPlan(LinearMap map, Tables tables) {
   for (const auto negative : {NegativeWeights::invert_inputs, NegativeWeights::invert_outputs}) {
     take_cheaper(best, plan_without_tables(layer, negative));
   }
+  factor_inputs(layer, *best);
   const std::uint64_t unshared = best->cost.multiplications;
   if (tables == Tables::when_cheaper) take_cheaper(best, plan_tables(layer, unshared));
   best->cost.unshared = unshared;

@@ -106,6 +106,10 @@ struct WeightedSumPlan::Program {
   std::vector<std::uint32_t> inverted;
   std::vector<std::uint32_t> inverse_place;
   bool has_bias = false;
+  bool has_negative_rows = false;  ///< with invert_outputs: some weight is negative
+  /// Inputs are taken apart into units and logarithms first (factored_batch.h), which makes a multiplication
+  /// by an input cheaper.
+  bool factored = false;
 
   std::size_t rows() const { return row_start.size() - 1; }
   /// The row that is computed first and inverted.

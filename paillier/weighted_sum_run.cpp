@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "paillier/evaluator.h"
+#include "paillier/factored_rows.h"
 #include "paillier/inversion.h"
 #include "paillier/parallel.h"
 #include "paillier/prefetch.h"
@@ -166,14 +167,10 @@ class RowRunner {
   /// while this one multiplies. Positions in a row lie in one group or two, those of the first and last lane.
   void fetch_step(const RowStep& step, std::size_t count) const {
     if (step.op != RowOp::load_sum && step.op != RowOp::add_sum) return;
-    const std::uint64_t* const first = group_of(term(step, lanes_[0]));
-    const std::uint64_t* const last = group_of(term(step, lanes_[count - 1]));
+    const std::uint64_t* const first = first_of_line(term(step, lanes_[0]));
+    const std::uint64_t* const last = first_of_line(term(step, lanes_[count - 1]));
     fetch_group(first);
     if (last != first) fetch_group(last);
-  }
-  static const std::uint64_t* group_of(const std::uint64_t* operand) {
-    return reinterpret_cast<const std::uint64_t*>(reinterpret_cast<std::uintptr_t>(operand) &
-                                                  ~std::uintptr_t{kLineBytes - 1});
   }
   void fetch_group(const std::uint64_t* group) const {
     if (group != nullptr) fetch_ahead(group, modulus_.group_words());
@@ -368,6 +365,7 @@ CiphertextBatch Evaluator::weighted_sum(const WeightedSumPlan& plan, const Ciphe
     throw Error("batch.size", "a linear layer takes " + std::to_string(map.inputs) + " ciphertexts, got " +
                                   std::to_string(x.size()));
   }
+  if (program.factored) return factored_weighted_sum(plan, x);
   Operands from{program, x, {}, {}, {}, {}};
   if (!program.inverted.empty()) from.inverses = negate(x.gather(program.inverted));
   if (program.has_bias) from.biases = encrypt_trivial(map.bias);
@@ -380,10 +378,27 @@ CiphertextBatch Evaluator::weighted_sum(const WeightedSumPlan& plan, const Ciphe
   const std::vector<std::uint32_t> order = row_order(program, x.modulus().lanes());
   CiphertextBatch rows = run_rows(from, order, order, multiplications);
   count(multiplications);
+  return combine_halves(program, std::move(rows));
+}
+
+CiphertextBatch Evaluator::factored_weighted_sum(const WeightedSumPlan& plan, const CiphertextBatch& x) const {
+  const Program& program = plan.program();
+  const LinearMap& map = program.map;
+  const bool with_inverses = !program.inverted.empty();
+  FactoredOperands from{program, factor_batch(x, context_->parts().n, with_inverses), {}};
+  count((with_inverses ? kFactoringAndInverseCost : kFactoringCost) * x.size(), 0, 1);
+  if (program.has_bias) from.biases = plain_logarithms(map.bias);
+  std::atomic<std::uint64_t> multiplications{0};
+  CiphertextBatch rows = run_factored_rows(from, multiplications);
+  count(multiplications);
+  return combine_halves(program, std::move(rows));
+}
+
+CiphertextBatch Evaluator::combine_halves(const Program& program, CiphertextBatch rows) const {
   if (program.negative != NegativeWeights::invert_outputs) return rows;
   // y = positive · negative⁻¹
-  if (program.cost.inversions == 0) return rows.gather(half_places(map, 0));
-  return subtract(rows.gather(half_places(map, 0)), rows.gather(half_places(map, 1)));
+  if (!program.has_negative_rows) return rows.gather(half_places(program.map, 0));
+  return subtract(rows.gather(half_places(program.map, 0)), rows.gather(half_places(program.map, 1)));
 }
 
 }  // namespace popcorn::paillier

@@ -400,23 +400,33 @@ void ifma_add_logarithm(const ModulusView& m, uint64_t* sum, const uint64_t* a) 
   for (size_t k = 0; k < m.words; ++k) target[k] = _mm512_add_epi64(target[k], source[k]);
 }
 
-void ifma_sum_of_products(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b,
-                          const uint64_t* c, const uint64_t* d) {
+template <int Products>
+POPCORN_INLINE void reduce_digit(const ModulusView& m, uint64_t* r, const Factors<Products>& factors) {
   const size_t words = m.words;
   const auto* n = reinterpret_cast<const __m512i*>(m.base);
   const __m512i inverse = _mm512_set1_epi64(static_cast<long long>(m.inverse));
-  const Factors<2> factors{reinterpret_cast<const __m512i*>(a), reinterpret_cast<const __m512i*>(b),
-                           reinterpret_cast<const __m512i*>(c), reinterpret_cast<const __m512i*>(d)};
   __m512i sum[2 * kMaxWords + 1];
   for (size_t row = 0; row < words;) {
     const size_t rows = rows_of_pass(words - row);
-    const Factors<2> rows_of_factors{factors.a, factors.b + row, factors.c, factors.d + row};
-#define POPCORN_CALL(R) digit_rows<R, 2>(sum + row, rows_of_factors, n, inverse, words, row == 0)
+    const Factors<Products> from_row{factors.a, factors.b + row, factors.c, factors.d + row};
+#define POPCORN_CALL(R) digit_rows<R, Products>(sum + row, from_row, n, inverse, words, row == 0)
     POPCORN_DISPATCH_ROWS(rows, POPCORN_CALL)
 #undef POPCORN_CALL
     row += rows;
   }
   propagate(reinterpret_cast<__m512i*>(r), sum + words, words);
+}
+
+void ifma_sum_of_products(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b,
+                          const uint64_t* c, const uint64_t* d) {
+  const auto* av = reinterpret_cast<const __m512i*>(a);
+  const auto* bv = reinterpret_cast<const __m512i*>(b);
+  if (c == nullptr) {
+    reduce_digit(m, r, Factors<1>{av, bv, av, bv});
+  } else {
+    reduce_digit(m, r,
+                 Factors<2>{av, bv, reinterpret_cast<const __m512i*>(c), reinterpret_cast<const __m512i*>(d)});
+  }
 }
 
 void ifma_square(const ModulusView& m, uint64_t* r, const uint64_t* a) {

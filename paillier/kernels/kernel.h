@@ -78,8 +78,9 @@ struct Kernel {
   /// w of sum += w of a, both groups, without carries or reductions: at most 2^(kSpareBits − 2) times, then
   /// add() brings the digits in order. Does not touch u.
   void (*add_logarithm)(const ModulusView& modulus, uint64_t* sum, const uint64_t* a);
-  /// r = (a·b + c·d)/R mod N, below 2N: single digits to the base N (`words`·lanes words each), below
-  /// 2^kSpareBits·N/16. For secrets; 6 units of work. r may be any of the others.
+  /// r = (a·b + c·d)/R mod N, below 2N, on single digits to the base N (`words`·lanes words each): a and c
+  /// below 2N, b and d below 2^(kSpareBits − 2)·N. For secrets; 6 units of work, 4 when c and d are null. r may
+  /// be any of the others.
   void (*sum_of_products)(const ModulusView& modulus, uint64_t* r, const uint64_t* a, const uint64_t* b,
                           const uint64_t* c, const uint64_t* d);
 

@@ -127,8 +127,10 @@ void portable_sum_of_products(const ModulusView& m, uint64_t* r, const uint64_t*
   Product sum;
   Product other;
   secret_product(sum, a, b, size_of(m));
-  secret_product(other, c, d, size_of(m));
-  mpn_add_n(sum, sum, other, 2 * size_of(m));
+  if (c != nullptr) {
+    secret_product(other, c, d, size_of(m));
+    mpn_add_n(sum, sum, other, 2 * size_of(m));
+  }
   reduce(m, r, sum, nullptr);
 }
 
