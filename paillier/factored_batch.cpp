@@ -16,7 +16,7 @@ using kernels::Modulus;
 namespace {
 
 /// Groups that share a running product; long enough that its inversion does not count.
-constexpr std::size_t kChunk = 64;
+constexpr std::size_t kChunk = 128;
 
 /// Arithmetic modulo N on single digits, u or w of groups, in Montgomery's form.
 class DigitField {

@@ -248,23 +248,48 @@ unsigned magnitude_bits(std::int64_t largest) {
   return static_cast<unsigned>(std::bit_width(static_cast<std::uint64_t>(largest)));
 }
 
-/// The cheapest radix for one row.
+std::int64_t largest_magnitude(const std::vector<Weight>& weights) {
+  std::int64_t largest = 0;
+  for (const Weight& weight : weights) largest = std::max(largest, std::abs(weight.value));
+  return largest;
+}
+
+/// The same sum with weights of at most `most` in magnitude: larger ones are split into several.
+std::vector<Weight> split_weights(const std::vector<Weight>& weights, std::int64_t most) {
+  std::vector<Weight> result;
+  for (const Weight& weight : weights) {
+    for (std::int64_t rest = weight.value; rest != 0;) {
+      const std::int64_t part = std::clamp(rest, -most, most);
+      result.push_back({weight.source, weight.index, part});
+      rest -= part;
+    }
+  }
+  return result;
+}
+
+/// The cheapest radix for one row, or the cheapest walk over magnitudes up to some limit, where the few weights
+/// beyond it take part twice.
 std::vector<RowStep> cheapest_row(const std::vector<Weight>& weights, bool allow_signed,
                                   const ProgramWriter& writer) {
   constexpr unsigned kLargestRadixBits = 10;
-  std::int64_t largest = 0;
-  for (const Weight& weight : weights) largest = std::max(largest, std::abs(weight.value));
+  const std::int64_t largest = largest_magnitude(weights);
   std::vector<RowStep> best;
   std::uint64_t best_cost = 0;
+  const auto consider = [&](std::vector<RowStep> steps) {
+    const std::uint64_t cost = writer.cost_of(steps);
+    if (!best.empty() && cost >= best_cost) return;
+    best = std::move(steps);
+    best_cost = cost;
+  };
+  constexpr std::int64_t kLargestLimit = 32;
+  for (std::int64_t most = largest - 1; most > largest / 2 && largest <= kLargestLimit; --most) {
+    const std::vector<Weight> split = split_weights(weights, most);
+    consider(bucket_walk(digits_of(split, {magnitude_bits(most), false}), magnitude_bits(most)));
+  }
   for (unsigned bits = 1; bits <= std::min(magnitude_bits(largest) + 1, kLargestRadixBits); ++bits) {
     for (const bool is_signed : {false, true}) {
       if (is_signed && (!allow_signed || bits == 1)) continue;
-      std::vector<RowStep> steps = bucket_walk(digits_of(weights, {bits, is_signed}), bits);
-      const std::uint64_t cost = writer.cost_of(steps);
-      if (best.empty() || cost < best_cost) {
-        best = std::move(steps);
-        best_cost = cost;
-      }
+      consider(bucket_walk(digits_of(weights, {bits, is_signed}), bits));
     }
   }
   return best;

@@ -76,10 +76,10 @@ POPCORN_INLINE void add_next_columns(__m512i (&window)[R + 1], const Factors<Pro
 /// out of the last row; the cleared columns are left as they are. The chain from one quotient to the next is
 /// the latency that limits small operands, so it is kept to two multiply-adds and an addition: the carry of a
 /// cleared column is its upper part and 1 when its lower 52 bits were not zero already, which needs no
-/// product. `fill(j)` is work that does not wait for the quotients: it is put between the links of the chain.
-template <int R, typename Fill, typename MoreFill>
-POPCORN_INLINE void quotients(__m512i (&column)[R + 1], __m512i (&q)[R], const __m512i* n, __m512i inverse,
-                              const Fill& fill, const MoreFill& fill_more) {
+/// product. What does not wait for the quotients follows in program order, close enough for the processor to
+/// fill the chain's gaps with it by itself.
+template <int R>
+POPCORN_INLINE void quotients(__m512i (&column)[R + 1], __m512i (&q)[R], const __m512i* n, __m512i inverse) {
   const __m512i mask = _mm512_set1_epi64(static_cast<long long>(kDigitMask));
   const __m512i zero = _mm512_setzero_si512();
 #pragma GCC unroll 16
@@ -87,12 +87,10 @@ POPCORN_INLINE void quotients(__m512i (&column)[R + 1], __m512i (&q)[R], const _
     q[j] = low(zero, column[j], inverse);
     const __m512i carry = _mm512_srli_epi64(_mm512_add_epi64(column[j], mask), kRadixBits);
     column[j + 1] = _mm512_add_epi64(column[j + 1], carry);
-    fill(j);
     if (j + 1 < R) {
       const __m512i upper = high(zero, n[0], q[j]);
       column[j + 1] = _mm512_add_epi64(low(column[j + 1], n[1], q[j]), upper);
     }
-    fill_more(j);
 #pragma GCC unroll 16
     for (int k = 2; k < R - j; ++k) {
       column[j + k] = high(low(column[j + k], n[k], q[j]), n[k - 1], q[j]);
@@ -161,48 +159,29 @@ void product_rows(__m512i* sum1, const Factors<First> first, __m512i* sum2, cons
   __m512i window2[R + 1];
   __m512i column1[R + 1];
   __m512i column2[R + 1];
-  const auto nothing = [](int) {};
-  // A squaring has its first sum before it comes here; with less to put between the links of the chain, the
-  // order as written is faster (7 % at 20 digits).
-  constexpr bool kInterleave = First > 0;
   load<R>(column1, sum1, written1 > 0);
   column1[R] = column2[R] = _mm512_setzero_si512();
 #pragma GCC unroll 16
   for (int j = 0; j < R; ++j) add_first_columns<R>(column1, first, j);
-  if constexpr (kInterleave) {
-    load<R>(window1, sum1 + R, written1 > 0);
-    load<R>(column2, sum2, written2 > 0);
-    quotients<R>(
-        column1, q1, n,
-        inverse, [&](int j) __attribute__((always_inline)) { add_first_columns<R>(column2, second, j); },
-        [&](int j) __attribute__((always_inline)) { add_next_columns<R>(window1, first, j); });
-    load<R>(window2, sum2 + R, written2 > 0);
-  } else {
-    quotients<R>(column1, q1, n, inverse, nothing, nothing);
-    load<R>(window1, sum1 + R, written1 > 0);
-    load<R>(column2, sum2, written2 > 0);
+  quotients<R>(column1, q1, n, inverse);
+  load<R>(window1, sum1 + R, written1 > 0);
 #pragma GCC unroll 16
-    for (int j = 0; j < R; ++j) add_first_columns<R>(column2, second, j);
-    load<R>(window2, sum2 + R, written2 > 0);
+  for (int j = 0; j < R; ++j) add_next_columns<R>(window1, first, j);
+  load<R>(column2, sum2, written2 > 0);
 #pragma GCC unroll 16
-    for (int j = 0; j < R; ++j) add_next_columns<R>(window2, second, j);
-  }
+  for (int j = 0; j < R; ++j) add_first_columns<R>(column2, second, j);
+  load<R>(window2, sum2 + R, written2 > 0);
+#pragma GCC unroll 16
+  for (int j = 0; j < R; ++j) add_next_columns<R>(window2, second, j);
   window1[0] = _mm512_add_epi64(window1[0], column1[R]);
 #pragma GCC unroll 16
   for (int j = 0; j < R; ++j) {
     const __m512i digit = _mm512_add_epi64(_mm512_andnot_si512(q1[j], mask), complement[j]);
     column2[j] = _mm512_add_epi64(column2[j], digit);
   }
-  if constexpr (kInterleave) {
-    quotients<R>(
-        column2, q2, n, inverse,
-        [&](int j) __attribute__((always_inline)) { add_next_columns<R>(window2, second, R - 1 - j); },
-        [&](int j) __attribute__((always_inline)) { add_next_columns<R>(window1, reduction1, j); });
-  } else {
-    quotients<R>(column2, q2, n, inverse, nothing, nothing);
+  quotients<R>(column2, q2, n, inverse);
 #pragma GCC unroll 16
-    for (int j = 0; j < R; ++j) add_next_columns<R>(window1, reduction1, j);
-  }
+  for (int j = 0; j < R; ++j) add_next_columns<R>(window1, reduction1, j);
   window2[0] = _mm512_add_epi64(window2[0], column2[R]);
   slide<R>(sum1, written1, window1, first, n, q1, words);
 #pragma GCC unroll 16
@@ -224,9 +203,9 @@ void digit_rows(__m512i* sum, const Factors<Products> factors, const __m512i* n,
   column[R] = _mm512_setzero_si512();
 #pragma GCC unroll 16
   for (int j = 0; j < R; ++j) add_first_columns<R>(column, factors, j);
-  quotients<R>(
-      column, q, n, inverse, [](int) {},
-      [&](int j) __attribute__((always_inline)) { add_next_columns<R>(window, factors, j); });
+  quotients<R>(column, q, n, inverse);
+#pragma GCC unroll 16
+  for (int j = 0; j < R; ++j) add_next_columns<R>(window, factors, j);
   window[0] = _mm512_add_epi64(window[0], column[R]);
 #pragma GCC unroll 16
   for (int j = 0; j < R; ++j) add_next_columns<R>(window, reduction, j);
