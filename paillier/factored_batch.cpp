@@ -21,20 +21,9 @@ constexpr std::size_t kChunk = 128;
 /// Arithmetic modulo N on single digits, u or w of groups, in Montgomery's form.
 class DigitField {
  public:
-  explicit DigitField(const Modulus& modulus)
-      : modulus_(modulus), words_(modulus.group_words() / 2), minus_one_(modulus.group_words()) {
-    BigInteger n;
-    BigInteger value;
-    modulus.base(n.get());
-    mpz_setbit(value.get(), modulus.kernel().radix_bits * modulus.view().words);
-    mpz_neg(value.get(), value.get());
-    mpz_mod(value.get(), value.get(), n.get());
-    modulus.plain(minus_one_.data(), value.get());
-  }
+  explicit DigitField(const Modulus& modulus) : modulus_(modulus), words_(modulus.group_words() / 2) {}
 
   std::size_t words() const { return words_; }
-  const std::uint64_t* one() const { return modulus_.one(); }
-  const std::uint64_t* minus_one() const { return minus_one_.data(); }
 
   /// r = a·b.
   void multiply(std::uint64_t* r, const std::uint64_t* a, const std::uint64_t* b) const {
@@ -47,7 +36,6 @@ class DigitField {
  private:
   const Modulus& modulus_;
   std::size_t words_;
-  GroupBuffer minus_one_;
 };
 
 class Factoring {
@@ -105,7 +93,7 @@ class Factoring {
       std::copy_n(inverse_of_total + lane * limbs, limbs, digits.data() + 2 * lane * limbs);
     GroupBuffer running(group_);
     GroupBuffer inverse(group_);
-    GroupBuffer scratch(2 * group_);
+    GroupBuffer product(group_);
     modulus_.load(running.data(), digits.data());
     field_.multiply(running.data(), running.data(), modulus_.to_residue());
     for (std::size_t g = chunk_end(chunk); g-- > first;) {
@@ -115,33 +103,23 @@ class Factoring {
       } else {
         field_.copy(inverse.data(), running.data());
       }
-      factor(g, inverse.data(), scratch.data());
+      factor(g, inverse.data(), product.data());
     }
   }
 
   /// @param inverse u⁻¹·R² modulo N
-  void factor(std::size_t g, const std::uint64_t* inverse, std::uint64_t* scratch) {
+  void factor(std::size_t g, const std::uint64_t* inverse, std::uint64_t* product) {
     const std::size_t w = field_.words();
     std::uint64_t* const unit = result_.units.group(g);
     field_.copy(unit, x_.group(g));
     field_.multiply(unit + w, x_.group(g) + w, inverse);  // w/u·R
     if (result_.inverses.empty()) return;
-    // û·v̂ = 1 + N·κ for the unit v̂ of the inverse, so that x⁻¹ = v̂·(1 − N·(λ + κ)). As a residue that
-    // product has u = R mod N, or N more, and w = (w of one) + κ·R, or 1 less.
-    std::uint64_t* const product = scratch;
-    std::uint64_t* const carry = scratch + group_;
-    std::memset(scratch, 0, 2 * group_ * sizeof(std::uint64_t));
-    field_.copy(product, unit);
-    modulus_.multiply_unit(product, product, inverse);
-    for (std::size_t lane = 0; lane < modulus_.lanes(); ++lane)
-      carry[w + lane] = static_cast<std::uint64_t>(product[lane] != modulus_.one()[lane]);
-    std::memset(product, 0, w * sizeof(std::uint64_t));
-    modulus_.kernel().add_logarithm(modulus_.view(), product, unit);
-    modulus_.add(product, product, carry);
+    // û·v̂ = 1 + N·κ for the unit v̂ of the inverse, so that x⁻¹ = v̂·(1 − N·(λ + κ)).
+    const kernels::Kernel& kernel = modulus_.kernel();
+    kernel.multiply_units(modulus_.view(), product, unit, inverse);
     std::uint64_t* const result = result_.inverses.group(g);
     field_.copy(result, inverse);
-    modulus_.kernel().sum_of_products(modulus_.view(), result + w, field_.minus_one(), product + w,
-                                      field_.one(), field_.one() + w);
+    kernel.invert_logarithm(modulus_.view(), result, unit, product);
   }
 
   const CiphertextBatch& x_;

@@ -13,7 +13,7 @@ struct FactoredBatch {
   CiphertextBatch inverses;  ///< of the same ciphertexts, in the same form; empty when not asked for
 };
 
-/// Costs of factor_batch(), in multiplications a ciphertext (rounded up from 1.6 and 3.0).
+/// Costs of factor_batch(), in multiplications a ciphertext (rounded up from 1.6 and 2.2).
 inline constexpr unsigned kFactoringCost = 2;
 inline constexpr unsigned kFactoringAndInverseCost = 3;
 

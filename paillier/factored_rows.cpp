@@ -120,6 +120,13 @@ void FactoredRowRunner::add_bias(std::uint32_t row) {
   total_logarithm_.add(operand_.data());
 }
 
+void FactoredRowRunner::multiply_sum() {
+  const auto product =
+      sum_is_unit_ ? modulus_.kernel().multiply_units : modulus_.kernel().multiply_unit;
+  product(modulus_.view(), sum_.data(), sum_.data(), operand_.data());
+  sum_is_unit_ = false;
+}
+
 /// total ← total·(1 + N·λ): w ← (u·λ·R + w·R)/R.
 void FactoredRowRunner::apply_logarithm(std::uint64_t* total) {
   total_logarithm_.normalise();
@@ -143,12 +150,13 @@ std::uint64_t FactoredRowRunner::run(std::uint32_t row, std::size_t first, std::
         std::memset(sum_.data(), 0, bytes);
         std::memcpy(sum_.data(), operand_.data(), bytes / 2);
         sum_logarithm_.set(operand_.data());
+        sum_is_unit_ = true;
         break;
       case RowOp::add_sum:
         if (const std::size_t present = gather_terms(step, count); present != 0) {
           gather(operand_.data());
           if (i + 1 < end) fetch_step(program_.steps[i + 1], count);
-          modulus_.multiply_unit(sum_.data(), sum_.data(), operand_.data());
+          multiply_sum();
           sum_logarithm_.add(operand_.data());
           multiplications += present;
         }

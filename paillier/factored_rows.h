@@ -55,6 +55,7 @@ class FactoredRowRunner {
   void gather(std::uint64_t* target);
   void fetch_step(const RowStep& step, std::size_t count) const;
   const std::uint64_t* term(const RowStep& step, std::size_t lane) const;
+  void multiply_sum();
   void add_bias(std::uint32_t row);
   void apply_logarithm(std::uint64_t* total);
 
@@ -62,6 +63,7 @@ class FactoredRowRunner {
   const WeightedSumPlan::Program& program_;
   const kernels::Modulus& modulus_;
   kernels::GroupBuffer sum_, operand_;
+  bool sum_is_unit_ = false;
   LogarithmSum sum_logarithm_, total_logarithm_;
   std::size_t first_ = 0, last_ = 0;  ///< positions
   std::array<const std::uint64_t*, kernels::kMaxLanes> operands_{};

@@ -431,7 +431,8 @@ void factor_inputs(const Layer& layer, Program& program) {
   constexpr std::uint64_t kUnitProduct = 8;
   constexpr std::uint64_t kSquare = 7;
   constexpr std::uint64_t kFactoring = 16;
-  constexpr std::uint64_t kInverse = 30;  // with or without factoring
+  constexpr std::uint64_t kFactoringAndInverse = 22;
+  constexpr std::uint64_t kInverse = 30;
   constexpr std::uint64_t kLogarithm = 6;
   // Rows run in groups of at most kMaxLanes positions; at least nine of ten lanes must have work.
   const std::size_t positions = layer.map.positions;
@@ -452,7 +453,7 @@ void factor_inputs(const Layer& layer, Program& program) {
   const std::uint64_t plain = kProduct * (terms + biases) + rest + kInverse * program.inverted.size();
   const bool with_inverses = !program.inverted.empty();
   const std::uint64_t factored = kUnitProduct * terms + rest + kLogarithm * results +
-                                 (with_inverses ? kInverse : kFactoring) * layer.map.inputs;
+                                 (with_inverses ? kFactoringAndInverse : kFactoring) * layer.map.inputs;
   if (factored * lanes / positions >= plain) return;
   program.factored = true;
   program.cost.multiplications -= biases + 3 * program.inverted.size();

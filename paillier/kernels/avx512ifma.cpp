@@ -373,6 +373,16 @@ void ifma_multiply_unit(const ModulusView& m, uint64_t* r, const uint64_t* a, co
          Factors<1>{w1, u2, w1, u2});
 }
 
+void ifma_multiply_units(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b) {
+  const auto* u1 = reinterpret_cast<const __m512i*>(a);
+  const auto* u2 = reinterpret_cast<const __m512i*>(b);
+  __m512i sum[2 * kMaxWords + 1];
+  __m512i second[2 * kMaxWords + 1];
+  for (size_t k = 0; k < 2 * m.words; ++k) second[k] = _mm512_setzero_si512();
+  reduce(m, reinterpret_cast<__m512i*>(r), sum, Factors<1>{u1, u2, u1, u2}, second,
+         Factors<0>{u1, u2, u1, u2});
+}
+
 void ifma_add_logarithm(const ModulusView& m, uint64_t* sum, const uint64_t* a) {
   auto* target = reinterpret_cast<__m512i*>(sum) + m.words;
   const auto* source = reinterpret_cast<const __m512i*>(a) + m.words;
@@ -443,6 +453,28 @@ POPCORN_INLINE __mmask8 conditional_subtract(__m512i* r, const __m512i* subtrahe
   const __mmask8 take = _mm512_testn_epi64_mask(borrow, borrow);
   for (size_t k = 0; k < words; ++k) r[k] = _mm512_mask_mov_epi64(r[k], take, difference[k]);
   return take;
+}
+
+void ifma_invert_logarithm(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* product) {
+  const size_t words = m.words;
+  const __m512i mask = _mm512_set1_epi64(static_cast<long long>(kDigitMask));
+  const auto* aw = reinterpret_cast<const __m512i*>(a) + words;
+  const auto* product_u = reinterpret_cast<const __m512i*>(product);
+  const auto* one = reinterpret_cast<const __m512i*>(m.one);
+  const auto* twice = reinterpret_cast<const __m512i*>(m.twice);
+  auto* rw = reinterpret_cast<__m512i*>(r) + words;
+  // u of the product is that of 1, or N more, and then its w is 1 less. κ·R = w − (w of one).
+  const __mmask8 carried = _mm512_cmpneq_epi64_mask(product_u[0], one[0]);
+  __m512i carry = _mm512_maskz_set1_epi64(carried, -1);
+  for (size_t k = 0; k < words; ++k) {  // 4N + (w of one) − w(product) − w(a), with signed carries
+    const __m512i most = _mm512_add_epi64(_mm512_add_epi64(twice[k], twice[k]), one[words + k]);
+    const __m512i less = _mm512_add_epi64(product_u[words + k], aw[k]);
+    const __m512i column = _mm512_add_epi64(_mm512_sub_epi64(most, less), carry);
+    rw[k] = _mm512_and_si512(column, mask);
+    carry = _mm512_srai_epi64(column, kRadixBits);
+  }
+  conditional_subtract(rw, twice, words);
+  conditional_subtract(rw, twice, words);
 }
 
 void ifma_add(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b) {
@@ -713,7 +745,9 @@ const Kernel kAvx512Ifma = {
     .multiply_secret = ifma_multiply,
     .square_secret = ifma_square,
     .multiply_unit = ifma_multiply_unit,
+    .multiply_units = ifma_multiply_units,
     .add_logarithm = ifma_add_logarithm,
+    .invert_logarithm = ifma_invert_logarithm,
     .sum_of_products = ifma_sum_of_products,
     .add = ifma_add,
     .load = ifma_load,

@@ -75,9 +75,15 @@ struct Kernel {
   /// r = a·û for the unit û that has the first digit of `unit` (the second is not read), for operands that
   /// depend on a secret. r may be a.
   void (*multiply_unit)(const ModulusView& modulus, uint64_t* r, const uint64_t* a, const uint64_t* unit);
+  /// r = û·v̂ for the units of the first digits of a and b; 6 units of work. r may be a or b.
+  void (*multiply_units)(const ModulusView& modulus, uint64_t* r, const uint64_t* a, const uint64_t* b);
   /// w of sum += w of a, both groups, without carries or reductions: at most 2^(kSpareBits − 2) times, then
   /// add() brings the digits in order. Does not touch u.
   void (*add_logarithm)(const ModulusView& modulus, uint64_t* sum, const uint64_t* a);
+  /// w of r = −(w of a) − κ·R mod N, below 2N, for a below 2N and the product 1 + N·κ of a unit and the unit of
+  /// its inverse, as multiply_units() gives it. u of r stays.
+  void (*invert_logarithm)(const ModulusView& modulus, uint64_t* r, const uint64_t* a,
+                           const uint64_t* product);
   /// r = (a·b + c·d)/R mod N, below 2N, on single digits to the base N (`words`·lanes words each): a and c
   /// below 2N, b and d below 2^(kSpareBits − 2)·N. For secrets; 6 units of work, 4 when c and d are null. r may
   /// be any of the others.

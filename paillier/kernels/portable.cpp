@@ -118,6 +118,15 @@ void portable_multiply_unit(const ModulusView& m, uint64_t* r, const uint64_t* a
   reduce_second(m, r + m.words, sum, q);
 }
 
+void portable_multiply_units(const ModulusView& m, uint64_t* r, const uint64_t* a, const uint64_t* b) {
+  Product t;
+  Product sum{};
+  mp_limb_t q[kMaxLimbs];
+  secret_product(t, a, b, size_of(m));
+  reduce(m, r, t, q);
+  reduce_second(m, r + m.words, sum, q);
+}
+
 void portable_add_logarithm(const ModulusView& m, uint64_t* sum, const uint64_t* a) {
   mpn_add_n(sum + m.words, sum + m.words, a + m.words, size_of(m));
 }
@@ -158,6 +167,21 @@ void portable_add(const ModulusView& m, uint64_t* r, const uint64_t* a, const ui
   // u − 2N is made up for by w + 2.
   const mp_limb_t subtracted = conditional_subtract(r, m.twice, m.words);
   add_small(r + words, 2 * subtracted, m.words);
+  conditional_subtract(r + words, m.twice, m.words);
+  conditional_subtract(r + words, m.twice, m.words);
+}
+
+void portable_invert_logarithm(const ModulusView& m, uint64_t* r, const uint64_t* a,
+                               const uint64_t* product) {
+  const mp_size_t words = size_of(m);
+  // u of the product is that of 1, or N more, and then its w is 1 less. κ·R = w − (w of one).
+  const auto carried = static_cast<mp_limb_t>(product[0] != m.one[0]);
+  mp_limb_t most[kMaxLimbs];  // 4N + (w of one), which is at least w(product) + w(a)
+  mpn_add_n(most, m.twice, m.twice, words);
+  mpn_add_n(most, most, m.one + words, words);
+  mpn_sub_n(most, most, product + words, words);
+  mpn_sub_n(r + words, most, a + words, words);
+  mpn_sub_1(r + words, r + words, words, carried);
   conditional_subtract(r + words, m.twice, m.words);
   conditional_subtract(r + words, m.twice, m.words);
 }
@@ -251,7 +275,9 @@ const Kernel kPortable = {
     .multiply_secret = portable_multiply_secret,
     .square_secret = portable_square_secret,
     .multiply_unit = portable_multiply_unit,
+    .multiply_units = portable_multiply_units,
     .add_logarithm = portable_add_logarithm,
+    .invert_logarithm = portable_invert_logarithm,
     .sum_of_products = portable_sum_of_products,
     .add = portable_add,
     .load = portable_load,
