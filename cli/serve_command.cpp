@@ -58,6 +58,8 @@ void say_goodbye(const ServeOptions& options, const service::ServerStatistics& s
                                         {"bytes_received", saw.bytes_received},
                                         {"bytes_sent", saw.bytes_sent},
                                         {"multiplications", saw.multiplications},
+                                        {"prepared", saw.prepared},
+                                        {"offline_seconds", saw.offline_seconds},
                                         {"seconds",
                                          {{"parse", saw.seconds.parse},
                                           {"linear", saw.seconds.linear},

@@ -413,22 +413,49 @@ CiphertextBatch Evaluator::pack(const CiphertextBatch& x, unsigned slot_bits,
   return packed;
 }
 
+void PublicContext::Parts::draw_randomness(std::uint64_t* rho, std::size_t groups, Rng& rng) const {
+  std::vector<std::uint64_t> exponents(groups * modulus->lanes() * generator->exponent_limbs());
+  random_exponents(exponents, generator->exponent_bits(), rng);
+  generator->power(rho, exponents.data(), groups);
+  OPENSSL_cleanse(exponents.data(), exponents.size() * sizeof(std::uint64_t));
+}
+
+void PublicContext::prepare(std::size_t count, Rng& rng) const {
+  const Modulus& modulus = *parts_->modulus;
+  const std::size_t group = modulus.group_words();
+  parallel_ranges((count + modulus.lanes() - 1) / modulus.lanes(), kGrain,
+                  [&](std::size_t begin, std::size_t end) {
+                    GroupBuffer rho((end - begin) * group, true);
+                    parts_->draw_randomness(rho.data(), end - begin, rng);
+                    std::vector<GroupBuffer> made;
+                    for (std::size_t g = 0; g < end - begin; ++g) {
+                      std::copy_n(rho.data() + g * group, group, made.emplace_back(group, true).data());
+                    }
+                    parts_->prepared.put(std::move(made));
+                  });
+}
+
+std::size_t PublicContext::prepared() const {
+  return parts_->prepared.size() * parts_->modulus->lanes();
+}
+
 void Evaluator::rerandomise_inplace(CiphertextBatch& x) const {
   if (x.empty()) return;
-  const FixedBaseTable& table = *context_->parts().generator;
+  const PublicContext::Parts& parts = context_->parts();
   const Modulus& modulus = x.modulus();
-  const std::size_t lanes = modulus.lanes();
+  const std::size_t group = modulus.group_words();
   parallel_ranges(x.groups(), kGrain, [&](std::size_t begin, std::size_t end) {
-    std::vector<std::uint64_t> exponents((end - begin) * lanes * table.exponent_limbs());
-    random_exponents(exponents, table.exponent_bits(), rng_);
-    GroupBuffer randomness((end - begin) * modulus.group_words(), true);
-    table.power(randomness.data(), exponents.data(), end - begin);
-    OPENSSL_cleanse(exponents.data(), exponents.size() * sizeof(std::uint64_t));
-    for (std::size_t g = begin; g < end; ++g) {
-      modulus.multiply(x.group(g), x.group(g), randomness.data() + (g - begin) * modulus.group_words());
-    }
+    const std::vector<GroupBuffer> ready = parts.prepared.take(end - begin);
+    for (std::size_t i = 0; i < ready.size(); ++i)
+      modulus.multiply(x.group(begin + i), x.group(begin + i), ready[i].data());
+    const std::size_t first = begin + ready.size();
+    if (first == end) return;
+    GroupBuffer randomness((end - first) * group, true);
+    parts.draw_randomness(randomness.data(), end - first, rng_);
+    for (std::size_t g = first; g < end; ++g)
+      modulus.multiply(x.group(g), x.group(g), randomness.data() + (g - first) * group);
   });
-  count((table.multiplications() + 1) * x.size());
+  count((parts.generator->multiplications() + 1) * x.size());
 }
 
 }  // namespace popcorn::paillier

@@ -48,6 +48,13 @@ class PublicContext {
   const PublicKey& key() const noexcept;
   std::size_t memory_bytes() const noexcept;
 
+  /// Makes the random factors of `count` re-randomisations ahead (rounded up to a whole group), each of which
+  /// Evaluator::rerandomise_inplace() uses once. Thread-safe; for when there is nothing else to do. The
+  /// multiplications are counted where a factor is used.
+  void prepare(std::size_t count, Rng& rng = system_rng()) const;
+  /// Factors that are ready.
+  std::size_t prepared() const;
+
   struct Parts;
   const Parts& parts() const noexcept { return *parts_; }
 

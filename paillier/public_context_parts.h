@@ -8,6 +8,7 @@
 #include "paillier/evaluator.h"
 #include "paillier/exponentiation.h"
 #include "paillier/kernels/modulus.h"
+#include "paillier/once_pool.h"
 
 namespace popcorn::paillier {
 
@@ -28,7 +29,11 @@ struct PublicContext::Parts {
   BigInteger n_squared;                             ///< N²
   std::shared_ptr<const kernels::Modulus> modulus;  ///< N² in kernel form
   std::unique_ptr<const FixedBaseTable> generator;  ///< powers of h_N = h^N mod N²
+  mutable OncePool<kernels::GroupBuffer> prepared;  ///< fresh ρ, a group each
   std::size_t n_limbs() const { return key.bits() / 64; }
+
+  /// Fresh ρ = h_N^α of `groups` groups.
+  void draw_randomness(std::uint64_t* rho, std::size_t groups, Rng& rng) const;
 };
 
 }  // namespace popcorn::paillier

@@ -63,6 +63,11 @@ std::size_t JobQueue::depth() const {
   return depth_;
 }
 
+bool JobQueue::idle() const {
+  const std::lock_guard lock(mutex_);
+  return depth_ == 0 && running_ == 0;
+}
+
 unsigned JobQueue::retry_after_seconds() const {
   const std::lock_guard lock(mutex_);
   return retry_after_locked();

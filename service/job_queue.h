@@ -38,6 +38,8 @@ class JobQueue {
   void submit(const std::string& caller, Job job);
   /// Jobs that wait.
   std::size_t depth() const;
+  /// Nothing waits and nothing runs.
+  bool idle() const;
   unsigned retry_after_seconds() const;
 
  private:

@@ -161,6 +161,12 @@ void Metrics::phases(const protocols::ServerPhases& seconds) {
   phases_ += seconds;
 }
 
+void Metrics::prepared(std::uint64_t count, double seconds) {
+  const std::lock_guard lock(mutex_);
+  prepared_ += count;
+  offline_seconds_ += seconds;
+}
+
 void Metrics::rejected(const std::string& code) {
   constexpr std::string_view kFamily = "ciphertext.";
   if (code.starts_with(kFamily)) {
@@ -194,6 +200,8 @@ ServerStatistics Metrics::snapshot() const {
   const std::lock_guard lock(mutex_);
   out.multiplications = operations_.multiplications;
   out.seconds = phases_;
+  out.prepared = prepared_;
+  out.offline_seconds = offline_seconds_;
   return out;
 }
 
@@ -223,6 +231,10 @@ void Metrics::append_work(std::string& text) const {
   sample(text, operations, label("op", "multiplication"), operations_.multiplications);
   sample(text, operations, label("op", "squaring"), operations_.squarings);
   sample(text, operations, label("op", "inversion"), operations_.inversions);
+  metric(text, "popcorn_rerandomisers_prepared_total", "counter",
+         "Random factors made ahead while the queue was idle.", prepared_);
+  metric(text, "popcorn_offline_seconds_total", "counter", "Wall seconds of work done ahead while idle.",
+         offline_seconds_);
   head(text, "popcorn_ciphertexts_rejected_total", "counter",
        "Rounds refused because of a ciphertext, by reason.");
   for (const auto& [reason, count] : rejected_) {

@@ -41,6 +41,8 @@ class Metrics {
              const paillier::OperationCounts& after, double seconds);
   /// Wall seconds of a round by what they were spent on.
   void phases(const protocols::ServerPhases& seconds);
+  /// Factors of re-randomisations made ahead, and the wall seconds that took.
+  void prepared(std::uint64_t count, double seconds);
   void round_bytes_received(std::uint64_t bytes) { bytes_received_ += bytes; }
   void round_bytes_sent(std::uint64_t bytes) { bytes_sent_ += bytes; }
   /// @param code of the InputError: counted when it is about a ciphertext
@@ -68,6 +70,8 @@ class Metrics {
   mutable std::mutex mutex_;
   paillier::OperationCounts operations_;
   protocols::ServerPhases phases_;
+  std::uint64_t prepared_ = 0;
+  double offline_seconds_ = 0;
   std::map<std::tuple<std::string, std::string, int>, std::uint64_t> requests_by_;
   std::map<std::string, Histogram> request_seconds_;  ///< by route
   std::map<std::string, std::uint64_t> rejected_;     ///< by reason

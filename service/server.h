@@ -51,6 +51,8 @@ struct ServerStatistics {
   std::uint64_t ciphertexts_received = 0, bytes_received = 0, bytes_sent = 0;
   std::uint64_t multiplications = 0;
   protocols::ServerPhases seconds;  ///< of all sessions together
+  std::uint64_t prepared = 0;       ///< factors of re-randomisations made ahead while idle
+  double offline_seconds = 0;       ///< wall seconds that took
 };
 
 class Server {

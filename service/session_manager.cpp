@@ -84,6 +84,7 @@ SessionManager::SessionManager(SessionManagerOptions options, const ModelRegistr
       store_(store),
       queue_(queue),
       metrics_(metrics),
+      rerandomisers_(queue, metrics),
       sweeper_([this] { sweep_until_stopped(); }) {}
 
 SessionManager::~SessionManager() {
@@ -165,7 +166,10 @@ SessionInfo SessionManager::open(const SessionRequest& request, const Caller& as
     info.sign_test_state = options.sign_test_state ? request.sign_test_state : "";
     const paillier::PublicKey& public_key = context->key();
     info.ciphertext_bytes = public_key.ciphertext_bytes();
+    const protocols::InferenceCost cost = protocols::predict_cost(
+        *model.served, public_key.bits(), options.sign_test, options.sign_test_state != nullptr);
     auto machine = std::make_unique<protocols::ServerSession>(model.served, context, std::move(options));
+    rerandomisers_.request(context, cost.ciphertexts_down);
     info.id = new_session_id();
     info.model = request.model;
     info.config_id = model.config_id();

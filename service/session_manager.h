@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 
+#include "service/idle_rerandomisers.h"
 #include "service/job_queue.h"
 #include "service/key_registry.h"
 #include "service/metrics.h"
@@ -86,6 +87,7 @@ class SessionManager {
   JobQueue& queue_;
   Metrics& metrics_;
   std::atomic<bool> draining_{false};
+  IdleRerandomisers rerandomisers_;
 
   std::mutex sweeper_mutex_;
   std::condition_variable sweeper_wake_;

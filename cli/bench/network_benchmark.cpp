@@ -89,9 +89,10 @@ double mean(const Runs& runs, double (*of)(const service::InferenceResult&)) {
 }
 
 /// Seconds of an inference by what they were spent on; "transfer" is what neither party computed: HTTP, the
-/// loopback and waiting for a worker. "offline_client" is what the client prepared meanwhile.
-std::vector<std::pair<std::string, double>> phases_of(const Runs& runs, const nlohmann::json& server) {
+/// loopback and waiting for a worker. "offline_client" and "offline_server" are what each prepared while it waited.
+std::vector<std::pair<std::string, double>> phases_of(const Runs& runs, const nlohmann::json& saw) {
   using service::InferenceResult;
+  const nlohmann::json server = saw.value("seconds", nlohmann::json::object());
   const auto server_mean = [&](const char* name) {
     return server.value(name, 0.0) / static_cast<double>(runs.results.size());
   };
@@ -112,7 +113,8 @@ std::vector<std::pair<std::string, double>> phases_of(const Runs& runs, const nl
           {"step_client", step_client},
           {"output", output},
           {"decrypt", decrypt},
-          {"offline_client", mean(runs, [](const InferenceResult& r) { return r.offline_seconds; })}};
+          {"offline_client", mean(runs, [](const InferenceResult& r) { return r.offline_seconds; })},
+          {"offline_server", saw.value("offline_seconds", 0.0) / static_cast<double>(runs.results.size())}};
 }
 
 Timing wall_of(const Runs& runs) {
@@ -176,7 +178,7 @@ NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
   benchmark.bytes_down = runs.results.front().bytes_down;
   benchmark.rounds = runs.results.front().rounds;
   benchmark.multiplications = saw.value("multiplications", std::uint64_t{0}) / options.runs;
-  benchmark.phases = phases_of(runs, saw.value("seconds", nlohmann::json::object()));
+  benchmark.phases = phases_of(runs, saw);
 
   const models::IntegerNetwork network = load_model(options.model.string());
   check_results(network, runs);

@@ -7,6 +7,7 @@
 
 #include "paillier/big_integer.h"
 #include "paillier/exponentiation.h"
+#include "paillier/factored_batch.h"
 #include "paillier/kernels/kernel_registry.h"
 #include "paillier/kernels/modulus.h"
 #include "tests/support/seeded_rng.h"
@@ -206,11 +207,16 @@ TEST_CASE("units, logarithms and sums of digit products agree with GMP", "[kerne
                     digit_values.back().begin() + static_cast<std::ptrdiff_t>(rng.below(lanes)),
                     digit_values.back().end());
       }
+      const auto operand_at = [&](std::size_t i) { return digits_of(digit_values[i], digit_values[1]); };
       const GroupBuffer x = load(*modulus, a);
-      const GroupBuffer unit = digits_of(digit_values[0], digit_values[1]);
+      const GroupBuffer unit = operand_at(0);
       GroupBuffer product(group);
       modulus->multiply_unit(product.data(), x.data(), unit.data());
       const auto products = store(*modulus, product, lanes);
+      // Two units, and the logarithm that makes their product the inverse of something.
+      GroupBuffer units(group);
+      kernel->multiply_units(view, units.data(), operand_at(0).data(), operand_at(2).data());
+      const auto unit_products = store(*modulus, units, lanes);
       // Sums of logarithms, never reduced until the end.
       constexpr int kSummands = 1 << (kernels::kSpareBits - 2);
       GroupBuffer sum = digits_of(zeros, digit_values[0]);
@@ -238,6 +244,12 @@ TEST_CASE("units, logarithms and sums of digit products agree with GMP", "[kerne
         mpz_mod(expected.get(), expected.get(), n_squared.get());
         REQUIRE(products[lane] == expected.limbs(modulus->limbs()));
 
+        mpz_mul(expected.get(), digit_values[0][lane].get(), digit_values[2][lane].get());
+        mpz_mul(expected.get(), expected.get(), r_inverse.get());
+        mpz_mul(expected.get(), expected.get(), r_inverse.get());
+        mpz_mod(expected.get(), expected.get(), n_squared.get());
+        REQUIRE(unit_products[lane] == expected.limbs(modulus->limbs()));
+
         mpz_mul_ui(expected.get(), digit_values[1][lane].get(), kSummands);
         mpz_add(expected.get(), expected.get(), digit_values[0][lane].get());
         mpz_mul(expected.get(), expected.get(), n.get());
@@ -253,6 +265,56 @@ TEST_CASE("units, logarithms and sums of digit products agree with GMP", "[kerne
         mpz_mod(expected.get(), expected.get(), n.get());
         const auto found = dots.begin() + static_cast<std::ptrdiff_t>(lane * modulus->limbs());
         REQUIRE(Limbs(found, found + static_cast<std::ptrdiff_t>(limbs.size())) == expected.limbs(limbs.size()));
+      }
+    }
+  }
+}
+
+TEST_CASE("ciphertexts taken apart into units and logarithms, and their inverses, are what they were",
+          "[kernels]") {
+  test::SeededRng rng(16);
+  const std::size_t bits = GENERATE(128, 512, 1984, 2048, 4096);
+  const Limbs limbs = random_modulus(bits, rng);
+  BigInteger n;
+  n.set_limbs(limbs);
+  BigInteger n_squared;
+  mpz_mul(n_squared.get(), n.get(), n.get());
+  for (const auto* kernel : runnable()) {
+    INFO(kernel->name << ", N of " << bits << " bits");
+    const auto modulus = Modulus::create(*kernel, limbs);
+    const std::size_t group = modulus->group_words();
+    for (const std::size_t count : {1, 2, 7, 8, 9, 17, 300}) {
+      std::vector<BigInteger> values = operands(n_squared, count, rng);
+      BigInteger gcd;
+      for (BigInteger& value : values) {  // 0 and others that share a factor with N have no inverse
+        for (mpz_gcd(gcd.get(), value.get(), n.get()); mpz_cmp_ui(gcd.get(), 1) != 0;
+             mpz_gcd(gcd.get(), value.get(), n.get())) {
+          value.set_random_below(n_squared, rng);
+        }
+      }
+      CiphertextBatch x(modulus, count);
+      const std::size_t padding = x.groups() * kernel->lanes - count;
+      std::vector<BigInteger> padded = std::move(values);
+      for (std::size_t i = 0; i < padding; ++i) mpz_set_ui(padded.emplace_back().get(), 1);
+      const GroupBuffer loaded = load(*modulus, padded);
+      std::copy_n(loaded.data(), x.groups() * group, x.group(0));
+      const FactoredBatch factored = factor_batch(x, n, true);
+      BigInteger inverse;
+      for (std::size_t g = 0; g < x.groups(); ++g) {
+        for (const bool inverted : {false, true}) {
+          const std::uint64_t* const from = inverted ? factored.inverses.group(g) : factored.units.group(g);
+          GroupBuffer joined(group);  // û·(1 + N·λ): w = u·λ·R/R
+          std::copy_n(from, group, joined.data());
+          kernel->sum_of_products(modulus->view(), joined.data() + group / 2, from, from + group / 2, nullptr,
+                                  nullptr);
+          const auto found = store(*modulus, joined, kernel->lanes);
+          for (std::size_t lane = 0; lane < kernel->lanes; ++lane) {
+            const BigInteger& value = padded[g * kernel->lanes + lane];
+            mpz_set(inverse.get(), value.get());
+            if (inverted) mpz_invert(inverse.get(), value.get(), n_squared.get());
+            REQUIRE(found[lane] == inverse.limbs(modulus->limbs()));
+          }
+        }
       }
     }
   }

@@ -7,8 +7,10 @@
 #include <string>
 #include <thread>
 
+#include "paillier/evaluator.h"
 #include "paillier/key_owner.h"
 #include "paillier/once_pool.h"
+#include "paillier/operation_costs.h"
 #include "tests/support/seeded_rng.h"
 
 namespace popcorn::paillier {
@@ -114,6 +116,32 @@ TEST_CASE("a pool hands out each of its values once", "[preparation]") {
     }
   }
   REQUIRE(std::ranges::count(seen, true) == kValues);
+}
+
+TEST_CASE("re-randomisation takes prepared factors first, each once", "[preparation]") {
+  CountingRng rng;
+  const KeyOwner owner(small_key(), rng);
+  const auto context = PublicContext::create(owner.public_key());
+  const Evaluator evaluator(context, rng);
+  constexpr std::size_t kCount = 64;  // whole groups on every kernel
+  context->prepare(kCount);
+  REQUIRE(context->prepared() == kCount);
+  std::set<std::string> seen;
+  for (std::size_t round = 0; round < 3; ++round) {
+    CiphertextBatch zeros = evaluator.encrypt_trivial(WideVector(kCount / 2 + 8, 1));
+    const std::size_t before = rng.drawn;
+    const std::uint64_t counted = evaluator.counts().multiplications;
+    evaluator.rerandomise_inplace(zeros);
+    REQUIRE((rng.drawn == before) == (round == 0));
+    REQUIRE(context->prepared() == (round == 0 ? 24U : 0U));
+    REQUIRE(evaluator.counts().multiplications - counted ==
+            rerandomise_cost(zeros.size(), 256, KeyKind::ordinary));
+    Bytes wire;
+    evaluator.serialise(zeros, wire);
+    REQUIRE(owner.decrypt(wire, zeros.size(), 1) == WideVector(zeros.size(), 1));
+    for (const std::string& ciphertext : split(wire, owner.public_key().ciphertext_bytes()))
+      REQUIRE(seen.insert(ciphertext).second);
+  }
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "paillier/evaluator.h"
 #include "paillier/kernels/kernel_registry.h"
 #include "paillier/key_owner.h"
+#include "paillier/weighted_sum_program.h"
 #include "tests/paillier/linear_maps.h"
 
 using namespace popcorn;
@@ -20,7 +21,7 @@ TEST_CASE("weighted sums equal plain sums and cost what the plan says", "[weight
   const KeyOwner owner(PrivateKey::generate(256, KeyKind::ordinary, KeySizePolicy::insecure_test, rng), rng);
   const auto context = PublicContext::create(owner.public_key(), rng);
   for (int round = 0; round < 60; ++round) {
-    const std::size_t positions = std::vector<std::size_t>{1, 1, 2, 5, 8, 9, 25}[rng.below(7)];
+    const std::size_t positions = std::vector<std::size_t>{1, 1, 2, 5, 8, 9, 25, 79}[rng.below(8)];
     const std::int64_t largest = std::vector<std::int64_t>{1, 3, 7, 15, 127, 1000}[rng.below(6)];
     const LinearMap map = random_map(rng, positions, largest, static_cast<unsigned>(5 + rng.below(95)),
                                      rng.below(2) == 0, rng.below(2) == 0);
@@ -41,6 +42,54 @@ TEST_CASE("weighted sums equal plain sums and cost what the plan says", "[weight
     Bytes answer;
     evaluator.serialise(outputs, answer);
     REQUIRE(owner.decrypt(answer, outputs.size(), 1) == WideVector::from_int64(expected));
+  }
+}
+
+TEST_CASE("convolutions take inputs apart, and long sums of logarithms stay exact", "[weighted_sum]") {
+  test::SeededRng rng(26);
+  const KeyOwner owner(PrivateKey::generate(256, KeyKind::ordinary, KeySizePolicy::insecure_test, rng), rng);
+  const auto context = PublicContext::create(owner.public_key(), rng);
+  for (const std::int64_t largest : {1, 3, 100}) {
+    for (const bool with_negative : {false, true}) {
+      LinearMap map = random_map(rng, 16, largest, 100, true, true);
+      // Far more terms than a sum of logarithms holds before it is reduced.
+      map.taps = 1500;
+      map.tap.clear();
+      map.weight.clear();
+      map.row_start = {0};
+      for (std::size_t channel = 0; channel < map.channels; ++channel) {
+        for (std::uint32_t tap = 0; tap < map.taps; ++tap) {
+          map.tap.push_back(tap);
+          map.weight.push_back(static_cast<std::int32_t>(rng.between(1, largest)));
+          if (with_negative && rng.below(2) == 0) map.weight.back() = -map.weight.back();
+        }
+        map.row_start.push_back(static_cast<std::uint32_t>(map.tap.size()));
+      }
+      map.input_index.clear();
+      for (std::size_t i = 0; i < map.taps * map.positions; ++i) {
+        map.input_index.push_back(rng.below(5) == 0 ? LinearMap::kPadding
+                                                    : static_cast<std::uint32_t>(rng.below(map.inputs)));
+      }
+      std::vector<std::int64_t> x(map.inputs);
+      for (auto& value : x) value = rng.between(-300, 300);
+      Bytes wire;
+      owner.encrypt(WideVector::from_int64(x), wire);
+      const WeightedSumPlan plan(map, WeightedSumPlan::Tables::never);
+      INFO("weights up to " << largest);
+      REQUIRE(plan.program().factored);
+      for (const kernels::Kernel* const kernel : kernels::all()) {
+        if (!kernel->supported()) continue;
+        const Evaluator evaluator(PublicContext::create(owner.public_key(), rng, kernel), rng);
+        const CiphertextBatch inputs = evaluator.parse(wire, map.inputs);
+        const std::uint64_t before = evaluator.counts().multiplications;
+        const CiphertextBatch outputs = evaluator.weighted_sum(plan, inputs);
+        REQUIRE(evaluator.counts().multiplications - before == plan.cost().multiplications);
+        REQUIRE(evaluator.counts().inversions == plan.cost().inversions);
+        Bytes answer;
+        evaluator.serialise(outputs, answer);
+        REQUIRE(owner.decrypt(answer, outputs.size(), 1) == WideVector::from_int64(plain_sums(map, x)));
+      }
+    }
   }
 }
 
