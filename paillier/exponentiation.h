@@ -33,8 +33,8 @@ void power(const kernels::Modulus& modulus, std::uint64_t* r, const std::uint64_
            const LaneExponents& exponents, std::size_t bits, kernels::GroupBuffer& table);
 std::size_t power_table_words(const kernels::Modulus& modulus, std::size_t bits);
 
-/// r ← r·(1 + N·λ) for λ = w of `logarithm`, a group with u = 0 that may hold a sum of kernel::add_logarithm()
-/// and is destroyed. 2 multiplications. `scratch` is another group.
+/// r ← r·(1 + N·λ) for λ = w of `logarithm`, a group with u = 0 that may hold a sum of
+/// kernel::add_logarithm() and is destroyed. 2 multiplications. `scratch` is another group.
 void apply_logarithm(const kernels::Modulus& modulus, std::uint64_t* r, std::uint64_t* logarithm,
                      std::uint64_t* scratch);
 

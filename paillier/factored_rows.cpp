@@ -97,8 +97,8 @@ std::size_t FactoredRowRunner::gather_terms(const RowStep& step, std::size_t cou
   return present;
 }
 
-/// Where a lane reads padding it gets the digits u = R mod N and w of the residue of 1, which are its factored
-/// form as well: λ·R = w/u·R = w.
+/// Where a lane reads padding it gets the digits u = R mod N and w of the residue of 1, which are its
+/// factored form as well: λ·R = w/u·R = w.
 void FactoredRowRunner::gather(std::uint64_t* target) {
   modulus_.kernel().gather(modulus_.view(), target, operands_.data());
 }
@@ -121,8 +121,7 @@ void FactoredRowRunner::add_bias(std::uint32_t row) {
 }
 
 void FactoredRowRunner::multiply_sum() {
-  const auto product =
-      sum_is_unit_ ? modulus_.kernel().multiply_units : modulus_.kernel().multiply_unit;
+  const auto product = sum_is_unit_ ? modulus_.kernel().multiply_units : modulus_.kernel().multiply_unit;
   product(modulus_.view(), sum_.data(), sum_.data(), operand_.data());
   sum_is_unit_ = false;
 }

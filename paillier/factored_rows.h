@@ -22,7 +22,8 @@ struct FactoredOperands {
 };
 
 /// Runs one row at a time for `lanes` positions. A term is multiplied to `sum` as a unit, 8 units of work
-/// instead of 10, its logarithm only added; biases are logarithms from the start. What comes out are residues.
+/// instead of 10, its logarithm only added; biases are logarithms from the start. What comes out are
+/// residues.
 class FactoredRowRunner {
  public:
   explicit FactoredRowRunner(const FactoredOperands& from);

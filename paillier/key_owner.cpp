@@ -80,7 +80,7 @@ struct Half {
   std::array<GroupBuffer, 2> plaintext_parts;  ///< p·m_i ↦ residue of m_i·2^(|p|·i)·N, for the halves of m
   std::array<GroupBuffer, 4> ciphertext_parts;  ///< c_i ↦ residue of c_i·2^(|p|·i), for the quarters of c
   std::unique_ptr<const SecretLogarithm> logarithm;  ///< for the exponent p − 1, or twice the secret order
-  Limbs prime;        ///< p
+  Limbs prime;                                       ///< p
   GroupBuffer scale;  ///< residue of L_p((1 + N)^exponent mod p²)⁻¹ mod p, for p times q⁻¹
 };
 

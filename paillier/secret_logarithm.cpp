@@ -97,7 +97,8 @@ void SecretLogarithm::power(std::uint64_t* r, const Powers& powers) const {
 }
 
 /// sum (a digit) = Σ_i λ_i·E_i = Σ_i (w_i·E_i/R)·inverse^i with the digit of the inverse times R.
-void SecretLogarithm::correction(std::uint64_t* sum, const Powers& powers, const std::uint64_t* inverse) const {
+void SecretLogarithm::correction(std::uint64_t* sum, const Powers& powers,
+                                 const std::uint64_t* inverse) const {
   std::memset(sum, 0, powers.digit * sizeof(std::uint64_t));
   for (std::size_t i = kEntries; i-- > 0;) {
     modulus_->kernel().sum_of_products(modulus_->view(), sum, sum, inverse, powers.second(i),

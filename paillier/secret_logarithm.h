@@ -16,7 +16,8 @@ namespace popcorn::paillier {
 /// [Paillier 1999, section 7].
 ///
 /// The table of powers c^i holds only their units û_i (see kernel.h): half the memory, so that it fits the
-/// first cache, and 8 units of work a factor instead of 10. With c^i = û_i·(1 + p·λ_i) and the digits d_j of e,
+/// first cache, and 8 units of work a factor instead of 10. With c^i = û_i·(1 + p·λ_i) and the digits d_j of
+/// e,
 ///
 ///   c^e = Π_j û_{d_j}^{16^j} · (1 + p·Σ_i λ_i·E_i),   E_i = Σ_{j: d_j = i} 16^j,
 ///
@@ -31,8 +32,8 @@ class SecretLogarithm {
   SecretLogarithm& operator=(const SecretLogarithm&) = delete;
 
   /// u of r = L_p per lane, a plain number below 2p (w of r is of no meaning), for a group c of residues.
-  /// valid[lane] &= whether c^e ≡ 1 mod p. Costs 4 squarings and a unit's multiplication for every 4 bits of e.
-  /// Constant-time in e and c.
+  /// valid[lane] &= whether c^e ≡ 1 mod p. Costs 4 squarings and a unit's multiplication for every 4 bits of
+  /// e. Constant-time in e and c.
   void apply(std::uint64_t* r, const std::uint64_t* c, std::uint8_t* valid) const;
 
  private:

@@ -267,8 +267,8 @@ std::vector<Weight> split_weights(const std::vector<Weight>& weights, std::int64
   return result;
 }
 
-/// The cheapest radix for one row, or the cheapest walk over magnitudes up to some limit, where the few weights
-/// beyond it take part twice.
+/// The cheapest radix for one row, or the cheapest walk over magnitudes up to some limit, where the few
+/// weights beyond it take part twice.
 std::vector<RowStep> cheapest_row(const std::vector<Weight>& weights, bool allow_signed,
                                   const ProgramWriter& writer) {
   constexpr unsigned kLargestRadixBits = 10;

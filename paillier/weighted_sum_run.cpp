@@ -381,7 +381,8 @@ CiphertextBatch Evaluator::weighted_sum(const WeightedSumPlan& plan, const Ciphe
   return combine_halves(program, std::move(rows));
 }
 
-CiphertextBatch Evaluator::factored_weighted_sum(const WeightedSumPlan& plan, const CiphertextBatch& x) const {
+CiphertextBatch Evaluator::factored_weighted_sum(const WeightedSumPlan& plan,
+                                                 const CiphertextBatch& x) const {
   const Program& program = plan.program();
   const LinearMap& map = program.map;
   const bool with_inverses = !program.inverted.empty();

@@ -22,8 +22,8 @@ class IdleRerandomisers {
   IdleRerandomisers(const IdleRerandomisers&) = delete;
   IdleRerandomisers& operator=(const IdleRerandomisers&) = delete;
 
-  /// A session under this key will send `count` ciphertexts. Forgotten when too much is asked for already, and
-  /// when the key goes.
+  /// A session under this key will send `count` ciphertexts. Forgotten when too much is asked for already,
+  /// and when the key goes.
   void request(const std::shared_ptr<const paillier::PublicContext>& context, std::uint64_t count);
 
  private:

@@ -89,7 +89,8 @@ double mean(const Runs& runs, double (*of)(const service::InferenceResult&)) {
 }
 
 /// Seconds of an inference by what they were spent on; "transfer" is what neither party computed: HTTP, the
-/// loopback and waiting for a worker. "offline_client" and "offline_server" are what each prepared while it waited.
+/// loopback and waiting for a worker. "offline_client" and "offline_server" are what each prepared while it
+/// waited.
 std::vector<std::pair<std::string, double>> phases_of(const Runs& runs, const nlohmann::json& saw) {
   using service::InferenceResult;
   const nlohmann::json server = saw.value("seconds", nlohmann::json::object());

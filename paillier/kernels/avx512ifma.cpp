@@ -191,8 +191,8 @@ void product_rows(__m512i* sum1, const Factors<First> first, __m512i* sum2, cons
 
 /// R rows of a sum of products of single digits and of the quotient·N that clears its low columns.
 template <int R, int Products>
-void digit_rows(__m512i* sum, const Factors<Products> factors, const __m512i* n, __m512i inverse, size_t words,
-                bool first_pass) {
+void digit_rows(__m512i* sum, const Factors<Products> factors, const __m512i* n, __m512i inverse,
+                size_t words, bool first_pass) {
   const size_t written = first_pass ? 0 : words;
   __m512i q[R];
   const Factors<1> reduction{n, q, nullptr, nullptr};
@@ -413,8 +413,8 @@ void ifma_sum_of_products(const ModulusView& m, uint64_t* r, const uint64_t* a, 
   if (c == nullptr) {
     reduce_digit(m, r, Factors<1>{av, bv, av, bv});
   } else {
-    reduce_digit(m, r,
-                 Factors<2>{av, bv, reinterpret_cast<const __m512i*>(c), reinterpret_cast<const __m512i*>(d)});
+    reduce_digit(
+        m, r, Factors<2>{av, bv, reinterpret_cast<const __m512i*>(c), reinterpret_cast<const __m512i*>(d)});
   }
 }
 

@@ -229,7 +229,8 @@ TEST_CASE("units, logarithms and sums of digit products agree with GMP", "[kerne
       const auto with_logarithm = store(*modulus, factored, lanes);
       // (a·b + c·d)/R
       std::vector<GroupBuffer> operand;
-      for (int i = 0; i < 4; ++i) operand.push_back(digits_of(digit_values[static_cast<std::size_t>(i)], zeros));
+      for (int i = 0; i < 4; ++i)
+        operand.push_back(digits_of(digit_values[static_cast<std::size_t>(i)], zeros));
       GroupBuffer dot(group);
       std::fill_n(dot.data(), group, 0);
       kernel->sum_of_products(view, dot.data(), operand[0].data(), operand[1].data(), operand[2].data(),
@@ -264,7 +265,8 @@ TEST_CASE("units, logarithms and sums of digit products agree with GMP", "[kerne
         mpz_mul(expected.get(), expected.get(), r_inverse.get());
         mpz_mod(expected.get(), expected.get(), n.get());
         const auto found = dots.begin() + static_cast<std::ptrdiff_t>(lane * modulus->limbs());
-        REQUIRE(Limbs(found, found + static_cast<std::ptrdiff_t>(limbs.size())) == expected.limbs(limbs.size()));
+        REQUIRE(Limbs(found, found + static_cast<std::ptrdiff_t>(limbs.size())) ==
+                expected.limbs(limbs.size()));
       }
     }
   }
