@@ -11,12 +11,11 @@
 
 #include "base/error.h"
 #include "paillier/big_integer.h"
-#include "paillier/exponentiation.h"
 #include "paillier/kernels/kernel_registry.h"
 #include "paillier/kernels/modulus.h"
+#include "paillier/key_owner_half.h"
 #include "paillier/once_pool.h"
 #include "paillier/parallel.h"
-#include "paillier/secret_logarithm.h"
 #include "paillier/secret_mpz.h"
 #include "paillier/wire_integers.h"
 
@@ -29,9 +28,6 @@ using kernels::Modulus;
 
 namespace {
 
-/// Window of the owner's two tables (64 entries of p² or q² a digit): 5 costs 7 % more, 7 costs 4 % more and
-/// twice the memory.
-constexpr unsigned kOwnerWindow = 6;
 constexpr std::size_t kGrain = 8;
 constexpr std::size_t kMaxPrimeLimbs = 32;  // 4096-bit keys
 constexpr std::size_t kMaxLimbs = 2 * kMaxPrimeLimbs;
@@ -47,94 +43,8 @@ struct Scratch {
   ~Scratch() { OPENSSL_cleanse(this, sizeof *this); }
 };
 
-/// sum (a group) = Σ_i residue of part_i · factor_i: numbers longer than the prime, `parts` pieces of `piece`
-/// limbs per lane, into residues. The pieces are loaded as u, or as w (which multiplies them by the prime).
-template <std::size_t Count>
-void import_pieces(const Modulus& modulus, std::uint64_t* sum, const std::uint64_t* values,
-                   const std::array<GroupBuffer, Count>& factors, bool as_w) {
-  const std::size_t piece = modulus.base_limbs();
-  const std::size_t lanes = modulus.lanes();
-  Limbs loaded(2 * piece * lanes);
-  GroupBuffer term(modulus.group_words(), true);
-  for (std::size_t i = 0; i < Count; ++i) {
-    for (std::size_t lane = 0; lane < lanes; ++lane) {
-      const auto target = loaded.begin() + static_cast<std::ptrdiff_t>((2 * lane + (as_w ? 1 : 0)) * piece);
-      std::copy_n(values + (lane * Count + i) * piece, piece, target);
-    }
-    std::uint64_t* const product = i == 0 ? sum : term.data();
-    modulus.load(product, loaded.data());
-    modulus.multiply_secret(product, product, factors[i].data());
-    if (i != 0) modulus.add(sum, sum, product);
-  }
-  OPENSSL_cleanse(loaded.data(), loaded.size() * sizeof(std::uint64_t));
-}
-
 mp_size_t as_size(std::size_t limbs) {
   return static_cast<mp_size_t>(limbs);
-}
-
-/// What is precomputed modulo the square of one of the primes.
-struct Half {
-  std::shared_ptr<const Modulus> modulus;           ///< p²
-  std::unique_ptr<const FixedBaseTable> generator;  ///< powers of h_N mod p²
-  std::array<GroupBuffer, 2> plaintext_parts;  ///< p·m_i ↦ residue of m_i·2^(|p|·i)·N, for the halves of m
-  std::array<GroupBuffer, 4> ciphertext_parts;  ///< c_i ↦ residue of c_i·2^(|p|·i), for the quarters of c
-  std::unique_ptr<const SecretLogarithm> logarithm;  ///< for the exponent p − 1, or twice the secret order
-  Limbs prime;                                       ///< p
-  GroupBuffer scale;  ///< residue of L_p((1 + N)^exponent mod p²)⁻¹ mod p, for p times q⁻¹
-};
-
-/// R·value mod p²: what a plain number must be multiplied by to become the residue of number·value.
-GroupBuffer part_factor(const Modulus& modulus, mpz_srcptr value) {
-  GroupBuffer factor = modulus.constant(value);
-  modulus.multiply_secret(factor.data(), factor.data(), modulus.to_residue());
-  return factor;
-}
-
-Half make_half(const kernels::Kernel& kernel, mpz_srcptr prime, mpz_srcptr order, mpz_srcptr n,
-               mpz_srcptr h_n, mpz_srcptr factor, std::size_t limbs, std::size_t randomness_bits) {
-  Half half;
-  const std::size_t prime_limbs = limbs / 2;
-  half.prime = limbs_of(prime, prime_limbs);
-  half.modulus = Modulus::create(kernel, half.prime, true);
-  const Modulus& modulus = *half.modulus;
-  SecretMpz square;
-  mpz_mul(square, prime, prime);
-
-  SecretMpz value;
-  SecretMpz other_prime;
-  mpz_divexact(other_prime, n, prime);
-  for (std::size_t i = 0; i < half.plaintext_parts.size(); ++i) {
-    mpz_mul_2exp(value, other_prime, 64 * prime_limbs * i);  // the part itself is loaded as w, i.e. times p
-    mpz_mod(value, value, square);
-    half.plaintext_parts[i] = part_factor(modulus, value);
-  }
-  for (std::size_t i = 0; i < half.ciphertext_parts.size(); ++i) {
-    mpz_set_ui(value, 0);
-    mpz_setbit(value, 64 * prime_limbs * i);
-    mpz_mod(value, value, square);
-    half.ciphertext_parts[i] = part_factor(modulus, value);
-  }
-  mpz_mod(value, h_n, square);
-  const GroupBuffer base = modulus.constant(value);
-  half.generator =
-      std::make_unique<FixedBaseTable>(half.modulus, base.data(), randomness_bits, kOwnerWindow, true);
-
-  SecretMpz exponent;
-  if (mpz_sgn(order) != 0) {
-    mpz_mul_2exp(exponent, order, 1);
-  } else {
-    mpz_sub_ui(exponent, prime, 1);
-  }
-  half.logarithm = std::make_unique<SecretLogarithm>(half.modulus, exponent);
-  // L_p((1 + N)^e mod p²) with (1 + N)^e = 1 + e·N mod p², so L_p = e·(N / p) mod p.
-  mpz_mul(value, other_prime, exponent);
-  mpz_mod(value, value, prime);
-  mpz_invert(value, value, prime);
-  mpz_mul(value, value, factor);
-  mpz_mod(value, value, prime);
-  half.scale = modulus.constant(value);
-  return half;
 }
 
 void wipe(Limbs& limbs) {
@@ -146,7 +56,7 @@ void wipe(Limbs& limbs) {
 struct KeyOwner::Parts {
   explicit Parts(PrivateKey private_key) : key(std::move(private_key)) {}
   ~Parts() {
-    for (Half* half : {&p, &q}) wipe(half->prime);
+    for (KeyOwnerHalf* half : {&p, &q}) wipe(half->prime);
     wipe(q_squared);
   }
   Parts(const Parts&) = delete;
@@ -158,8 +68,8 @@ struct KeyOwner::Parts {
   Limbs n;
   Limbs half_n;  ///< (N − 1)/2
   Limbs n_squared;
-  Half p;
-  Half q;
+  KeyOwnerHalf p;
+  KeyOwnerHalf q;
   Limbs q_squared;
   std::array<GroupBuffer, 2>
       garner_parts;  ///< c_i ↦ residue of −c_i·2^(|p|·i)·q⁻² mod p², for the halves of c_q
@@ -178,7 +88,7 @@ struct KeyOwner::Parts {
   bool decrypt_group(const std::uint8_t* wire, std::size_t present, std::size_t first, WideVector& values,
                      bool& too_large, Scratch& scratch) const;
   bool load_plaintexts(const WideVector& values, std::size_t g, std::uint64_t* target) const;
-  GroupBuffer logarithm(const Half& half, const std::uint64_t* numbers, std::uint8_t* valid) const;
+  GroupBuffer logarithm(const KeyOwnerHalf& half, const std::uint64_t* numbers, std::uint8_t* valid) const;
   Limbs garner_digits(const GroupBuffer& m_p, const Limbs& m_q) const;
   void combine(const mp_limb_t* t, const mp_limb_t* m_q, mp_limb_t* m, Scratch& scratch) const;
 };
@@ -384,7 +294,7 @@ void KeyOwner::encrypt(const WideVector& values, Bytes& out) const {
 
 /// The numbers (not residues) L_p(c^e mod p²)·scale mod p: the plaintexts modulo p [Paillier99, sec 7], times
 /// what `scale` holds beside. valid[lane] &= 1 when c^e ≡ 1 mod p, as for every ciphertext of this key.
-GroupBuffer KeyOwner::Parts::logarithm(const Half& half, const std::uint64_t* numbers,
+GroupBuffer KeyOwner::Parts::logarithm(const KeyOwnerHalf& half, const std::uint64_t* numbers,
                                        std::uint8_t* valid) const {
   const Modulus& modulus = *half.modulus;
   GroupBuffer residue(modulus.group_words(), true);
@@ -496,37 +406,6 @@ WideVector KeyOwner::decrypt(ByteView ciphertexts, std::size_t count, std::size_
   }
   decryptions_ += count;
   return values;
-}
-
-void encrypt_textbook(const PublicKey& key, const WideVector& values, Bytes& out, Rng& rng) {
-  const BigInteger n(key.modulus());
-  BigInteger n_squared;
-  mpz_mul(n_squared.get(), n.get(), n.get());
-  const std::size_t width = key.ciphertext_bytes();
-  BigInteger r;
-  BigInteger m;
-  BigInteger bound;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    do {
-      r.set_random_below(n, rng);
-      mpz_gcd(m.get(), r.get(), n.get());
-    } while (mpz_cmp_ui(m.get(), 1) != 0);
-    m.set_limbs(values[i]);
-    if (values.is_negative(i)) {
-      mpz_set_ui(bound.get(), 0);
-      mpz_setbit(bound.get(), 64 * values.limbs());
-      mpz_sub(m.get(), m.get(), bound.get());
-    }
-    mpz_powm(r.get(), r.get(), n.get(), n_squared.get());
-    mpz_mul(m.get(), m.get(), n.get());
-    mpz_add_ui(m.get(), m.get(), 1);
-    mpz_mul(r.get(), r.get(), m.get());
-    mpz_mod(r.get(), r.get(), n_squared.get());
-    const std::size_t start = out.size();
-    out.resize(start + width);
-    const Limbs limbs = r.limbs(width / 8);
-    limbs_to_big_endian(out.data() + start, limbs.data(), limbs.size());
-  }
 }
 
 }  // namespace popcorn::paillier

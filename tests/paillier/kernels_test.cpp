@@ -322,6 +322,33 @@ TEST_CASE("ciphertexts taken apart into units and logarithms, and their inverses
   }
 }
 
+TEST_CASE("groups filled by 1 to 17 operands agree with GMP", "[kernels]") {
+  test::SeededRng rng(17);
+  const Limbs limbs = random_modulus(GENERATE(512, 1024, 2048), rng);
+  BigInteger n;
+  n.set_limbs(limbs);
+  mpz_mul(n.get(), n.get(), n.get());
+  for (const auto* kernel : runnable()) {
+    const auto modulus = Modulus::create(*kernel, limbs);
+    for (std::size_t count = 1; count <= 17; ++count) {
+      INFO(kernel->name << ", " << count << " operands");
+      const auto a = operands(n, count, rng);
+      const GroupBuffer x = load(*modulus, a);
+      GroupBuffer cube(x.size());
+      for (std::size_t at = 0; at < x.size(); at += modulus->group_words()) {
+        modulus->square(cube.data() + at, x.data() + at);
+        modulus->multiply(cube.data() + at, cube.data() + at, x.data() + at);
+      }
+      const auto cubes = store(*modulus, cube, count);
+      BigInteger expected;
+      for (std::size_t i = 0; i < count; ++i) {
+        mpz_powm_ui(expected.get(), a[i].get(), 3, n.get());
+        REQUIRE(cubes[i] == expected.limbs(2 * limbs.size()));
+      }
+    }
+  }
+}
+
 TEST_CASE("extreme moduli: all ones, and a single high and low bit", "[kernels]") {
   test::SeededRng rng(12);
   for (const std::size_t words : {2, 16, 32, 48, 64}) {
