@@ -1,7 +1,10 @@
 // popcorn infer: classifies pictures on a server that does not see them.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -15,6 +18,7 @@
 #include "datasets/image_reading.h"
 #include "models/arg_max.h"
 #include "models/prediction.h"
+#include "protocols/time_estimate.h"
 #include "service/client.h"
 
 namespace popcorn::cli {
@@ -28,14 +32,30 @@ struct InferOptions {
   std::vector<std::string> images;
   std::string sign_test = protocols::kDefaultSignTest;
   std::string output = "logits";
+  std::string session_file;
+  std::size_t top = 5;
+  bool yes = false;
   bool json = false;
 };
 
+/// What is asked about before it is started, on a terminal.
+constexpr std::size_t kFewClasses = 10;  // the first one says it all
+constexpr double kLongSeconds = 600;
+constexpr std::uint64_t kManyBytes = std::uint64_t{1} << 30;
+
 nlohmann::ordered_json result_json(const std::string& input, const models::Prediction& prediction,
+                                   const std::vector<models::Candidate>& candidates,
                                    const service::InferenceResult& result, bool with_logits) {
   nlohmann::ordered_json json = {{"input", input}, {"class", prediction.index}, {"label", prediction.label}};
   json["probability"] = prediction.probability ? nlohmann::ordered_json(*prediction.probability) : nullptr;
   if (with_logits) json["logits"] = exact_integers(result.logits);
+  nlohmann::ordered_json best = nlohmann::ordered_json::array();
+  for (const models::Candidate& candidate : candidates) {
+    best.push_back({{"class", candidate.index}, {"label", candidate.label}});
+    best.back()["probability"] =
+        candidate.probability ? nlohmann::ordered_json(*candidate.probability) : nullptr;
+  }
+  json["top"] = std::move(best);
   json["seconds"] = result.seconds;
   json["client_seconds"] = result.client_seconds;
   json["offline_seconds"] = result.offline_seconds;
@@ -44,6 +64,7 @@ nlohmann::ordered_json result_json(const std::string& input, const models::Predi
   json["bytes_down"] = result.bytes_down;
   json["rounds"] = result.rounds;
   json["retries"] = result.retries;
+  if (result.continued_at > 0) json["continued_at_round"] = result.continued_at;
   return json;
 }
 
@@ -71,6 +92,64 @@ std::vector<std::string> result_row(const std::string& input, const models::Pred
           std::to_string(result.rounds)};
 }
 
+/// The classes after the first one, where there are more than a digit's worth of them.
+void print_candidates(const std::vector<models::Candidate>& candidates) {
+  for (std::size_t k = 1; k < candidates.size(); ++k) {
+    std::cout << "    " << k + 1 << ". " << candidates[k].label;
+    if (candidates[k].probability) std::cout << "  " << human_percent(*candidates[k].probability);
+    std::cout << '\n';
+  }
+}
+
+/// How much of the work is done when a step begins, for a bar that shows time and not rounds.
+class WorkDone {
+ public:
+  WorkDone() = default;
+  WorkDone(const protocols::InferenceCost& cost, unsigned bits, const protocols::MachineSpeed& speed) {
+    double seconds = 0;
+    for (const protocols::InferenceCost::Layer& layer : cost.layers) {
+      before_[layer.name] = seconds;
+      seconds += protocols::estimate_time(layer, bits, speed).total();
+    }
+    total_ = seconds;
+  }
+  bool is_known() const noexcept { return total_ > 0; }
+  /// In thousandths of the whole.
+  std::uint64_t at(const std::string& step) const {
+    const auto found = before_.find(step);
+    return found == before_.end() ? 0 : static_cast<std::uint64_t>(kWhole * found->second / total_);
+  }
+  static constexpr std::uint64_t kWhole = 1000;
+
+ private:
+  std::map<std::string, double> before_;  ///< seconds, by the name of a step
+  double total_ = 0;
+};
+
+/// Says on standard error what one inference takes, when it is much; on a terminal --yes must agree.
+/// @throws UsageError "infer.large"
+WorkDone announce_cost(const InferOptions& options, const protocols::ClientBundle& bundle,
+                       const std::shared_ptr<const paillier::KeyOwner>& owner) {
+  const unsigned bits = owner->public_key().bits();
+  const protocols::InferenceCost cost = protocols::predict_client_cost(bundle, bits, options.sign_test);
+  const bool is_much = cost.bytes_up + cost.bytes_down >= kManyBytes / 16;
+  if (!is_much) return {};  // a matter of seconds: not worth the measuring
+  const auto context = paillier::PublicContext::create(owner->public_key());
+  const protocols::MachineSpeed speed = protocols::measure_speed(owner, context, options.sign_test);
+  const protocols::TimeEstimate time = protocols::estimate_time(cost, bits, speed);
+  std::cerr << "One inference: " << human_bytes(cost.bytes_up) << " up, " << human_bytes(cost.bytes_down)
+            << " down, " << grouped(cost.rounds) << " rounds; about " << human_seconds(time.client)
+            << " of work here with at most " << human_bytes(cost.peak_memory_client)
+            << " of memory; a server like this machine needs about "
+            << human_seconds(time.server_steps + time.transfers)
+            << " for its steps, and the linear layers, which it alone knows\n";
+  const bool is_large = cost.bytes_up + cost.bytes_down >= kManyBytes || time.total() >= kLongSeconds;
+  if (is_large && !options.yes && ::isatty(STDIN_FILENO) == 1) {
+    throw UsageError("infer.large", "this is much; repeat the command with --yes if it is wanted");
+  }
+  return WorkDone(cost, bits, speed);
+}
+
 /// The label alone is the answer of a model of its own, see models/arg_max.h.
 std::string wanted_model(const InferOptions& options) {
   return options.output == "label" ? options.model + models::kLabelSuffix : options.model;
@@ -78,6 +157,9 @@ std::string wanted_model(const InferOptions& options) {
 
 int infer(const InferOptions& options) {
   // Everything that can fail at home fails before the server hears of anything.
+  if (!options.session_file.empty() && (options.images.size() != 1 || options.key.file.empty())) {
+    throw UsageError("infer.session", "--session keeps one inference: give one picture and --key FILE");
+  }
   service::ClientOptions connection = client_options(options.connection);
   std::vector<models::Image> pictures;
   for (const std::string& path : options.images) pictures.push_back(datasets::read_image(path));
@@ -88,6 +170,7 @@ int infer(const InferOptions& options) {
   const InterruptWatch watch;
   connection.cancel = &interrupted();
   connection.sign_test = options.sign_test;
+  connection.session_file = options.session_file;
   if (!options.key.file.empty()) {
     connection.set_ups = std::make_shared<service::KeptSetUps>(options.key.file + ".ot-state");
     const std::string& problem = connection.set_ups->problem();
@@ -105,23 +188,32 @@ int infer(const InferOptions& options) {
     }
   }
 
+  const WorkDone work = announce_cost(options, bundle, owner);
+
   const Table table = result_table(options.images);
   if (!options.json) table.print_head(std::cout);
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   Progress progress("inference");
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     const auto show = [&](std::uint64_t done, std::uint64_t rounds, const std::string& step) {
-      progress.update(i * rounds + done, inputs.size() * rounds, options.images[i] + " " + step);
+      const std::uint64_t whole = work.is_known() ? WorkDone::kWhole : rounds;
+      progress.update(i * whole + (work.is_known() ? work.at(step) : done), inputs.size() * whole,
+                      options.images[i] + " " + step);
     };
     const service::InferenceResult result = client.infer(bundle, owner, inputs[i], show);
     const models::Prediction prediction =
         with_logits ? models::predict(result.logits, bundle.output_scale, bundle.softmax, bundle.labels)
                     : models::predict_label(result.logits, bundle.labels);
+    const std::vector<models::Candidate> candidates =
+        with_logits ? models::best_classes(result.logits, bundle.output_scale, bundle.softmax, bundle.labels,
+                                           options.top)
+                    : std::vector<models::Candidate>{};
     progress.clear();
     if (options.json) {
-      results.push_back(result_json(options.images[i], prediction, result, with_logits));
+      results.push_back(result_json(options.images[i], prediction, candidates, result, with_logits));
     } else {
       table.print_row(std::cout, result_row(options.images[i], prediction, result));
+      if (result.logits.size() > kFewClasses) print_candidates(candidates);
       std::cout.flush();
     }
   }
@@ -155,6 +247,16 @@ void add_infer_command(CLI::App& app, Action& chosen) {
       ->type_name("KIND")
       ->check(CLI::IsMember({"logits", "label"}))
       ->capture_default_str();
+  command
+      ->add_option("--session", options->session_file,
+                   "Keep the inference in this file from its first answer on; the same command after a crash "
+                   "or Ctrl-C goes on where it was. Needs --key and one picture")
+      ->type_name("FILE");
+  command->add_option("--top", options->top, "How many classes to tell, the likeliest first")
+      ->check(CLI::Range(1, 1000))
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_flag("--yes", options->yes, "Start large inferences without being asked");
   command->add_flag("--json", options->json,
                     "Results as JSON; logits are exact integers, as strings where they pass 2^53");
   command->footer(

@@ -12,6 +12,7 @@
 #include "cli/output.h"
 #include "cli/shipped_files.h"
 #include "protocols/session.h"
+#include "protocols/time_estimate.h"
 
 namespace popcorn::cli {
 
@@ -22,6 +23,7 @@ struct InspectOptions {
   KeyOptions key;
   std::string sign_test = protocols::kDefaultSignTest;
   bool cost = false;
+  bool no_time = false;
   bool json = false;
 };
 
@@ -69,7 +71,25 @@ nlohmann::ordered_json facts_json(const models::IntegerNetwork& network) {
   return facts;
 }
 
-void print_as_json(const models::IntegerNetwork& network, const std::optional<protocols::InferenceCost>& cost,
+struct Cost {
+  protocols::InferenceCost counted;
+  std::optional<protocols::TimeEstimate> time;
+};
+
+Cost predict(const models::IntegerNetwork& network, const InspectOptions& options) {
+  Cost cost;
+  cost.counted =
+      protocols::predict_cost(*protocols::ServedModel::create(network), options.key.bits, options.sign_test);
+  if (options.no_time) return cost;
+  std::string unused;
+  const auto owner = key_owner(options.key, unused);
+  const auto context = paillier::PublicContext::create(owner->public_key());
+  cost.time = protocols::estimate_time(cost.counted, options.key.bits,
+                                       protocols::measure_speed(owner, context, options.sign_test));
+  return cost;
+}
+
+void print_as_json(const models::IntegerNetwork& network, const std::optional<Cost>& predicted,
                    const InspectOptions& options) {
   nlohmann::ordered_json report = {{"model", network.name},
                                    {"description", network.description},
@@ -82,7 +102,8 @@ void print_as_json(const models::IntegerNetwork& network, const std::optional<pr
                                    {"facts", facts_json(network)},
                                    {"layers", nlohmann::ordered_json::array()}};
   for (const models::Node& node : network.nodes) report["layers"].push_back(layer_json(node));
-  if (cost) {
+  if (predicted) {
+    const protocols::InferenceCost* cost = &predicted->counted;
     report["key_bits"] = options.key.bits;
     report["sign_test"] = options.sign_test;
     report["multiplications"] = cost->multiplications;
@@ -94,6 +115,14 @@ void print_as_json(const models::IntegerNetwork& network, const std::optional<pr
     report["rounds"] = cost->rounds;
     report["peak_memory_client"] = cost->peak_memory_client;
     report["peak_memory_server"] = cost->peak_memory_server;
+    if (predicted->time) {
+      const protocols::TimeEstimate& time = *predicted->time;
+      report["seconds"] = {{"server_linear", time.server_linear},
+                           {"server_steps", time.server_steps},
+                           {"client", time.client},
+                           {"transfers", time.transfers},
+                           {"total", time.total()}};
+    }
     report["cost_layers"] = nlohmann::ordered_json::array();
     for (const auto& layer : cost->layers) report["cost_layers"].push_back(cost_layer_json(layer));
   }
@@ -129,6 +158,13 @@ void print_layers(const models::IntegerNetwork& network) {
   table.print(std::cout);
 }
 
+void print_time(const protocols::TimeEstimate& time) {
+  std::cout << "time, at the speed measured on this machine just now, parties taking turns: "
+            << human_seconds(time.total()) << "\n(server: linear layers " << human_seconds(time.server_linear)
+            << ", steps " << human_seconds(time.server_steps) << "; client " << human_seconds(time.client)
+            << "; oblivious transfers of both " << human_seconds(time.transfers) << "; without transport)\n";
+}
+
 void print_cost(const protocols::InferenceCost& cost, const InspectOptions& options) {
   using Align = Table::Align;
   Table table({{"step", Align::left},
@@ -162,10 +198,8 @@ void print_cost(const protocols::InferenceCost& cost, const InspectOptions& opti
 int inspect(const InspectOptions& options) {
   check_key_bits(options.key);
   const models::IntegerNetwork network = load_model(options.model);
-  std::optional<protocols::InferenceCost> cost;
-  if (options.cost)
-    cost = protocols::predict_cost(*protocols::ServedModel::create(network), options.key.bits,
-                                   options.sign_test);
+  std::optional<Cost> cost;
+  if (options.cost) cost = predict(network, options);
   if (options.json) {
     print_as_json(network, cost, options);
     return 0;
@@ -177,7 +211,8 @@ int inspect(const InspectOptions& options) {
   for (const auto& [name, value] : network.facts) std::cout << name << ": " << value << '\n';
   std::cout << '\n';
   print_layers(network);
-  if (cost) print_cost(*cost, options);
+  if (cost) print_cost(cost->counted, options);
+  if (cost && cost->time) print_time(*cost->time);
   return 0;
 }
 
@@ -190,7 +225,8 @@ void add_inspect_command(CLI::App& app, Action& chosen) {
       ->required()
       ->type_name("MODEL");
   command->add_flag("--cost", options->cost,
-                    "Also multiplications, ciphertexts, bytes and memory of an encrypted inference");
+                    "Also multiplications, ciphertexts, bytes, memory and time of an encrypted inference");
+  command->add_flag("--no-time", options->no_time, "Do not measure this machine's speed for --cost");
   add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);
   add_sign_test_option(*command, options->sign_test);
   command->add_flag("--json", options->json, "Report as JSON");

@@ -4,7 +4,9 @@
 #include <array>
 
 #include "base/error.h"
+#include "cli/random_weights.h"
 #include "models/popcorn_file.h"
+#include "models/zoo.h"
 
 namespace popcorn::cli {
 
@@ -13,6 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kModelExtension = ".popcorn";
+constexpr std::string_view kSynthetic = "synthetic:";
 constexpr std::string_view kSampleExtension = ".png";
 
 std::vector<fs::path> files_with_extension(const fs::path& folder, std::string_view extension) {
@@ -65,6 +68,7 @@ std::vector<std::string> shipped_models() {
 
 fs::path find_model(const std::string& path_or_name) {
   fs::path path = path_or_name;
+  if (path_or_name.starts_with(kSynthetic)) return path;
   const bool is_name = !path.has_parent_path() && path.extension() != kModelExtension;
   std::error_code ignored;
   if (!is_name || fs::is_regular_file(path, ignored)) return path;
@@ -78,6 +82,9 @@ fs::path find_model(const std::string& path_or_name) {
 }
 
 models::IntegerNetwork load_model(const std::string& path_or_name) {
+  if (path_or_name.starts_with(kSynthetic)) {
+    return synthetic_network(models::zoo_network(path_or_name.substr(kSynthetic.size())));
+  }
   return models::read_network(find_model(path_or_name));
 }
 

@@ -21,10 +21,11 @@ std::optional<std::filesystem::path> shipped_folder(const std::string& name, std
 /// Names of the shipped model files, sorted.
 std::vector<std::string> shipped_models();
 
-/// A path of a .popcorn file as it is, or the name of a shipped model.
+/// A path of a .popcorn file or "synthetic:NAME" as it is, or the name of a shipped model.
 /// @throws InputError "model.not_found" that lists the shipped ones
 std::filesystem::path find_model(const std::string& path_or_name);
-/// find_model() and models::read_network().
+/// find_model() and models::read_network(); or, for "synthetic:NAME", the zoo's network of that name with
+/// random weights (see synthetic_network()). @throws UsageError "zoo.unknown"
 models::IntegerNetwork load_model(const std::string& path_or_name);
 
 /// A picture whose file name says its class, e.g. samples/7_1.png.

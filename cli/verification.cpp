@@ -3,6 +3,8 @@
 #include <optional>
 
 #include "base/error.h"
+#include "models/plaintext_evaluator.h"
+#include "protocols/layer_samples.h"
 
 namespace popcorn::cli {
 
@@ -57,6 +59,36 @@ VerifiedTensors verify_inference(const Parties& parties, const std::string& inpu
       throw CheckError("verify.unseen",
                        "node " + network.nodes[i].name + " was not evaluated under encryption");
     }
+  }
+  return verified;
+}
+
+VerifiedTensors verify_samples(const Parties& parties, const models::IntegerNetwork& network,
+                               const std::string& input_name, const WideVector& input, std::size_t count,
+                               const std::function<void(const models::Node&)>& progress) {
+  protocols::LayerSamples samples(network, parties.owner, parties.context, parties.session.sign_test);
+  std::vector<std::size_t> readers(network.nodes.size(), 0);
+  for (const models::Node& node : network.nodes) {
+    for (const std::size_t operand : node.inputs) ++readers[operand];
+  }
+  std::vector<WideVector> tensors(network.nodes.size());
+  VerifiedTensors verified;
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    const models::Node& node = network.nodes[i];
+    std::vector<const WideVector*> operands;
+    for (const std::size_t operand : node.inputs) operands.push_back(&tensors[operand]);
+    tensors[i] = i == 0 ? input : models::evaluate_node(network, i, operands);
+    try {
+      const std::size_t values = samples.check(i, operands, tensors[i], count);
+      verified.values += values;
+      verified.tensors += values > 0 ? 1 : 0;
+    } catch (const CheckError& error) {
+      throw CheckError(error.code(), input_name + ", " + error.what());
+    }
+    for (const std::size_t operand : node.inputs) {
+      if (--readers[operand] == 0) tensors[operand] = WideVector();  // may be gigabytes
+    }
+    if (progress) progress(node);
   }
   return verified;
 }

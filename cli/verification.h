@@ -32,4 +32,12 @@ VerifiedTensors verify_inference(const Parties& parties, const std::string& inpu
                                  const WideVector& input, const std::vector<WideVector>& expected,
                                  const std::function<void(const models::Node&)>& progress = {});
 
+/// About `count` values of every node on ciphertexts of the plaintext operands (see
+/// protocols/layer_samples.h): every layer is checked, but not that one's result is the next one's operand.
+/// @throws CheckError "verify.mismatch"
+/// @param parties without a model
+VerifiedTensors verify_samples(const Parties& parties, const models::IntegerNetwork& network,
+                               const std::string& input_name, const WideVector& input, std::size_t count,
+                               const std::function<void(const models::Node&)>& progress = {});
+
 }  // namespace popcorn::cli

@@ -55,8 +55,10 @@ void add_parameters(FloatNode& node, const models::ZooLayer& layer, const models
   const std::int64_t kernel =
       node.kind == FloatKind::conv2d ? layer.window.kernel_height * layer.window.kernel_width : 1;
   node.bias.assign(static_cast<std::size_t>(layer.outputs), 0);
-  node.weights.resize(static_cast<std::size_t>(layer.outputs * input.channels * kernel));
-  initialise(node, input.channels * kernel, random);
+  node.groups = layer.groups;
+  const std::int64_t inputs = input.channels / layer.groups * kernel;
+  node.weights.resize(static_cast<std::size_t>(layer.outputs * inputs));
+  initialise(node, inputs, random);
 }
 
 /// Weights of ±1, chosen by the signs of real ones; sums of k of them are about √k.

@@ -10,6 +10,16 @@ namespace popcorn::models {
 /// calls finish(). Returns how many were moved.
 std::size_t move_max_pool_before_relu(IntegerNetwork& network);
 
+/// ReLU(a), ReLU(b) side by side = ReLU(a, b side by side): where all operands of a join are ReLUs that
+/// nothing else reads, one ReLU behind the join takes their place, under the name of the first. One step
+/// instead of several, and a max-pool that reads the join may then go before it. Calls finish(). Returns how
+/// many joins were changed.
+std::size_t move_relus_behind_concat(IntegerNetwork& network);
+
+/// Takes out the ReLUs of values whose bounds say that they are never negative. Calls finish(). Returns how
+/// many.
+std::size_t drop_needless_relus(IntegerNetwork& network);
+
 /// All rewrites, to a fixed point. What read_network() and the lowering call.
 void optimise(IntegerNetwork& network);
 

@@ -220,9 +220,11 @@ const std::vector<ZooNetwork>& zoo() {
 
 const ZooNetwork& zoo_network(std::string_view name) {
   std::string known;
-  for (const ZooNetwork& network : zoo()) {
-    if (network.name == name) return network;
-    known += (known.empty() ? "" : ", ") + network.name;
+  for (const std::vector<ZooNetwork>* networks : {&zoo(), &imagenet_zoo()}) {
+    for (const ZooNetwork& network : *networks) {
+      if (network.name == name) return network;
+      known += (known.empty() ? "" : ", ") + network.name;
+    }
   }
   throw UsageError("zoo.unknown", "no zoo network is called '" + std::string(name) + "'; known: " + known);
 }

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "models/integer_network.h"
@@ -17,19 +18,27 @@ struct ZooLayer {
   std::int64_t outputs = 0;           ///< channels of conv2d, units of dense
   Window window;                      ///< conv2d and pools
   std::vector<std::string> inputs{};  ///< names of earlier layers; none = the layer before this one
+  std::int64_t groups = 1;            ///< conv2d
 };
 
 struct ZooNetwork {
   std::string name;         ///< "mnist-conv2"
   std::string description;  ///< one line with the literature's name for it
-  std::string dataset;      ///< "mnist" or "cifar10"
+  std::string dataset;      ///< "mnist", "cifar10" or "imagenet"
   InputEncoding encoding;
   std::vector<std::string> labels;
   std::vector<ZooLayer> layers;
   bool binary_weights = false;  ///< all weights are -1 or 1
+  /// Published shares of non-zero weights: layer (or "*" for all others) and share; and where they are from.
+  std::vector<std::pair<std::string, double>> densities{};
+  std::string density_source{};
 };
 
+/// The small networks, which `popcorn train` trains.
 const std::vector<ZooNetwork>& zoo();
+/// AlexNet, VGG-16, ResNet-18 for ImageNet: to be trained elsewhere.
+const std::vector<ZooNetwork>& imagenet_zoo();
+/// Of either.
 /// @throws UsageError "zoo.unknown" that lists the known names
 const ZooNetwork& zoo_network(std::string_view name);
 

@@ -1,8 +1,13 @@
+#include <openssl/crypto.h>
+
+#include <algorithm>
+
 #include "base/error.h"
 #include "protocols/relu_step.h"
 #include "protocols/round_plan.h"
 #include "protocols/session.h"
 #include "protocols/session_options.h"
+#include "protocols/session_state.h"
 #include "protocols/share.h"
 #include "protocols/sign_step.h"
 #include "protocols/slots.h"
@@ -32,14 +37,12 @@ void check_input(const ClientBundle& bundle, const WideVector& input) {
 
 struct ClientSession::State {
   State(const ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> key_owner,
-        const WideVector& values, const SessionOptions& options, Rng& rng)
-      : owner(std::move(key_owner)),
-        plan(bundle, accepted_sign_test(bundle, options), owner->public_key().bits(),
-             options.sign_test_state != nullptr),
-        sign_test(plan.sign_test().client(*owner, rng, options.sign_test_state)),
-        input(values) {
-    check_input(bundle, input);
-  }
+        const SessionOptions& options, bool resumes_set_up, Rng& rng)
+      : config_id(bundle.config_id),
+        output(options.output),
+        owner(std::move(key_owner)),
+        plan(bundle, accepted_sign_test(bundle, options), owner->public_key().bits(), resumes_set_up),
+        sign_test(plan.sign_test().client(*owner, rng, options.sign_test_state)) {}
 
   const Sha256& key_name() const { return owner->public_key().fingerprint(); }
 
@@ -78,6 +81,7 @@ struct ClientSession::State {
     return message_writer.finish();
   }
 
+  std::string config_id, output;
   std::shared_ptr<const paillier::KeyOwner> owner;
   RoundPlan plan;
   std::unique_ptr<ClientSignTest> sign_test;
@@ -93,7 +97,13 @@ struct ClientSession::State {
 
 ClientSession::ClientSession(const ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> owner,
                              const WideVector& input, SessionOptions options, Rng& rng)
-    : state_(std::make_unique<State>(bundle, std::move(owner), input, options, rng)) {}
+    : state_(std::make_unique<State>(bundle, std::move(owner), options, options.sign_test_state != nullptr,
+                                     rng)) {
+  check_input(bundle, input);
+  state_->input = input;
+}
+
+ClientSession::ClientSession(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 ClientSession::~ClientSession() = default;
 
@@ -173,6 +183,108 @@ const WideVector& ClientSession::logits() const {
 
 std::shared_ptr<const SignTestState> ClientSession::sign_test_state() const {
   return state_->sign_test->state();
+}
+
+const Bytes& ClientSession::message() const noexcept {
+  return state_->message;
+}
+
+namespace {
+
+constexpr std::uint32_t kStateMagic = 0x53434350;  // "PCCS"
+
+void write_section(StateWriter& out, ByteView bytes) {
+  out.u64(bytes.size());
+  out.bytes(bytes);
+}
+
+std::string read_text(StateReader& in) {
+  const std::uint64_t size = in.u64();
+  if (size > Limits::kNameBytes) StateReader::reject("a name is too long");
+  const ByteView text = in.bytes(static_cast<std::size_t>(size));
+  return {reinterpret_cast<const char*>(text.data()), text.size()};
+}
+
+}  // namespace
+
+//   u32 magic, u16 version, text config_id, 32 key fingerprint, text sign test, text output,
+//   u8 resumes a set-up, [u64 length, kept set-up] where the test has one, u64 round, [u64 length, message],
+//   where the step goes on: u16 words, shares; then what ClientSignTest::save() appends
+Bytes ClientSession::save() const {
+  const State& state = *state_;
+  if (state.failed || state.finished) throw Error("session.over", "a session that is over cannot be kept");
+  if (state.round == 0) throw Error("session.not_started", "a session is kept from its first answer on");
+  Bytes bytes;
+  StateWriter out(bytes);
+  out.u32(kStateMagic);
+  out.u16(kSessionStateVersion);
+  write_section(out, as_bytes(state.config_id));
+  out.bytes(state.key_name());
+  write_section(out, as_bytes(state.plan.sign_test().name()));
+  write_section(out, as_bytes(state.output));
+  out.u8(state.plan.set_up() == SetUp::resumed ? 1 : 0);
+  if (state.plan.set_up() != SetUp::done) {
+    Bytes kept;
+    state.sign_test->state()->serialise(kept);
+    write_section(out, kept);
+    OPENSSL_cleanse(kept.data(), kept.size());
+  }
+  out.u64(state.round);
+  write_section(out, state.message);
+  const RoundPlan::Place& place = state.plan.place(state.round);
+  if (!place.last) {
+    out.u16(static_cast<std::uint16_t>(state.shares.limbs()));
+    out.integers(state.shares);
+  }
+  state.sign_test->save(place.exchange, out);
+  return bytes;
+}
+
+std::unique_ptr<ClientSession> ClientSession::restore(const ClientBundle& bundle,
+                                                      std::shared_ptr<const paillier::KeyOwner> owner,
+                                                      ByteView bytes, Rng& rng) {
+  StateReader in(bytes);
+  if (in.u32() != kStateMagic || in.u16() != kSessionStateVersion) {
+    StateReader::reject("it is not one, or of another version of this program");
+  }
+  if (read_text(in) != bundle.config_id) StateReader::reject("it belongs to another model");
+  if (!std::ranges::equal(in.bytes(sizeof(Sha256)), owner->public_key().fingerprint())) {
+    StateReader::reject("it belongs to another key");
+  }
+  SessionOptions options;
+  options.sign_test = read_text(in);
+  options.output = read_text(in);
+  const bool resumes = in.flag();
+  const SignTest& sign_test = accepted_sign_test(bundle, options);
+  const SetUp set_up = sign_test.set_up(resumes);
+  if (set_up != SetUp::done && !bundle.steps.empty()) {
+    const std::uint64_t size = in.u64();
+    if (size > Limits::kBundleBytes) StateReader::reject("its set-up is too large");
+    options.sign_test_state = sign_test.client_state(in.bytes(static_cast<std::size_t>(size)));
+  }
+  auto state = std::make_unique<State>(bundle, std::move(owner), options, resumes, rng);
+  state->round = in.u64();
+  if (state->round == 0 || state->round >= state->plan.rounds()) StateReader::reject("it has no such round");
+  const std::uint64_t length = in.u64();
+  if (length != state->plan.client_message(state->round).bytes()) {
+    StateReader::reject("its message is not as long as its round's");
+  }
+  const ByteView message = in.bytes(static_cast<std::size_t>(length));
+  state->message.assign(message.begin(), message.end());
+  const RoundPlan::Place& place = state->plan.place(state->round);
+  const SignTestShape shape = state->plan.sign_test_shape(place.step);
+  if (!place.last) {
+    const std::size_t limbs = in.u16();
+    if (limbs < 1 || limbs > WideVector::limbs_for_bits(state->plan.key_bits())) {
+      StateReader::reject("its shares are wider than a plaintext");
+    }
+    ByteReader words(in.bytes(8 * limbs * static_cast<std::size_t>(shape.count)), "session_state");
+    state->shares = WideVector(static_cast<std::size_t>(shape.count), limbs);
+    for (std::uint64_t& word : state->shares.words()) word = words.u64();
+  }
+  state->sign_test->restore(shape, place.exchange, set_up, in);
+  in.expect_end();
+  return std::unique_ptr<ClientSession>(new ClientSession(std::move(state)));
 }
 
 std::size_t ClientSession::max_message_bytes() const {

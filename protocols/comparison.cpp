@@ -59,6 +59,18 @@ ComparisonShares next_level(const ComparisonShares& shares, std::size_t count,
   return next;
 }
 
+/// Digits before batch 0, shares before any other.
+void restore_values(const ComparisonShape& shape, unsigned batch, StateReader& in,
+                    std::vector<std::uint8_t>& digits, ComparisonShares& shares) {
+  const auto count = static_cast<std::size_t>(shape.count);
+  if (batch == 0) {
+    digits = in.small_values(count * shape.digits(), 15);
+    return;
+  }
+  shares.width = shape.width(batch);
+  shares.values = in.small_values(count * shares.width, kLess | kEqual);
+}
+
 }  // namespace
 
 unsigned ComparisonShape::batches() const noexcept {
@@ -118,6 +130,17 @@ std::vector<std::uint8_t> ComparisonReceiver::less() const {
   return less_of(shares_);
 }
 
+void ComparisonReceiver::save(unsigned batch, StateWriter& out) const {
+  out.bytes(batch == 0 ? digits_ : shares_.values);
+}
+
+ComparisonReceiver ComparisonReceiver::restore(const ComparisonShape& shape, unsigned batch,
+                                               StateReader& in) {
+  ComparisonReceiver receiver(shape);
+  restore_values(shape, batch, in, receiver.digits_, receiver.shares_);
+  return receiver;
+}
+
 ComparisonSender::ComparisonSender(const ComparisonShape& shape, const WideVector& values)
     : shape_(shape), digits_(digits_of(shape, values)) {}
 
@@ -165,13 +188,7 @@ void ComparisonSender::save(unsigned batch, StateWriter& out) const {
 
 ComparisonSender ComparisonSender::restore(const ComparisonShape& shape, unsigned batch, StateReader& in) {
   ComparisonSender sender(shape);
-  const auto count = static_cast<std::size_t>(shape.count);
-  if (batch == 0) {
-    sender.digits_ = in.small_values(count * shape.digits(), 15);
-  } else {
-    sender.shares_.width = shape.width(batch);
-    sender.shares_.values = in.small_values(count * sender.shares_.width, kLess | kEqual);
-  }
+  restore_values(shape, batch, in, sender.digits_, sender.shares_);
   return sender;
 }
 

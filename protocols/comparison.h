@@ -53,7 +53,14 @@ class ComparisonReceiver {
   /// Share of [x < y], one byte a neuron; after the last batch.
   std::vector<std::uint8_t> less() const;
 
+  /// @param batch that was requested last. Requesting it again after restore() gives the same request.
+  void save(unsigned batch, StateWriter& out) const;
+  /// @throws InputError "session_state.*"
+  static ComparisonReceiver restore(const ComparisonShape& shape, unsigned batch, StateReader& in);
+
  private:
+  explicit ComparisonReceiver(const ComparisonShape& shape) : shape_(shape) {}
+
   ComparisonShape shape_;
   std::vector<std::uint8_t> digits_;
   ComparisonShares shares_;

@@ -41,6 +41,21 @@ void add_step(Layer& layer, const RoundPlan& plan, std::size_t index) {
   }
 }
 
+void add_input(Layer& input, const RoundPlan& plan) {
+  input.name = input.name.empty() ? "input" : input.name;
+  const SignTestCost request = plan.sign_test().request_cost(plan.set_up());
+  input.ciphertexts_up = plan.inputs() + request.ciphertexts_up;
+  input.multiplications = input.naive_multiplications =
+      paillier::parse_cost(plan.inputs()) + request.multiplications;
+}
+
+void add_output(Layer& output, const RoundPlan& plan, unsigned key_bits) {
+  output.name = output.name.empty() ? "output" : output.name;
+  const SlotLayout logits = logits_layout(plan.output_bits(), key_bits);
+  output.ciphertexts_down = logits.ciphertexts(plan.outputs());
+  output.multiplications = output.naive_multiplications = seal_cost(plan.outputs(), logits, key_bits);
+}
+
 /// Index of the layer that a message belongs to.
 std::size_t layer_of(const ServedModel::Parts& model, const MessageShape& shape,
                      const MessageAddress& address) {
@@ -90,23 +105,43 @@ InferenceCost predict_cost(const ServedModel& model, unsigned key_bits, const st
     layer.multiplications = linear.multiplications;
     layer.naive_multiplications = linear.naive_multiplications;
   }
-  Layer& input = cost.layers.front();
-  const SignTestCost request = plan.sign_test().request_cost(plan.set_up());
-  input.ciphertexts_up = plan.inputs() + request.ciphertexts_up;
-  input.multiplications = input.naive_multiplications =
-      paillier::parse_cost(plan.inputs()) + request.multiplications;
+  add_input(cost.layers.front(), plan);
   for (std::size_t s = 0; s < parts.steps.size(); ++s) {
     add_step(cost.layers[parts.steps[s].node], plan, s);
   }
-  const SlotLayout logits = logits_layout(plan.output_bits(), key_bits);
-  Layer& output = cost.layers.back();
-  output.ciphertexts_down = logits.ciphertexts(plan.outputs());
-  output.multiplications = output.naive_multiplications = seal_cost(plan.outputs(), logits, key_bits);
+  add_output(cost.layers.back(), plan, key_bits);
   add_message_bytes(cost, parts, plan);
   add_up(cost);
   const SessionMemory memory = predict_memory(parts, plan);
   cost.peak_memory_client = memory.client;
   cost.peak_memory_server = memory.server;
+  return cost;
+}
+
+InferenceCost predict_client_cost(const ClientBundle& bundle, unsigned key_bits, const std::string& sign_test,
+                                  bool has_state) {
+  SessionOptions options;
+  options.sign_test = sign_test;
+  const RoundPlan plan(bundle, accepted_sign_test(bundle, options), key_bits, has_state);
+  InferenceCost cost;
+  cost.rounds = plan.rounds();
+  cost.layers.resize(plan.steps().size() + 2);
+  add_input(cost.layers.front(), plan);
+  for (std::size_t s = 0; s < plan.steps().size(); ++s) {
+    Layer& layer = cost.layers[s + 1];
+    layer.name = plan.steps()[s].name;
+    layer.kind = to_string(plan.steps()[s].kind);
+    add_step(layer, plan, s);
+  }
+  add_output(cost.layers.back(), plan, key_bits);
+  for (std::uint64_t round = 0; round < plan.rounds(); ++round) {
+    const bool is_last = round + 1 == plan.rounds();
+    cost.layers[round == 0 ? 0 : plan.place(round).step + 1].bytes_up += plan.client_message(round).bytes();
+    cost.layers[is_last ? cost.layers.size() - 1 : plan.place(round + 1).step + 1].bytes_down +=
+        plan.server_message(round).bytes();
+  }
+  add_up(cost);
+  cost.peak_memory_client = predict_client_memory(plan);
   return cost;
 }
 

@@ -174,7 +174,9 @@ class ServerWalk {
   std::uint64_t peak_ = 0;
 };
 
-std::uint64_t client_peak(const RoundPlan& plan) {
+}  // namespace
+
+std::uint64_t predict_client_memory(const RoundPlan& plan) {
   const unsigned bits = plan.key_bits();
   const std::uint64_t input = plan.inputs() * kWordBytes;
   std::uint64_t peak = plan.client_message(0).bytes();
@@ -201,10 +203,8 @@ std::uint64_t client_peak(const RoundPlan& plan) {
   return input + peak + paillier::task_bytes(bits) + kSessionBytes;
 }
 
-}  // namespace
-
 SessionMemory predict_memory(const ServedModel::Parts& model, const RoundPlan& plan) {
-  return {ServerWalk(model, plan).peak(), client_peak(plan)};
+  return {ServerWalk(model, plan).peak(), predict_client_memory(plan)};
 }
 
 }  // namespace popcorn::protocols

@@ -15,5 +15,7 @@ struct SessionMemory {
   std::uint64_t client = 0;
 };
 SessionMemory predict_memory(const ServedModel::Parts& model, const RoundPlan& plan);
+/// The client's part of it, which needs no model.
+std::uint64_t predict_client_memory(const RoundPlan& plan);
 
 }  // namespace popcorn::protocols

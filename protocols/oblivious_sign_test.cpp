@@ -263,21 +263,46 @@ class ObliviousClient final : public ClientSignTest {
   std::span<const std::uint8_t> bits() const override { return bits_; }
   std::shared_ptr<const SignTestState> state() const override { return kept_; }
 
+  void save(unsigned exchange, StateWriter& out) const override {
+    out.bytes(own_nonce_);
+    out.bytes(server_nonce_);
+    out.u64(extension_->position().blocks);
+    out.u64(extension_->position().transfers);
+    if (exchange == comparison_shape(shape_).batches()) return;  // the answer has ended the test
+    out.bytes(bits_);
+    comparison_->save(exchange, out);
+  }
+
+  void restore(const SignTestShape& shape, unsigned exchange, SetUp set_up, StateReader& in) override {
+    begin(shape);
+    std::ranges::copy(in.bytes(kNonceBytes), own_nonce_.begin());
+    std::ranges::copy(in.bytes(kNonceBytes), server_nonce_.begin());
+    ot::ExtensionPosition position;
+    position.blocks = in.u64();
+    position.transfers = in.u64();
+    extension_.emplace(kept_->seeds(), session_nonce(set_up, own_nonce_, server_nonce_), position);
+    if (exchange == comparison_shape(shape).batches()) return;
+    bits_ = in.small_values(static_cast<std::size_t>(shape.count), 1);
+    comparison_ = ComparisonReceiver::restore(comparison_shape(shape), exchange, in);
+    Bytes sent;  // already: only what is kept until the transfers come is wanted
+    comparison_->request(exchange, *extension_, sent);
+  }
+
  private:
   void take_set_up(ByteView section) {
     if (shape_.set_up == SetUp::done) return;
-    Nonce nonce;
-    std::ranges::copy(section.first(kNonceBytes), nonce.begin());
+    std::ranges::copy(section.first(kNonceBytes), server_nonce_.begin());
     if (shape_.set_up == SetUp::full) {
       opened_ = base_->open(owner_, section.subspan(kNonceBytes));
-      kept_ = std::make_shared<const KeptReceiverSeeds>(nonce, base_->seeds());
+      kept_ = std::make_shared<const KeptReceiverSeeds>(server_nonce_, base_->seeds());
     }
-    extension_.emplace(kept_->seeds(), session_nonce(shape_.set_up, own_nonce_, nonce));
+    extension_.emplace(kept_->seeds(), session_nonce(shape_.set_up, own_nonce_, server_nonce_));
   }
 
   const paillier::KeyOwner& owner_;
   Rng& rng_;
   Nonce own_nonce_{};  ///< of a resumed session
+  Nonce server_nonce_{};
   std::shared_ptr<const KeptReceiverSeeds> kept_;
   std::optional<ot::BaseOwner> base_;
   std::optional<ot::ExtensionReceiver> extension_;

@@ -74,6 +74,10 @@ struct InferenceCost {
 /// @param has_state whether both parties resume the sign test's set-up of an earlier inference under the key
 InferenceCost predict_cost(const ServedModel& model, unsigned key_bits,
                            const std::string& sign_test = kDefaultSignTest, bool has_state = false);
+/// What a client can know: bytes, rounds, ciphertexts and its own memory as above, of the server's work only
+/// the steps. One layer for the input, each step, the output.
+InferenceCost predict_client_cost(const ClientBundle& bundle, unsigned key_bits,
+                                  const std::string& sign_test = kDefaultSignTest, bool has_state = false);
 
 struct SessionOptions {
   std::string sign_test = kDefaultSignTest;
@@ -145,13 +149,26 @@ class ClientSession {
   ClientPhases phases() const noexcept;
   /// The output tensor, exact. Only when finished().
   const WideVector& logits() const;
+  /// The message given last.
+  const Bytes& message() const noexcept;
   /// Largest body that the answer to the last message may have.
   std::size_t max_message_bytes() const;
+
+  /// What another process with the same key pair needs to go on: versioned, and secret (shares and transfer
+  /// seeds). From round 1 on until the end: before, nothing was computed that a new session would not give.
+  /// @throws Error "session.over", "session.not_started"
+  Bytes save() const;
+  /// The session that save() was called on, which has given the same message. Phases start again from zero.
+  /// @throws InputError "session_state.*" when the bytes are damaged, of another version, model or key
+  static std::unique_ptr<ClientSession> restore(const ClientBundle& bundle,
+                                                std::shared_ptr<const paillier::KeyOwner> owner,
+                                                ByteView state, Rng& rng = system_rng());
   /// The sign test's set-up, to be kept with the key pair and the server's name; null until the first step.
   std::shared_ptr<const SignTestState> sign_test_state() const;
 
  private:
   struct State;
+  explicit ClientSession(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 

@@ -56,7 +56,7 @@ WideVector StateReader::integers(std::size_t count, unsigned bits) {
 }
 
 paillier::CiphertextBatch StateReader::ciphertexts(std::size_t count) {
-  return evaluator_.parse(bytes(count * evaluator_.key().ciphertext_bytes()), count);
+  return evaluator_->parse(bytes(count * evaluator_->key().ciphertext_bytes()), count);
 }
 
 }  // namespace popcorn::protocols

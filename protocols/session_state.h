@@ -1,5 +1,5 @@
-// The bytes of a server session between two of its messages: what a session store keeps, so that another
-// process can go on.
+// The bytes of a session between two of its messages: what a session store or a client's session file keeps,
+// so that another process can go on.
 //
 // The layout follows from the model, the key size, the sign test and the round, which both sides know: there
 // are hardly any lengths in it, and a reader takes exactly what must be there. The bytes hold the session's
@@ -24,7 +24,9 @@ class StateWriter {
  public:
   /// Appends to `out`. The references must outlive the object.
   StateWriter(const paillier::Evaluator& evaluator, Bytes& out)
-      : evaluator_(evaluator), writer_(out), out_(out) {}
+      : evaluator_(&evaluator), writer_(out), out_(out) {}
+  /// Of a client's session: everything but ciphertexts().
+  explicit StateWriter(Bytes& out) : evaluator_(nullptr), writer_(out), out_(out) {}
 
   void u8(std::uint8_t value) { writer_.u8(value); }
   void u16(std::uint16_t value) { writer_.u16(value); }
@@ -35,10 +37,10 @@ class StateWriter {
   /// All words of all values.
   void integers(const WideVector& values);
   /// One multiplication each.
-  void ciphertexts(const paillier::CiphertextBatch& batch) { evaluator_.serialise(batch, out_); }
+  void ciphertexts(const paillier::CiphertextBatch& batch) { evaluator_->serialise(batch, out_); }
 
  private:
-  const paillier::Evaluator& evaluator_;
+  const paillier::Evaluator* evaluator_;
   ByteWriter writer_;
   Bytes& out_;
 };
@@ -47,7 +49,9 @@ class StateWriter {
 class StateReader {
  public:
   StateReader(const paillier::Evaluator& evaluator, ByteView bytes)
-      : evaluator_(evaluator), reader_(bytes, "session_state") {}
+      : evaluator_(&evaluator), reader_(bytes, "session_state") {}
+  /// Of a client's session: everything but ciphertexts().
+  explicit StateReader(ByteView bytes) : evaluator_(nullptr), reader_(bytes, "session_state") {}
 
   std::uint8_t u8() { return reader_.u8(); }
   std::uint16_t u16() { return reader_.u16(); }
@@ -69,7 +73,7 @@ class StateReader {
   [[noreturn]] static void reject(const std::string& what);
 
  private:
-  const paillier::Evaluator& evaluator_;
+  const paillier::Evaluator* evaluator_;
   ByteReader reader_;
 };
 

@@ -104,6 +104,12 @@ class ClientSignTest {
   virtual std::span<const std::uint8_t> bits() const = 0;
   /// As ServerSignTest::state().
   virtual std::shared_ptr<const SignTestState> state() const { return nullptr; }
+  /// Appends all that the half holds after answer `exchange`, but for state().
+  virtual void save(unsigned exchange, StateWriter& out) const = 0;
+  /// Makes a new half (with the same state, which is not null for a test that has one) one that has given
+  /// answer `exchange` of a step. @param set_up of the session's first step
+  /// @throws InputError "session_state.*"
+  virtual void restore(const SignTestShape& shape, unsigned exchange, SetUp set_up, StateReader& in) = 0;
 };
 
 /// Exact work of one test at the server, for the cost model.

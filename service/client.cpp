@@ -1,16 +1,21 @@
 #include "service/client.h"
 
+#include <openssl/crypto.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <filesystem>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 
 #include "base/error.h"
+#include "base/sha256.h"
 #include "service/http_exchange.h"
 #include "service/idle_preparation.h"
+#include "service/session_file.h"
 
 namespace popcorn::service {
 namespace {
@@ -35,6 +40,15 @@ std::uint64_t encryptions_of(const protocols::ClientBundle& bundle) {
     count += step.kind == protocols::StepKind::sign ? step.count : 2 * step.count;
   }
   return count;
+}
+
+Sha256 digest_of(const WideVector& input) {
+  Bytes bytes;
+  ByteWriter out(bytes);
+  for (const std::uint64_t word : input.words()) {
+    out.u64(word);
+  }
+  return sha256(bytes);
 }
 
 std::string_view text_of(const Bytes& bytes) {
@@ -298,11 +312,52 @@ struct Client::State {
     return true;
   }
 
+  /// What is kept of an earlier call with the same input, or nothing.
+  std::optional<KeptSession> kept_session(const Sha256& input) const {
+    if (options.session_file.empty()) {
+      return std::nullopt;
+    }
+    std::optional<KeptSession> kept = read_session_file(options.session_file);
+    if (kept && kept->server != endpoint.url) {
+      throw InputError("session_file.server", options.session_file + " holds a session with " +
+                                                  harmless(kept->server) + ", not with " + endpoint.url);
+    }
+    if (kept && kept->input != input) {
+      throw InputError("session_file.input", options.session_file + " holds a session on another input");
+    }
+    return kept;
+  }
+
+  void keep_session(const std::string& id, const Sha256& input, const protocols::ClientSession& session,
+                    const InferenceResult& result) const {
+    if (options.session_file.empty() || session.finished()) {
+      return;
+    }
+    KeptSession kept{endpoint.url,  id, input, result.rounds, result.bytes_up, result.bytes_down,
+                     session.save()};
+    write_session_file(options.session_file, kept);
+    OPENSSL_cleanse(kept.session.data(), kept.session.size());
+  }
+
+  void forget_session() const {
+    std::error_code ignored;
+    if (!options.session_file.empty()) {
+      std::filesystem::remove(options.session_file, ignored);
+    }
+  }
+
+  /// A session that the server does not know any more cannot be taken up by another call either.
+  [[noreturn]] void give_up_kept(const RefusedError& error) const {
+    forget_session();
+    throw RefusedError(error.code(), std::string(error.what()) + "; " + options.session_file +
+                                         " was removed, start the inference again");
+  }
+
   void run_rounds(const std::string& id, protocols::ClientSession& session, IdlePreparation& preparation,
                   const std::function<void()>& after_answer, InferenceResult& result,
                   const Progress& progress) {
     auto own_work = Steady::now();
-    std::optional<ByteView> message = session.start();
+    std::optional<ByteView> message = session.round() == 0 ? session.start() : session.message();
     result.encrypt_seconds = seconds_since(own_work);
     result.client_seconds = result.encrypt_seconds;
     while (message) {
@@ -380,28 +435,53 @@ InferenceResult Client::infer(const protocols::ClientBundle& bundle,
   session_options.sign_test =
       state_->options.sign_test.empty() ? bundle.sign_tests.at(0) : state_->options.sign_test;
   const Sha256& key = owner->public_key().fingerprint();
-  session_options.sign_test_state =
-      state_->set_ups->find(state_->endpoint.url, session_options.sign_test, key);
+  const Sha256 digest = digest_of(input);
+  const std::optional<KeptSession> kept_session = state_->kept_session(digest);
   const std::uint64_t retries_before = state_->retries;
   InferenceResult result;
-  const std::string id = state_->register_and_open(bundle, owner->public_key(), session_options);
+  std::string id;
+  std::unique_ptr<protocols::ClientSession> session;
+  if (kept_session) {
+    id = kept_session->id;
+    session = protocols::ClientSession::restore(bundle, owner, kept_session->session);
+    result.rounds = kept_session->rounds;
+    result.bytes_up = kept_session->bytes_up;
+    result.bytes_down = kept_session->bytes_down;
+    result.continued_at = session->round();
+  } else {
+    session_options.sign_test_state =
+        state_->set_ups->find(state_->endpoint.url, session_options.sign_test, key);
+    id = state_->register_and_open(bundle, owner->public_key(), session_options);
+  }
+  bool is_on_disk = kept_session.has_value();
   try {
     const auto start = Steady::now();
-    protocols::ClientSession session(bundle, owner, input, session_options);
+    if (!session) {
+      session = std::make_unique<protocols::ClientSession>(bundle, owner, input, session_options);
+    }
     result.resumed = session_options.sign_test_state != nullptr;
-    bool kept = result.resumed;
+    bool kept = result.resumed || kept_session;
     const auto keep = [&] {
       if (!kept) {
-        kept = state_->keep_set_up(session, session_options.sign_test, key);
+        kept = state_->keep_set_up(*session, session_options.sign_test, key);
       }
+      state_->keep_session(id, digest, *session, result);
+      is_on_disk = !state_->options.session_file.empty();
     };
     IdlePreparation preparation(owner, encryptions_of(bundle));
-    state_->run_rounds(id, session, preparation, keep, result, progress);
+    state_->run_rounds(id, *session, preparation, keep, result, progress);
+    state_->forget_session();
     result.offline_seconds = preparation.seconds();
     result.prepared = preparation.prepared();
     result.seconds = seconds_since(start);
+  } catch (const RefusedError& error) {
+    if (kept_session && (error.code() == "session.gone" || error.code() == "session.not_found")) {
+      state_->give_up_kept(error);
+    }
+    if (!is_on_disk) state_->delete_session(id);
+    throw;
   } catch (...) {
-    state_->delete_session(id);
+    if (!is_on_disk) state_->delete_session(id);
     throw;
   }
   result.retries = state_->retries - retries_before;

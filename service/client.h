@@ -29,8 +29,12 @@ struct ClientOptions {
   bool verify_certificate = true;
   /// Where set-ups of the sign test are kept for later inferences under the same key; null = with the Client
   std::shared_ptr<KeptSetUps> set_ups = nullptr;
-  const std::atomic<bool>* cancel =
-      nullptr;  ///< set it (from a signal handler) to end: the session is deleted
+  /// Where infer() keeps its session from the first answer on, readable for the owner alone, and takes it up
+  /// again when the file is there: the same server, model, key and input are then required. Removed at the
+  /// end. Empty = not kept.
+  std::string session_file;
+  /// Set it (from a signal handler) to end: the session is deleted, unless it was kept in a file.
+  const std::atomic<bool>* cancel = nullptr;
 };
 
 struct InferenceResult {
@@ -43,8 +47,9 @@ struct InferenceResult {
   protocols::ClientPhases phases;
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies
   std::uint64_t rounds = 0;
-  std::uint64_t retries = 0;  ///< requests that had to be sent again
-  bool resumed = false;       ///< with the sign test's set-up of an earlier inference
+  std::uint64_t retries = 0;       ///< requests that had to be sent again
+  bool resumed = false;            ///< with the sign test's set-up of an earlier inference
+  std::uint64_t continued_at = 0;  ///< round at which a kept session was taken up; 0 = a new one
 };
 
 /// Called before each exchange: rounds done, rounds in all, name of the step.
@@ -62,7 +67,9 @@ class Client {
   protocols::ClientBundle bundle(const std::string& model);
   /// Registers the public key (idempotent), opens a session, runs all rounds. Requests that fail for a reason
   /// that may pass are repeated: a round with the same body has the same answer.
-  /// @throws NetworkError when the server goes away, AuthError, RefusedError, InputError, Error "interrupted"
+  /// Bytes and rounds of a session that was taken up count from its beginning, times do not.
+  /// @throws NetworkError when the server goes away, AuthError, RefusedError, InputError, Error
+  /// "interrupted"; InputError "session_file.*", "session_state.*" for a kept session that is another's
   InferenceResult infer(const protocols::ClientBundle& bundle,
                         std::shared_ptr<const paillier::KeyOwner> owner, const WideVector& input,
                         const Progress& progress = {});

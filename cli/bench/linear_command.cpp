@@ -7,10 +7,10 @@
 
 #include "cli/bench/bench_commands.h"
 #include "cli/bench/linear_benchmark.h"
-#include "cli/bench/random_weights.h"
 #include "cli/keys.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "cli/random_weights.h"
 #include "cli/shipped_files.h"
 
 namespace popcorn::cli {

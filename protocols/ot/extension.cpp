@@ -72,11 +72,12 @@ std::size_t transfer_bytes(std::size_t count, unsigned choices) {
   return count * choices * kMessageBits / 8;
 }
 
-ExtensionReceiver::ExtensionReceiver(const ReceiverSeeds& seeds, ByteView nonce) {
+ExtensionReceiver::ExtensionReceiver(const ReceiverSeeds& seeds, ByteView nonce, ExtensionPosition position)
+    : position_(position) {
   streams_.reserve(kCodeBits);
   for (const auto& pair : seeds.pairs) {
-    streams_.push_back(
-        {StreamGenerator(derive_seed(pair[0], nonce)), StreamGenerator(derive_seed(pair[1], nonce))});
+    streams_.push_back({StreamGenerator(derive_seed(pair[0], nonce), position.blocks),
+                        StreamGenerator(derive_seed(pair[1], nonce), position.blocks)});
   }
 }
 
@@ -101,6 +102,7 @@ void ExtensionReceiver::request(std::span<const std::uint8_t> choices, Bytes& ou
   fold_columns(columns, bytes);
   rows_ = transpose(std::span(columns).first(kRowBits * bytes), bytes);
   choices_.assign(choices.begin(), choices.end());
+  blocks_ = zero.size() / sizeof(Block);
 }
 
 void ExtensionReceiver::receive(ByteView transfers, unsigned choices, std::span<std::uint8_t> messages) {
@@ -113,7 +115,7 @@ void ExtensionReceiver::receive(ByteView transfers, unsigned choices, std::span<
     pads.assign(rows_.begin() + static_cast<std::ptrdiff_t>(first),
                 rows_.begin() + static_cast<std::ptrdiff_t>(first + count));
     tweaks.resize(count);
-    for (std::size_t j = 0; j < count; ++j) tweaks[j] = index_ + first + j;
+    for (std::size_t j = 0; j < count; ++j) tweaks[j] = position_.transfers + first + j;
     hash_.hash(pads, tweaks);
     for (std::size_t j = 0; j < count; ++j) {
       std::uint32_t word = 0;
@@ -122,7 +124,8 @@ void ExtensionReceiver::receive(ByteView transfers, unsigned choices, std::span<
       messages[first + j] = static_cast<std::uint8_t>(masked ^ (pads[j].low & 3U));
     }
   }
-  index_ += choices_.size();
+  position_.transfers += choices_.size();
+  position_.blocks += blocks_;
 }
 
 ExtensionSender::ExtensionSender(const SenderSeeds& seeds, ByteView nonce, ExtensionPosition position)

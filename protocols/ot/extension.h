@@ -38,10 +38,20 @@ std::size_t correction_bytes(std::size_t count);
 /// Bytes of z for `count` transfers of `choices` messages (4, 8 or 16).
 std::size_t transfer_bytes(std::size_t count, unsigned choices);
 
+/// How far an extension has come: blocks read of every stream, transfers made.
+struct ExtensionPosition {
+  std::uint64_t blocks = 0;
+  std::uint64_t transfers = 0;
+};
+
 class ExtensionReceiver {
  public:
   /// @param nonce of this use of the seeds; the sender's must be the same and never come again
-  ExtensionReceiver(const ReceiverSeeds& seeds, ByteView nonce);
+  /// @param position of another receiver with the same seeds and nonce
+  ExtensionReceiver(const ReceiverSeeds& seeds, ByteView nonce, ExtensionPosition position = {});
+  /// Where the next request begins, or the last one while it is not answered: made again from there, with the
+  /// same choices, it is the same.
+  ExtensionPosition position() const noexcept { return position_; }
   /// Appends u for choices in [0, 16). Answer it with receive() before the next batch.
   void request(std::span<const std::uint8_t> choices, Bytes& out);
   /// Messages of two bits, one a choice of the last request. @throws InputError "ot.length"
@@ -51,14 +61,9 @@ class ExtensionReceiver {
   std::vector<std::array<StreamGenerator, 2>> streams_;
   std::vector<Block> rows_;
   std::vector<std::uint8_t> choices_;
-  std::uint64_t index_ = 0;
+  std::uint64_t blocks_ = 0;  ///< that the last request read
+  ExtensionPosition position_;
   FixedKeyHash hash_;
-};
-
-/// How far an extension has come: blocks read of every stream, transfers made.
-struct ExtensionPosition {
-  std::uint64_t blocks = 0;
-  std::uint64_t transfers = 0;
 };
 
 class ExtensionSender {

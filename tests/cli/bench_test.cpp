@@ -4,8 +4,8 @@
 #include "base/error.h"
 #include "cli/bench/linear_benchmark.h"
 #include "cli/bench/paillier_benchmark.h"
-#include "cli/bench/random_weights.h"
 #include "cli/bench/textbook_cost.h"
+#include "cli/random_weights.h"
 #include "protocols/linear_layer.h"
 #include "tests/support/random_network.h"
 

@@ -1,5 +1,6 @@
 #include "models/prediction.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 
@@ -16,6 +17,31 @@ TEST_CASE("The largest logit wins, the lowest index at a tie", "[prediction]") {
   const double sum = std::exp(-2.5) + 2 * std::exp(3.5) + std::exp(1.0);
   REQUIRE(prediction.probability.has_value());
   CHECK(*prediction.probability == Approx(std::exp(3.5) / sum));
+}
+
+TEST_CASE("The best classes come in order, with probabilities that fall and sum to at most one",
+          "[prediction]") {
+  test::SeededRng rng(8);
+  for (int round = 0; round < 100; ++round) {
+    std::vector<std::int64_t> logits(static_cast<std::size_t>(rng.between(1, 30)));
+    for (std::int64_t& logit : logits) logit = rng.between(-20, 20);  // ties are frequent
+    const WideVector wide = WideVector::from_int64(logits);
+    const auto count = static_cast<std::size_t>(rng.between(1, 35));
+    const std::vector<Candidate> best = best_classes(wide, {0.25}, true, {}, count);
+    REQUIRE(best.size() == std::min(count, logits.size()));
+    REQUIRE(best.front().index == predict(wide, {0.25}, true, {}).index);
+    double sum = 0;
+    for (std::size_t k = 0; k < best.size(); ++k) {
+      sum += *best[k].probability;
+      if (k == 0) continue;
+      const std::int64_t before = logits[best[k - 1].index], here = logits[best[k].index];
+      REQUIRE((before > here || (before == here && best[k - 1].index < best[k].index)));
+      REQUIRE(*best[k].probability <= *best[k - 1].probability);
+    }
+    REQUIRE(sum <= 1 + 1e-9);
+    if (best.size() == logits.size()) REQUIRE(sum == Approx(1));
+  }
+  CHECK_THROWS_AS(best_classes(WideVector(), {1.0}, true, {}, 5), InputError);
 }
 
 TEST_CASE("Logits beyond double precision are compared exactly", "[prediction]") {

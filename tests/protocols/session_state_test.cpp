@@ -132,6 +132,104 @@ TEST_CASE("a damaged, cut, foreign or newer state is refused", "[state]") {
   }
 }
 
+/// A whole inference whose client is saved, forgotten and restored after every answer but the first.
+struct ClientRun {
+  WideVector logits;
+  std::vector<Bytes> saved;
+  std::size_t restored = 0;
+};
+
+ClientRun run_with_moving_client(const std::shared_ptr<const ServedModel>& model, const Party& keys,
+                                 const WideVector& input, Rng& rng, const SessionOptions& server_options,
+                                 const SessionOptions& client_options) {
+  ServerSession server(model, keys.context, server_options, rng);
+  auto client = std::make_unique<ClientSession>(model->bundle(), keys.owner, input, client_options, rng);
+  ClientRun run;
+  REQUIRE_THROWS_AS(client->save(), Error);
+  for (Bytes message = client->start(); !message.empty();) {
+    const Bytes answer = server.handle(message);
+    const std::optional<ByteView> next = client->handle(answer);
+    message.clear();
+    if (!next) break;
+    message.assign(next->begin(), next->end());
+    run.saved.push_back(client->save());
+    client = ClientSession::restore(model->bundle(), keys.owner, run.saved.back(), rng);
+    REQUIRE(client->message() == message);
+    REQUIRE(client->round() == server.next_round());
+    ++run.restored;
+  }
+  run.logits = client->logits();
+  REQUIRE_THROWS_AS(client->save(), Error);
+  return run;
+}
+
+TEST_CASE("a client that starts again in every round gets the plaintext network's answer", "[state]") {
+  test::SeededRng rng(74);
+  std::size_t restored = 0;
+  for (int round = 0; round < 16; ++round) {
+    models::IntegerNetwork network = test::random_network(rng);
+    const WideVector input = test::random_input(rng, network);
+    const WideVector expected = models::evaluate_all(network, input).back();
+    const Party& keys = party(test::fitting_key_bits(network));
+    const auto model = ServedModel::create(std::move(network), round % 3 == 0 ? 3 : kDefaultChunk);
+    SessionOptions server_options{.sign_test = round % 2 == 0 ? "oblivious" : "blinded"};
+    SessionOptions client_options = server_options;
+    CAPTURE(round, server_options.sign_test);
+    const ClientRun run = run_with_moving_client(model, keys, input, rng, server_options, client_options);
+    REQUIRE(run.logits == expected);
+    restored += run.restored;
+    if (round % 2 != 0) continue;
+    // Again on a set-up that both kept.
+    States states;
+    run_moving(model, keys, input, rng, "oblivious", &states);
+    server_options.sign_test_state = states.server;
+    client_options.sign_test_state = states.client;
+    if (states.server == nullptr) continue;
+    REQUIRE(run_with_moving_client(model, keys, input, rng, server_options, client_options).logits ==
+            expected);
+  }
+  REQUIRE(restored > 60);
+}
+
+TEST_CASE("a damaged, cut, foreign or newer state of a client is refused", "[state]") {
+  Small small;
+  for (const char* sign_test : {"oblivious", "blinded"}) {
+    const SessionOptions options{.sign_test = sign_test};
+    const ClientRun run =
+        run_with_moving_client(small.model, *small.keys, small.input, small.rng, options, options);
+    const auto restore = [&](const Bytes& bytes) {
+      return ClientSession::restore(small.model->bundle(), small.keys->owner, bytes, small.rng);
+    };
+    for (const Bytes& good : run.saved) {
+      CAPTURE(sign_test);
+      for (int i = 0; i < 12; ++i) {
+        const Bytes cut(good.begin(),
+                        good.begin() + static_cast<std::ptrdiff_t>(small.rng.below(good.size())));
+        REQUIRE_THROWS_AS(restore(cut), InputError);
+      }
+      Bytes longer = good;
+      longer.push_back(0);
+      REQUIRE_THROWS_AS(restore(longer), InputError);
+      Bytes newer = good;
+      ++newer[4];
+      REQUIRE_THROWS_AS(restore(newer), InputError);
+      for (int i = 0; i < 40; ++i) {  // refused as what it is, or another state
+        Bytes damaged = good;
+        damaged[small.rng.below(damaged.size())] ^= static_cast<std::uint8_t>(1 + small.rng.below(255));
+        try {
+          restore(damaged);
+        } catch (const Error&) {
+          continue;
+        }
+      }
+    }
+    const Party& other = party(small.keys->owner->public_key().bits(), 1);
+    REQUIRE_THROWS_AS(ClientSession::restore(small.model->bundle(), other.owner, run.saved[0]), InputError);
+    const auto another = ServedModel::create(test::random_network(small.rng));
+    REQUIRE_THROWS_AS(ClientSession::restore(another->bundle(), small.keys->owner, run.saved[0]), InputError);
+  }
+}
+
 TEST_CASE("several inferences on one set-up, which later ones do not send again", "[state]") {
   Small small;
   States states;

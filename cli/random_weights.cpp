@@ -1,8 +1,13 @@
-#include "cli/bench/random_weights.h"
+#include "cli/random_weights.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
+#include <random>
+#include <span>
 #include <utility>
+
+#include "models/graph_rewrites.h"
 
 namespace popcorn::cli {
 
@@ -12,10 +17,38 @@ using Kind = models::ZooLayer::Kind;
 using models::Node;
 using models::NodeKind;
 
-std::int32_t random_weight(const RandomWeights& weights, Rng& rng) {
+constexpr unsigned kSyntheticBits = 5;
+constexpr std::uint64_t kSyntheticSeed = 20210705;
+
+/// The same numbers on every machine; for weights that nobody trained, not for secrets.
+class RepeatableRng final : public Rng {
+ public:
+  void fill(std::span<std::uint8_t> out) override {
+    for (std::size_t i = 0; i < out.size(); i += sizeof(std::uint64_t)) {
+      std::uint64_t word = engine_();
+      for (std::size_t k = i; k < std::min(out.size(), i + sizeof word); ++k, word >>= 8) {
+        out[k] = static_cast<std::uint8_t>(word);
+      }
+    }
+  }
+
+ private:
+  std::mt19937_64 engine_{kSyntheticSeed};
+};
+
+double density_of(const RandomWeights& weights, const std::string& layer) {
+  double result = weights.density;
+  for (const auto& [name, density] : weights.layers) {
+    if (name == layer) return density;
+    if (name == "*") result = density;
+  }
+  return result;
+}
+
+std::int32_t random_weight(const RandomWeights& weights, double density, Rng& rng) {
   constexpr double kResolution = 1e6;
   if (static_cast<double>(rng.below(static_cast<std::uint64_t>(kResolution))) >=
-      std::round(weights.density * kResolution)) {
+      std::round(density * kResolution)) {
     return 0;
   }
   const std::uint64_t magnitudes = weights.bits < 2 ? 1 : (std::uint64_t{1} << (weights.bits - 1)) - 1;
@@ -91,15 +124,31 @@ models::IntegerNetwork with_random_weights(const models::ZooNetwork& zoo, const 
     const models::Shape input = network.nodes[inputs.front()].shape;
     Node& node = append(node_kind(layer.kind), layer.name, std::move(inputs), shape_after(layer, input));
     node.window = layer.window;
+    node.groups = layer.groups;
     std::int64_t count = 0;
     if (layer.kind == Kind::dense) count = input.size() * layer.outputs;
     if (layer.kind == Kind::conv2d) {
-      count = layer.outputs * input.channels * layer.window.kernel_height * layer.window.kernel_width;
+      count = layer.outputs * (input.channels / layer.groups) * layer.window.kernel_height *
+              layer.window.kernel_width;
     }
-    for (std::int64_t i = 0; i < count; ++i) node.weights.push_back(random_weight(weights, rng));
+    const double density = density_of(weights, layer.name);
+    node.weights.reserve(static_cast<std::size_t>(count));
+    for (std::int64_t i = 0; i < count; ++i) node.weights.push_back(random_weight(weights, density, rng));
   }
   append(NodeKind::output, "output", {last}, network.nodes[last].shape);
   network.finish();
+  return network;
+}
+
+models::IntegerNetwork synthetic_network(const models::ZooNetwork& zoo) {
+  RepeatableRng rng;
+  models::IntegerNetwork network = with_random_weights(zoo, {kSyntheticBits, 1.0, zoo.densities}, rng);
+  network.name = zoo.name + "-synthetic";
+  network.description = "SYNTHETIC weights, for cost and speed only: " + zoo.description;
+  const std::string source = zoo.density_source.empty() ? "none: every weight is kept" : zoo.density_source;
+  network.facts = {{"weights", "synthetic: random, not trained; predictions mean nothing"},
+                   {"densities", source}};
+  models::optimise(network);
   return network;
 }
 

@@ -1,0 +1,89 @@
+#include "service/session_file.h"
+
+#include <openssl/crypto.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace popcorn::service {
+
+namespace {
+
+constexpr std::uint32_t kMagic = 0x46534350;  // "PCSF"
+constexpr std::uint16_t kVersion = 1;
+constexpr std::size_t kMaxText = 4096;
+constexpr std::size_t kMaxFileBytes = std::size_t{1} << 34;
+constexpr unsigned kOwnerOnly = 0600;
+
+void write_text(ByteWriter& out, const std::string& text) {
+  out.u16(static_cast<std::uint16_t>(text.size()));
+  out.bytes(as_bytes(text));
+}
+
+std::string read_text(ByteReader& in) {
+  const std::size_t size = in.u16();
+  if (size > kMaxText) {
+    throw InputError("session_file.text", "a text in it is too long");
+  }
+  const ByteView text = in.bytes(size);
+  return {reinterpret_cast<const char*>(text.data()), text.size()};
+}
+
+KeptSession parse(ByteView content) {
+  ByteReader in(content, "session_file");
+  if (in.u32() != kMagic || in.u16() != kVersion) {
+    throw InputError("session_file.version", "it is no session file, or of another version");
+  }
+  KeptSession kept;
+  kept.server = read_text(in);
+  kept.id = read_text(in);
+  if (kept.id.empty() || kept.id.find_first_not_of("0123456789abcdefABCDEF-") != std::string::npos) {
+    throw InputError("session_file.id", "its session has no name that a server gives");
+  }
+  const ByteView digest = in.bytes(kept.input.size());
+  std::copy(digest.begin(), digest.end(), kept.input.begin());
+  kept.rounds = in.u64();
+  kept.bytes_up = in.u64();
+  kept.bytes_down = in.u64();
+  const ByteView session = in.bytes(in.remaining());
+  kept.session.assign(session.begin(), session.end());
+  return kept;
+}
+
+}  // namespace
+
+void write_session_file(const std::filesystem::path& path, const KeptSession& kept) {
+  Bytes content;
+  content.reserve(kept.session.size() + 2 * kMaxText);
+  ByteWriter out(content);
+  out.u32(kMagic);
+  out.u16(kVersion);
+  write_text(out, kept.server);
+  write_text(out, kept.id);
+  out.bytes(kept.input);
+  out.u64(kept.rounds);
+  out.u64(kept.bytes_up);
+  out.u64(kept.bytes_down);
+  out.bytes(kept.session);
+  write_file(path, content, kOwnerOnly);
+  OPENSSL_cleanse(content.data(), content.size());
+}
+
+std::optional<KeptSession> read_session_file(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    return std::nullopt;
+  }
+  Bytes content = read_file(path, kMaxFileBytes);
+  try {
+    KeptSession kept = parse(content);
+    OPENSSL_cleanse(content.data(), content.size());
+    return kept;
+  } catch (const InputError& error) {
+    throw InputError(error.code(), path.string() + ": " + error.what());
+  }
+}
+
+}  // namespace popcorn::service
