@@ -23,6 +23,7 @@ namespace popcorn::cli {
 namespace {
 
 constexpr std::size_t kImagesPerBatch = 50;
+constexpr std::int64_t kFewClasses = 10;  // the first five of which say nothing
 
 struct EvaluateOptions {
   std::string model;
@@ -31,20 +32,34 @@ struct EvaluateOptions {
   bool json = false;
 };
 
-/// Index of the largest value·scale of one row; the lowest wins a tie, as in predict().
-std::size_t best_of(const double* logits, std::size_t count, const std::vector<double>& scale) {
-  std::size_t best = 0;
+/// How often the right class was the first, and among the first five.
+struct Correct {
+  std::size_t first = 0;
+  std::size_t first_five = 0;
+
+  void add(std::size_t rank) {
+    first += rank == 0 ? 1 : 0;
+    first_five += rank < kFive ? 1 : 0;
+  }
+  static constexpr std::size_t kFive = 5;
+};
+
+/// How many classes come before the right one in a row of logits; the lower index wins a tie, as in
+/// predict().
+std::size_t rank_of(const double* logits, std::size_t count, const std::vector<double>& scale,
+                    std::size_t right) {
   const bool is_scale_per_logit = scale.size() == count;
   const auto value = [&](std::size_t i) { return logits[i] * (is_scale_per_logit ? scale[i] : 1.0); };
-  for (std::size_t i = 1; i < count; ++i) {
-    if (value(i) > value(best)) best = i;
+  std::size_t rank = right < count ? 0 : count;
+  for (std::size_t i = 0; i < count && right < count; ++i) {
+    if (value(i) > value(right) || (value(i) == value(right) && i < right)) ++rank;
   }
-  return best;
+  return rank;
 }
 
-/// Correct answers among images [first, last), in double precision.
-std::size_t correct_fast(const models::IntegerNetwork& network, const models::FastEvaluator& evaluator,
-                         const datasets::TestSet& data, std::size_t first, std::size_t last) {
+/// Images [first, last), in double precision.
+Correct correct_fast(const models::IntegerNetwork& network, const models::FastEvaluator& evaluator,
+                     const datasets::TestSet& data, std::size_t first, std::size_t last) {
   std::vector<std::int16_t> inputs;
   for (std::size_t i = first; i < last; ++i) {
     const WideVector input = models::encode_image(network.encoding, data.image(i));
@@ -53,22 +68,25 @@ std::size_t correct_fast(const models::IntegerNetwork& network, const models::Fa
   }
   const std::vector<double> logits = evaluator.run(inputs, last - first);
   const auto outputs = static_cast<std::size_t>(network.output().shape.size());
-  std::size_t correct = 0;
+  Correct correct;
   for (std::size_t i = first; i < last; ++i) {
     const double* row = logits.data() + (i - first) * outputs;
-    if (best_of(row, outputs, network.output().scale) == data.labels[i]) ++correct;
+    correct.add(rank_of(row, outputs, network.output().scale, data.labels[i]));
   }
   return correct;
 }
 
 /// Likewise with the exact evaluator.
-std::size_t correct_exact(const models::IntegerNetwork& network, const datasets::TestSet& data,
-                          std::size_t first, std::size_t last) {
-  std::size_t correct = 0;
+Correct correct_exact(const models::IntegerNetwork& network, const datasets::TestSet& data, std::size_t first,
+                      std::size_t last) {
+  Correct correct;
   for (std::size_t i = first; i < last; ++i) {
     const WideVector logits =
         models::evaluate(network, models::encode_image(network.encoding, data.image(i)));
-    if (models::predict(logits, network.output().scale, false, {}).index == data.labels[i]) ++correct;
+    const std::vector<models::Candidate> best =
+        models::best_classes(logits, network.output().scale, false, {}, Correct::kFive);
+    const auto found = std::ranges::find(best, std::size_t{data.labels[i]}, &models::Candidate::index);
+    correct.add(static_cast<std::size_t>(found - best.begin()));
   }
   return correct;
 }
@@ -84,20 +102,25 @@ int evaluate(const EvaluateOptions& options) {
   const bool is_exact = options.exact || evaluator.is_exact();
 
   const std::size_t batches = (data.count() + kImagesPerBatch - 1) / kImagesPerBatch;
-  std::atomic<std::size_t> correct{0};
+  std::atomic<std::size_t> correct{0}, in_five{0};
   std::atomic<std::size_t> done{0};
   Progress progress("evaluating " + network.name);
   const auto start = std::chrono::steady_clock::now();
   oneapi::tbb::parallel_for(std::size_t{0}, batches, [&](std::size_t batch) {
     const std::size_t first = batch * kImagesPerBatch;
     const std::size_t last = std::min(first + kImagesPerBatch, data.count());
-    correct += options.exact ? correct_exact(network, data, first, last)
-                             : correct_fast(network, evaluator, data, first, last);
+    const Correct part = options.exact ? correct_exact(network, data, first, last)
+                                       : correct_fast(network, evaluator, data, first, last);
+    correct += part.first;
+    in_five += part.first_five;
     progress.update(done += last - first, data.count());
   });
   progress.clear();
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  const double accuracy = static_cast<double>(correct) / static_cast<double>(data.count());
+  const auto share = [&](std::size_t count) {
+    return static_cast<double>(count) / static_cast<double>(data.count());
+  };
+  const double accuracy = share(correct), accuracy_of_five = share(in_five);
   if (options.json) {
     print_json(std::cout, {{"model", network.name},
                            {"config_id", network.config_id()},
@@ -105,14 +128,17 @@ int evaluate(const EvaluateOptions& options) {
                            {"images", data.count()},
                            {"correct", correct.load()},
                            {"accuracy", accuracy},
+                           {"accuracy_top5", accuracy_of_five},
                            {"exact", is_exact},
                            {"seconds", elapsed.count()}});
     return 0;
   }
+  const bool is_five_telling = network.output().shape.size() > kFewClasses;
   std::cout << network.name << ": " << human_percent(accuracy) << " of " << grouped(data.count())
-            << " test images of " << data.name << " (" << grouped(correct) << " correct, "
-            << human_seconds(elapsed.count()) << (is_exact ? ", exact integers" : ", double precision")
-            << ")\n";
+            << " test images of " << data.name << (is_five_telling ? ", " : "")
+            << (is_five_telling ? human_percent(accuracy_of_five) + " among the first five" : "") << " ("
+            << grouped(correct) << " correct, " << human_seconds(elapsed.count())
+            << (is_exact ? ", exact integers" : ", double precision") << ")\n";
   return 0;
 }
 
