@@ -102,37 +102,59 @@ OperationCounts Evaluator::counts() const noexcept {
 }
 
 CiphertextBatch Evaluator::parse(ByteView wire, std::size_t count_expected) const {
-  const auto& parts = context_->parts();
-  const Modulus& modulus = *parts.modulus;
   const std::size_t width = key().ciphertext_bytes();
   if (wire.size() != count_expected * width) {
     throw InputError("ciphertext.length", "expected " + std::to_string(count_expected) + " ciphertexts of " +
                                               std::to_string(width) + " bytes, got " +
                                               std::to_string(wire.size()) + " bytes");
   }
-  CiphertextBatch batch(parts.modulus, count_expected);
-  if (count_expected == 0) return batch;
+  CiphertextBatch batch = reserve(count_expected);
+  parse_into(batch, 0, wire);
+  return batch;
+}
+
+CiphertextBatch Evaluator::reserve(std::size_t size) const {
+  return {context_->parts().modulus, size};
+}
+
+std::size_t Evaluator::group_size() const noexcept {
+  return context_->parts().modulus->lanes();
+}
+
+void Evaluator::parse_into(CiphertextBatch& batch, std::size_t first, ByteView wire) const {
+  const auto& parts = context_->parts();
+  const Modulus& modulus = *parts.modulus;
+  const std::size_t width = key().ciphertext_bytes();
   const std::size_t limbs = modulus.limbs();
   const std::size_t lanes = modulus.lanes();
+  const std::size_t present = wire.size() / width;
+  const std::size_t end = first + present;
+  const bool whole_groups = first % lanes == 0 && (end % lanes == 0 || end == batch.size());
+  if (wire.size() % width != 0 || end > batch.size() || !whole_groups) {
+    throw Error("batch.piece", "a piece of a batch must be whole groups of ciphertexts");
+  }
+  if (present == 0) return;
+  const std::size_t first_group = first / lanes;
+  const std::size_t groups = (present + lanes - 1) / lanes;
   const std::vector<std::uint64_t> bound = parts.n_squared.limbs(limbs);
-  std::atomic<std::size_t> offender{count_expected};
+  std::atomic<std::size_t> offender{present};
   const auto report = [&](std::size_t index) {
     std::size_t seen = offender.load();
     while (index < seen && !offender.compare_exchange_weak(seen, index)) {
     }
   };
   // The product of all ciphertexts, for one gcd with N; a product per piece, multiplied at the end.
-  const std::size_t pieces = (batch.groups() + kGrain - 1) / kGrain;
+  const std::size_t pieces = (groups + kGrain - 1) / kGrain;
   CiphertextBatch products(parts.modulus, pieces * lanes);
-  parallel_ranges(pieces, 1, [&](std::size_t begin, std::size_t end) {
+  parallel_ranges(pieces, 1, [&](std::size_t begin, std::size_t past) {
     std::vector<std::uint64_t> values(lanes * limbs);
-    for (std::size_t piece = begin; piece < end; ++piece) {
+    for (std::size_t piece = begin; piece < past; ++piece) {
       std::memcpy(products.group(piece), modulus.one(), modulus.group_words() * sizeof(std::uint64_t));
-      for (std::size_t g = piece * kGrain; g < std::min((piece + 1) * kGrain, batch.groups()); ++g) {
+      for (std::size_t g = piece * kGrain; g < std::min((piece + 1) * kGrain, groups); ++g) {
         for (std::size_t lane = 0; lane < lanes; ++lane) {
           const std::size_t i = g * lanes + lane;
           std::uint64_t* const value = values.data() + lane * limbs;
-          if (i >= count_expected) {  // padding lanes hold 1
+          if (i >= present) {  // padding lanes hold 1
             std::fill_n(value, limbs, 0);
             value[0] = 1;
             continue;
@@ -145,12 +167,13 @@ CiphertextBatch Evaluator::parse(ByteView wire, std::size_t count_expected) cons
             value[0] = 1;
           }
         }
-        modulus.import_numbers(batch.group(g), values.data());
-        modulus.multiply(products.group(piece), products.group(piece), batch.group(g));
+        std::uint64_t* const group = batch.group(first_group + g);
+        modulus.import_numbers(group, values.data());
+        modulus.multiply(products.group(piece), products.group(piece), group);
       }
     }
   });
-  count(parse_cost(count_expected));
+  count(parse_cost(present));
   BigInteger product;
   BigInteger factor;
   mpz_set_ui(product.get(), 1);
@@ -165,18 +188,17 @@ CiphertextBatch Evaluator::parse(ByteView wire, std::size_t count_expected) cons
   }
   mpz_gcd(product.get(), product.get(), parts.n.get());
   if (mpz_cmp_ui(product.get(), 1) != 0) {  // rare: find out which one
-    for (std::size_t i = 0; i < count_expected; ++i) {
+    for (std::size_t i = 0; i < present; ++i) {
       factor.set_bytes(wire.subspan(i * width, width));
       mpz_gcd(factor.get(), factor.get(), parts.n.get());
       if (mpz_cmp_ui(factor.get(), 1) != 0) report(i);
     }
   }
-  if (offender.load() < count_expected) {
+  if (offender.load() < present) {
     throw InputError("ciphertext.invalid",
-                     "ciphertext " + std::to_string(offender.load()) +
+                     "ciphertext " + std::to_string(first + offender.load()) +
                          " is no unit modulo N^2: it must lie in (0, N^2) and be coprime to N");
   }
-  return batch;
 }
 
 void Evaluator::serialise(const CiphertextBatch& batch, Bytes& out) const {

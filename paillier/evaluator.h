@@ -74,6 +74,14 @@ class Evaluator {
   /// each.
   /// @throws InputError "ciphertext.invalid" with the index of the first offender
   CiphertextBatch parse(ByteView wire, std::size_t count) const;
+  /// Room for `count` ciphertexts that parse_into() fills piece by piece.
+  CiphertextBatch reserve(std::size_t count) const;
+  /// Ciphertexts that the kernel works on together.
+  std::size_t group_size() const noexcept;
+  /// parse() of a part of a batch: batch[first …] from all of `wire`. Whole groups only, except at the end of
+  /// the batch: `first` and the number of ciphertexts are multiples of group_size().
+  /// @throws InputError "ciphertext.invalid" with the place in the batch of the first offender
+  void parse_into(CiphertextBatch& batch, std::size_t first, ByteView wire) const;
   /// Appends fixed-width big-endian ciphertexts. 1 each.
   void serialise(const CiphertextBatch& batch, Bytes& out) const;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "protocols/message_pieces.h"
 #include "protocols/relu_step.h"
 #include "protocols/round_plan.h"
 #include "protocols/session.h"
@@ -15,6 +16,10 @@
 namespace popcorn::protocols {
 
 namespace {
+
+/// Ciphertexts of an answer that are decrypted at once while the rest is awaited: enough for the cores of a
+/// large machine.
+constexpr std::size_t kDecryptTogether = 128;
 
 void check_input(const ClientBundle& bundle, const WideVector& input) {
   const auto expected = static_cast<std::size_t>(bundle.encoding.shape.size());
@@ -52,21 +57,83 @@ struct ClientSession::State {
     return {plan.client_message(number), address};
   }
 
+  void expect_answer() const {
+    if (failed) throw Error("session.failed", "the session ended with an internal error in an earlier round");
+    if (finished) throw InputError("round.finished", "the inference is over; no further message is expected");
+    if (message.empty()) throw Error("round.not_started", "call start() before handle()");
+  }
+
+  double& phase_of(MessageKind kind) { return kind == MessageKind::logits ? phases.decrypt : phases.step; }
+
+  WideVector decrypt(ByteView ciphertexts) const {
+    return owner->decrypt(ciphertexts, ciphertexts.size() / owner->public_key().ciphertext_bytes(),
+                          packed_limbs(plan.key_bits()));
+  }
+
   /// Takes shares and sign test of a question. Changes nothing but the sign test, and that only on success.
-  void take_question(const RoundPlan::Place& place, const Message& question) {
+  /// @param packed the decrypted shares
+  void take_question(const RoundPlan::Place& place, WideVector packed, ByteView section) {
     const Step& step = plan.steps()[place.step];
     if (place.exchange == 0) {
       WideVector opened;
       if (plan.has_shares(step)) {
-        opened = open_shares(*owner, question.ciphertexts, static_cast<std::size_t>(step.count), step.bits);
+        opened = open_packed(std::move(packed), share_layout(step.bits, plan.key_bits()),
+                             static_cast<std::size_t>(step.count));
       }
       sign_test->begin(plan.sign_test_shape(place.step));
-      sign_test->question(place.exchange, opened, question.sign_test);
+      sign_test->question(place.exchange, opened, section);
       shares = std::move(opened);
     } else {
-      sign_test->question(place.exchange, shares, question.sign_test);
+      sign_test->question(place.exchange, shares, section);
     }
   }
+
+  /// Takes an answer that is the one due, its ciphertexts decrypted.
+  std::optional<ByteView> proceed(MessageKind kind, WideVector packed, ByteView section) {
+    const PhaseTimer timer(phase_of(kind));
+    if (kind == MessageKind::logits) {
+      logits = open_packed(std::move(packed), logits_layout(plan.output_bits(), plan.key_bits()),
+                           static_cast<std::size_t>(plan.outputs()));
+      finished = true;
+      return std::nullopt;
+    }
+    try {
+      take_question(plan.place(round + 1), std::move(packed), section);
+    } catch (const InputError&) {  // the message's fault: everything is as it was
+      throw;
+    } catch (...) {
+      failed = true;
+      throw;
+    }
+    try {
+      message = answer(round + 1);
+      ++round;
+    } catch (...) {
+      failed = true;
+      throw;
+    }
+    return ByteView(message);
+  }
+
+  /// What has come of an answer.
+  struct Arriving {
+    explicit Arriving(State& state)
+        : pieces(state.plan.server_message(state.round).bytes(), kDecryptTogether,
+                 {[&state, this](const MessagePrefix& prefix) {
+                    state.plan.check_server(state.round, state.key_name(), prefix);
+                    packed = WideVector(static_cast<std::size_t>(prefix.shape.ciphertexts),
+                                        packed_limbs(state.plan.key_bits()));
+                  },
+                  [&state, this](std::uint64_t first, ByteView ciphertexts) {
+                    const PhaseTimer timer(state.phase_of(pieces.prefix().shape.kind));
+                    const WideVector some = state.decrypt(ciphertexts);
+                    std::ranges::copy(some.words(), packed.words().begin() +
+                                                        static_cast<std::ptrdiff_t>(first * packed.limbs()));
+                  }}) {}
+
+    WideVector packed;
+    MessagePieces pieces;
+  };
 
   Bytes answer(std::uint64_t number) {
     const RoundPlan::Place& place = plan.place(number);
@@ -93,6 +160,7 @@ struct ClientSession::State {
   bool failed = false;
   bool finished = false;
   WideVector logits;
+  std::unique_ptr<Arriving> arriving;
 };
 
 ClientSession::ClientSession(const ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> owner,
@@ -124,37 +192,32 @@ const Bytes& ClientSession::start() {
 
 std::optional<ByteView> ClientSession::handle(ByteView message) {
   State& state = *state_;
-  if (state.failed)
-    throw Error("session.failed", "the session ended with an internal error in an earlier round");
-  if (state.finished)
-    throw InputError("round.finished", "the inference is over; no further message is expected");
-  if (state.message.empty()) throw Error("round.not_started", "call start() before handle()");
+  state.expect_answer();
   const Message got = state.plan.expect_server(state.round, state.key_name(), message);
-  if (got.shape.kind == MessageKind::logits) {
-    const PhaseTimer timer(state.phases.decrypt);
-    state.logits = open_slots(*state.owner, got.ciphertexts,
-                              logits_layout(state.plan.output_bits(), state.plan.key_bits()),
-                              static_cast<std::size_t>(state.plan.outputs()));
-    state.finished = true;
-    return std::nullopt;
+  WideVector packed;
+  {
+    const PhaseTimer timer(state.phase_of(got.shape.kind));
+    packed = state.decrypt(got.ciphertexts);
   }
-  const PhaseTimer timer(state.phases.step);
-  try {
-    state.take_question(state.plan.place(state.round + 1), got);
-  } catch (const InputError&) {  // the message's fault: everything is as it was
-    throw;
-  } catch (...) {
-    state.failed = true;
-    throw;
-  }
-  try {
-    state.message = state.answer(state.round + 1);
-    ++state.round;
-  } catch (...) {
-    state.failed = true;
-    throw;
-  }
-  return ByteView(state.message);
+  return state.proceed(got.shape.kind, std::move(packed), got.sign_test);
+}
+
+void ClientSession::begin_answer() {
+  state_->expect_answer();
+  state_->arriving = std::make_unique<State::Arriving>(*state_);
+}
+
+void ClientSession::take_answer(ByteView piece) {
+  if (!state_->arriving) throw Error("round.no_answer", "call begin_answer() before take_answer()");
+  state_->arriving->pieces.take(piece);
+}
+
+std::optional<ByteView> ClientSession::finish_answer() {
+  if (!state_->arriving) throw Error("round.no_answer", "call begin_answer() before finish_answer()");
+  const std::unique_ptr<State::Arriving> arrived = std::move(state_->arriving);
+  arrived->pieces.expect_end();
+  return state_->proceed(arrived->pieces.prefix().shape.kind, std::move(arrived->packed),
+                         arrived->pieces.sign_test());
 }
 
 std::uint64_t ClientSession::round() const noexcept {

@@ -92,9 +92,8 @@ std::string RoundPlan::describe(MessageKind kind, const MessageAddress& address)
   return text;
 }
 
-Message RoundPlan::expect(const MessageShape& shape, MessageAddress address, const Sha256& key,
-                          ByteView message) const {
-  const Message got = parse_message(message);
+void RoundPlan::check(const MessageShape& shape, const MessageAddress& address, const Sha256& key,
+                      const MessagePrefix& got) const {
   if (got.address.key != key) {
     throw InputError("message.foreign_key", "the message belongs to key " + to_hex(got.address.key) +
                                                 ", this session to key " + to_hex(key));
@@ -118,15 +117,26 @@ Message RoundPlan::expect(const MessageShape& shape, MessageAddress address, con
             std::to_string(got.shape.elements) + " in " + std::to_string(got.shape.ciphertexts) + " of " +
             std::to_string(got.shape.ciphertext_bytes) + " and " + std::to_string(got.shape.sign_test_bytes));
   }
-  return got;
 }
 
 Message RoundPlan::expect_client(std::uint64_t round, const Sha256& key, ByteView message) const {
-  return expect(client_message(round), client_address(round), key, message);
+  const Message got = parse_message(message);
+  check_client(round, key, {got.shape, got.address});
+  return got;
 }
 
 Message RoundPlan::expect_server(std::uint64_t round, const Sha256& key, ByteView message) const {
-  return expect(server_message(round), server_address(round), key, message);
+  const Message got = parse_message(message);
+  check_server(round, key, {got.shape, got.address});
+  return got;
+}
+
+void RoundPlan::check_client(std::uint64_t round, const Sha256& key, const MessagePrefix& got) const {
+  check(client_message(round), client_address(round), key, got);
+}
+
+void RoundPlan::check_server(std::uint64_t round, const Sha256& key, const MessagePrefix& got) const {
+  check(server_message(round), server_address(round), key, got);
 }
 
 }  // namespace popcorn::protocols

@@ -60,11 +60,14 @@ class RoundPlan {
   /// "round.out_of_order", which name the message that is due
   Message expect_client(std::uint64_t round, const Sha256& key, ByteView message) const;
   Message expect_server(std::uint64_t round, const Sha256& key, ByteView message) const;
+  /// The same checks of the prefix alone.
+  void check_client(std::uint64_t round, const Sha256& key, const MessagePrefix& got) const;
+  void check_server(std::uint64_t round, const Sha256& key, const MessagePrefix& got) const;
 
  private:
   std::string describe(MessageKind kind, const MessageAddress& address) const;
-  Message expect(const MessageShape& shape, MessageAddress address, const Sha256& key,
-                 ByteView message) const;
+  void check(const MessageShape& shape, const MessageAddress& address, const Sha256& key,
+             const MessagePrefix& got) const;
   std::uint64_t ciphertext_bytes() const noexcept { return key_bits_ / 4; }
 
   std::vector<Step> steps_;

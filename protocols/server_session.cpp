@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "protocols/message_intake.h"
 #include "protocols/network_run.h"
 #include "protocols/session.h"
 #include "protocols/session_options.h"
@@ -24,6 +25,33 @@ struct ServerSession::State {
   }
 
   const Sha256& key_name() const { return key->key().fingerprint(); }
+
+  void expect_message() const {
+    if (failed) throw Error("session.failed", "the session ended with an internal error in an earlier round");
+    if (round == plan.rounds())
+      throw InputError("round.finished", "the inference is over; no further message is expected");
+  }
+
+  /// Answers a message that is the one due and whose ciphertexts are valid.
+  Bytes answer(ByteView sign_test, paillier::CiphertextBatch ciphertexts) {
+    try {
+      const PhaseTimer timer(phases.step);
+      take_sign_test(round, sign_test);
+    } catch (const InputError&) {  // the message's fault: everything is as it was
+      throw;
+    } catch (...) {
+      failed = true;
+      throw;
+    }
+    try {
+      Bytes reply = compute(round, std::move(ciphertexts));
+      ++round;
+      return reply;
+    } catch (...) {
+      failed = true;
+      throw;
+    }
+  }
 
   void take_sign_test(std::uint64_t answered, ByteView section) {
     if (answered > 0) {
@@ -76,6 +104,7 @@ struct ServerSession::State {
   RoundPlan plan;
   NetworkRun run;
   ServerPhases phases;
+  paillier::OperationCounts taken_in;  ///< by intakes
   std::uint64_t round = 0;
   bool failed = false;
 };
@@ -91,33 +120,29 @@ ServerSession::~ServerSession() = default;
 
 Bytes ServerSession::handle(ByteView message) {
   State& state = *state_;
-  if (state.failed)
-    throw Error("session.failed", "the session ended with an internal error in an earlier round");
-  if (finished()) throw InputError("round.finished", "the inference is over; no further message is expected");
-  const std::uint64_t round = state.round;
-  const Message got = state.plan.expect_client(round, state.key_name(), message);
+  state.expect_message();
+  const Message got = state.plan.expect_client(state.round, state.key_name(), message);
   paillier::CiphertextBatch ciphertexts;
   {
     const PhaseTimer timer(state.phases.parse);
     ciphertexts = state.evaluator.parse(got.ciphertexts, static_cast<std::size_t>(got.shape.ciphertexts));
   }
-  try {
-    const PhaseTimer timer(state.phases.step);
-    state.take_sign_test(round, got.sign_test);
-  } catch (const InputError&) {  // the message's fault: everything is as it was
-    throw;
-  } catch (...) {
-    state.failed = true;
-    throw;
-  }
-  try {
-    Bytes reply = state.compute(round, std::move(ciphertexts));
-    ++state.round;
-    return reply;
-  } catch (...) {
-    state.failed = true;
-    throw;
-  }
+  return state.answer(got.sign_test, std::move(ciphertexts));
+}
+
+Bytes ServerSession::handle(MessageIntake& message) {
+  State& state = *state_;
+  state.expect_message();
+  if (message.key() != state.key->key()) throw Error("message.key", "an intake for another key was given");
+  state.taken_in += message.counts();
+  state.phases.parse += message.seconds();
+  state.plan.check_client(state.round, state.key_name(), message.prefix());
+  MessageIntake::Result got = message.take_result();
+  return state.answer(got.sign_test, std::move(got.ciphertexts));
+}
+
+const std::shared_ptr<const paillier::PublicContext>& ServerSession::key() const noexcept {
+  return state_->key;
 }
 
 std::uint64_t ServerSession::next_round() const noexcept {
@@ -139,7 +164,9 @@ std::size_t ServerSession::max_message_bytes(std::uint64_t round) const {
 }
 
 paillier::OperationCounts ServerSession::counts() const {
-  return state_->evaluator.counts();
+  paillier::OperationCounts counts = state_->evaluator.counts();
+  counts += state_->taken_in;
+  return counts;
 }
 std::shared_ptr<const SignTestState> ServerSession::sign_test_state() const {
   return state_->run.sign_test_state();

@@ -30,6 +30,8 @@ namespace popcorn::protocols {
 /// Leaks nothing; the alternative is "blinded".
 inline constexpr const char* kDefaultSignTest = "oblivious";
 
+class MessageIntake;
+
 /// A network made ready to serve: weighted-sum plans, steps, bundle. Immutable, shared by all sessions.
 class ServedModel {
  public:
@@ -96,6 +98,10 @@ class ServerSession {
 
   /// Answers the message of round next_round(). @throws InputError "round.*", "message.*", "ciphertext.*"
   Bytes handle(ByteView message);
+  /// The same for a message that was taken in pieces, with an intake for this session's key.
+  Bytes handle(MessageIntake& message);
+  /// For intakes.
+  const std::shared_ptr<const paillier::PublicContext>& key() const noexcept;
   std::uint64_t next_round() const noexcept;
   std::uint64_t rounds() const noexcept;  ///< of the whole inference
   bool finished() const noexcept;
@@ -141,6 +147,14 @@ class ClientSession {
   /// Takes the server's answer to the last message; gives the next message, or nothing when the inference is
   /// over. The bytes stay valid until the next call, so that a transport can repeat them.
   std::optional<ByteView> handle(ByteView message);
+  /// handle() for an answer that arrives in pieces: ciphertexts are decrypted as soon as some dozens are
+  /// there. begin_answer() forgets what came of an interrupted one; until finish_answer() the session is as
+  /// it was.
+  void begin_answer();
+  /// @throws InputError as handle()
+  void take_answer(ByteView piece);
+  /// @throws InputError as handle()
+  std::optional<ByteView> finish_answer();
   std::uint64_t round() const noexcept;   ///< of the message given last
   std::uint64_t rounds() const noexcept;  ///< of the whole inference
   bool finished() const noexcept;

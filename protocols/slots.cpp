@@ -42,9 +42,16 @@ void seal_slots(const paillier::Evaluator& evaluator, const paillier::Ciphertext
 WideVector open_slots(const paillier::KeyOwner& owner, ByteView ciphertexts, const SlotLayout& layout,
                       std::size_t count) {
   const std::size_t packed_count = layout.ciphertexts(count);
-  const WideVector packed =
-      owner.decrypt(ciphertexts, packed_count, WideVector::limbs_for_bits(owner.public_key().bits()));
-  for (std::size_t j = 0; j < packed_count; ++j) {
+  return open_packed(owner.decrypt(ciphertexts, packed_count, packed_limbs(owner.public_key().bits())),
+                     layout, count);
+}
+
+std::size_t packed_limbs(unsigned key_bits) {
+  return WideVector::limbs_for_bits(key_bits);
+}
+
+WideVector open_packed(WideVector packed, const SlotLayout& layout, std::size_t count) {
+  for (std::size_t j = 0; j < packed.size(); ++j) {
     const std::size_t slots = std::min(layout.per_ciphertext, count - j * layout.per_ciphertext);
     if (packed.is_negative(j) || packed.bit_length(j) > slots * layout.slot_bits) {
       throw InputError(
@@ -54,6 +61,7 @@ WideVector open_slots(const paillier::KeyOwner& owner, ByteView ciphertexts, con
   }
   WideVector values = paillier::unpack_slots(packed, layout.slot_bits, layout.per_ciphertext, count,
                                              WideVector::limbs_for_bits(layout.slot_bits));
+  packed = {};
   subtract_power_of_two(values, layout.offset_bit);
   return values;
 }

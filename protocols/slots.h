@@ -42,5 +42,9 @@ void seal_slots(const paillier::Evaluator& evaluator, const paillier::Ciphertext
 /// @throws InputError "ciphertext.invalid", "message.plaintext" when a plaintext is not such a packing
 WideVector open_slots(const paillier::KeyOwner& owner, ByteView ciphertexts, const SlotLayout& layout,
                       std::size_t count);
+/// Words of a packed plaintext as open_packed() takes it.
+std::size_t packed_limbs(unsigned key_bits);
+/// open_slots() of plaintexts that were decrypted before. @throws InputError "message.plaintext"
+WideVector open_packed(WideVector packed, const SlotLayout& layout, std::size_t count);
 
 }  // namespace popcorn::protocols

@@ -70,31 +70,38 @@ std::string_view to_string(MessageKind kind) {
   return "unknown";
 }
 
-Message parse_message(ByteView message) {
+MessagePrefix parse_prefix(ByteView message) {
   ByteReader reader(message, "message");
   const Header header = parse_header(reader);
-  Message parsed;
-  parsed.shape.kind = header.kind;
-  parsed.address.step = reader.u32();
-  parsed.address.exchange = reader.u32();
-  std::ranges::copy(reader.bytes(parsed.address.key.size()), parsed.address.key.begin());
-  parsed.shape.ciphertext_bytes = reader.u32();
+  MessagePrefix prefix;
+  prefix.shape.kind = header.kind;
+  prefix.address.step = reader.u32();
+  prefix.address.exchange = reader.u32();
+  std::ranges::copy(reader.bytes(prefix.address.key.size()), prefix.address.key.begin());
+  prefix.shape.ciphertext_bytes = reader.u32();
   if (reader.u32() != 0) throw InputError("message.flags", "the message sets reserved bytes that must be 0");
-  parsed.shape.elements = reader.u64();
-  parsed.shape.ciphertexts = reader.u64();
-  parsed.shape.sign_test_bytes = reader.u64();
-  if (!within_limits(parsed.shape)) {
+  prefix.shape.elements = reader.u64();
+  prefix.shape.ciphertexts = reader.u64();
+  prefix.shape.sign_test_bytes = reader.u64();
+  if (!within_limits(prefix.shape)) {
     throw InputError("message.limit", "the message declares more than this program accepts in one message");
   }
-  if (parsed.shape.bytes() != header.bytes) {
+  if (prefix.shape.bytes() != header.bytes) {
     throw InputError("message.length", "the message declares a length of " + std::to_string(header.bytes) +
                                            " bytes, its sections need " +
-                                           std::to_string(parsed.shape.bytes()));
+                                           std::to_string(prefix.shape.bytes()));
   }
+  return prefix;
+}
+
+Message parse_message(ByteView message) {
+  const MessagePrefix prefix = parse_prefix(message);
+  Message parsed{prefix.shape, prefix.address, {}, {}};
   const auto ciphertext_section =
       static_cast<std::size_t>(parsed.shape.ciphertexts * parsed.shape.ciphertext_bytes);
   const auto sign_test_section = static_cast<std::size_t>(parsed.shape.sign_test_bytes);
-  if (header.kind == MessageKind::answer) {
+  ByteReader reader(message.subspan(kMessagePrefixBytes), "message");
+  if (sign_test_comes_first(parsed.shape.kind)) {
     parsed.sign_test = reader.bytes(sign_test_section);
     parsed.ciphertexts = reader.bytes(ciphertext_section);
   } else {

@@ -26,7 +26,8 @@
 // A ciphertext is a fixed-width big-endian integer. Every length follows from the first 88 bytes, so that a
 // transport may stream.
 //
-// Parsing allocates nothing: the result is a view of the message.
+// Parsing allocates nothing: the result is a view of the message. message_pieces.h is for messages that are
+// not there as a whole.
 #pragma once
 
 #include <cstddef>
@@ -44,6 +45,11 @@ inline constexpr std::size_t kMessagePrefixBytes = 88;
 
 enum class MessageKind : std::uint8_t { input = 1, question = 2, answer = 3, logits = 4 };
 std::string_view to_string(MessageKind kind);
+
+/// The order of a message's sections.
+constexpr bool sign_test_comes_first(MessageKind kind) noexcept {
+  return kind == MessageKind::answer;
+}
 
 /// Whose inference, and where in it.
 struct MessageAddress {
@@ -78,6 +84,14 @@ struct Message {
 /// @throws InputError "message.truncated", "message.magic", "message.version", "message.kind",
 /// "message.flags", "message.length", "message.limit", "message.trailing_bytes"
 Message parse_message(ByteView message);
+
+/// What the first kMessagePrefixBytes of a message say.
+struct MessagePrefix {
+  MessageShape shape;
+  MessageAddress address;
+};
+/// @throws InputError as parse_message(), except for what lies behind the prefix
+MessagePrefix parse_prefix(ByteView message);
 
 /// Assembles one message: the prefix first, then the caller appends the sections in their order.
 class MessageWriter {

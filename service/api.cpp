@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "service/openapi.h"
+#include "service/queued_work.h"
 #include "service/refusal.h"
 #include "service/request_reading.h"
 
@@ -17,6 +18,11 @@ using Json = nlohmann::ordered_json;
 constexpr std::size_t kMaxJsonBody = 65536;
 constexpr std::uint64_t kMaxRound = 1'000'000;
 constexpr std::uint64_t kMaxPatience = 900;
+constexpr std::chrono::seconds kKeyPatience{60};
+
+std::string_view text_of(const Bytes& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 HttpResponse json_response(const Json& body, int status = 200) {
   HttpResponse response;
@@ -247,11 +253,14 @@ HttpResponse Api::register_key(Call& call) {
   if (!binary) {
     parse_object(body);  // tells JSON that is broken (400) from a key that is not acceptable (422)
   }
-  const auto policy = services_.key_policy;
-  const paillier::PublicKey key =
-      binary
-          ? paillier::PublicKey::parse(body, policy)
-          : paillier::PublicKey::from_json({reinterpret_cast<const char*>(body.data()), body.size()}, policy);
+  // Tests for primes and small factors: work for the queue, like any other that takes long.
+  const paillier::PublicKey key = await(
+      submit<paillier::PublicKey>(services_.queue, call.caller.id,
+                                  [body, binary, policy = services_.key_policy] {
+                                    return binary ? paillier::PublicKey::parse(body, policy)
+                                                  : paillier::PublicKey::from_json(text_of(body), policy);
+                                  }),
+      kKeyPatience);
   const std::string key_id = to_hex(key.fingerprint());
   const bool created = services_.keys.add(key, call.caller.id);
   services_.admission.remember(who, digest, key_id);
@@ -310,17 +319,25 @@ HttpResponse Api::cancel_session(Call& call) {
 HttpResponse Api::run_round(Call& call) {
   const std::string& session = call.parameters.at(0);
   const std::uint64_t round = parse_round(call.parameters.at(1));
-  std::uint64_t max_bytes = services_.sessions.admit_round(session, round, call.caller.id);
+  const RoundAdmission admission = services_.sessions.admit_round(session, round, call.caller.id);
+  std::uint64_t max_bytes = admission.max_bytes;
   if (services_.max_body_bytes != 0) {
     max_bytes = std::min(max_bytes, services_.max_body_bytes);
   }
   require_type(call.request, {kRoundContentType});
-  const MemoryBudget::Lease lease = services_.memory.take(require_length(call.request, max_bytes));
-  Bytes body = read_body(call.request, max_bytes);
-  call.bytes_in = body.size();
-  services_.metrics.round_bytes_received(body.size());
+  const std::uint64_t bytes = require_length(call.request, max_bytes);
+  const auto upload =
+      services_.sessions.begin_upload(admission, call.caller.id, bytes, services_.memory.take(bytes));
+  try {
+    call.request.body->read([&](ByteView piece) { upload->append(piece); });
+  } catch (...) {
+    upload->abandon();
+    throw;
+  }
+  call.bytes_in = bytes;
+  services_.metrics.round_bytes_received(bytes);
   const auto patience = patience_of(call.request);
-  auto answer = services_.sessions.answer_round(session, round, std::move(body), call.caller.id, patience);
+  auto answer = services_.sessions.answer_round(session, round, upload, call.caller.id, patience);
   HttpResponse response = round_response(std::move(answer), call.request.path);
   if (patience) {
     response.headers.emplace_back("Preference-Applied", "respond-async");

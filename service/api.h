@@ -22,6 +22,7 @@ struct ApiServices {
   KeyAdmission& admission;
   SessionManager& sessions;
   MemoryBudget& memory;
+  JobQueue& queue;
   Metrics& metrics;
   paillier::KeySizePolicy key_policy;
   std::uint64_t max_body_bytes = 0;  ///< of one request; 0 = what the protocol needs

@@ -286,20 +286,24 @@ struct Client::State {
     }
   }
 
-  Bytes run_round(const std::string& id, const protocols::ClientSession& session, ByteView message) {
+  /// Sends a round's message and takes its answer; gives the bytes of the answer. The session begins with it
+  /// while it arrives, and again when it has to be sent again: it is the same then.
+  std::uint64_t run_round(const std::string& id, protocols::ClientSession& session, ByteView message,
+                          const AnswerReceiver& receiver) {
     ClientRequest request{"POST", "/v2/sessions/" + id + "/rounds/" + std::to_string(session.round()), kRound,
                           message};
     request.max_answer_bytes = std::max(session.max_message_bytes(), kMaxErrorBytes);
     request.timeout_seconds = options.round_timeout_seconds;
+    request.receiver = &receiver;
     request.what = "round " + std::to_string(session.round() + 1) + " of " +
                    std::to_string(session.rounds()) + " (" + session.step_name() + ")";
-    ClientAnswer answer = call(request, 200, options.round_retry_seconds);
+    const ClientAnswer answer = call(request, 200, options.round_retry_seconds);
     if (answer.content_type != kRound) {
       throw NetworkError(
           "network.unexpected",
           endpoint.url + " answered a round with another type of content; is it a Popcorn server?");
     }
-    return std::move(answer.body);
+    return answer.body_bytes;
   }
 
   /// Keeps a new set-up as soon as the server has it too; false when it is not as far.
@@ -357,6 +361,16 @@ struct Client::State {
                   const std::function<void()>& after_answer, InferenceResult& result,
                   const Progress& progress) {
     auto own_work = Steady::now();
+    const AnswerReceiver receiver{kRound,
+                                  [&] {
+                                    preparation.stop();
+                                    session.begin_answer();
+                                  },
+                                  [&](ByteView piece) {
+                                    const auto begun = Steady::now();
+                                    session.take_answer(piece);
+                                    result.client_seconds += seconds_since(begun);
+                                  }};
     std::optional<ByteView> message = session.round() == 0 ? session.start() : session.message();
     result.encrypt_seconds = seconds_since(own_work);
     result.client_seconds = result.encrypt_seconds;
@@ -366,13 +380,12 @@ struct Client::State {
         progress(session.round(), session.rounds(), session.step_name());
       }
       preparation.start();
-      const Bytes answer = run_round(id, session, *message);
-      preparation.stop();
+      const std::uint64_t answer_bytes = run_round(id, session, *message, receiver);
       result.bytes_up += message->size();
-      result.bytes_down += answer.size();
+      result.bytes_down += answer_bytes;
       ++result.rounds;
       own_work = Steady::now();
-      message = session.handle(answer);
+      message = session.finish_answer();
       result.client_seconds += seconds_since(own_work);
       after_answer();
     }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <exception>
 #include <mutex>
 
 #include "base/error.h"
@@ -53,6 +54,17 @@ NetworkError network_error(httplib::Error error, const Endpoint& endpoint, const
     default:
       return {"network.lost", "The connection to " + endpoint.url + " was lost" + during +
                                   ", or no answer came in time: look after the server, then start again"};
+  }
+}
+
+/// Nothing may be thrown through the library. False when the call failed.
+bool without_throwing(std::exception_ptr& failure, const std::function<void()>& call) {
+  try {
+    call();
+    return true;
+  } catch (...) {
+    failure = std::current_exception();
+    return false;
   }
 }
 
@@ -170,17 +182,28 @@ ClientAnswer HttpExchange::send(const ClientRequest& request) {
   }
   ClientAnswer answer;
   bool too_large = false;
+  bool received = false;
+  std::exception_ptr failure;
+  wire.response_handler = [&](const httplib::Response& head) {
+    const AnswerReceiver* receiver = request.receiver;
+    received = receiver != nullptr && head.status == 200 &&
+               head.get_header_value("Content-Type") == receiver->content_type;
+    return !received || without_throwing(failure, receiver->begin);
+  };
   wire.content_receiver = [&](const char* data, size_t size, std::uint64_t, std::uint64_t total) {
-    if (answer.body.empty()) {
-      // Growing step by step would hold an answer of gigabytes twice.
-      answer.body.reserve(std::min<std::uint64_t>(total, request.max_answer_bytes));
+    const ByteView piece = as_bytes({data, size});
+    answer.body_bytes += size;
+    too_large = answer.body_bytes > request.max_answer_bytes;
+    if (too_large || state_->interrupted) {
+      return false;
     }
-    too_large = answer.body.size() + size > request.max_answer_bytes;
-    if (!too_large) {
-      const ByteView piece = as_bytes({data, size});
-      answer.body.insert(answer.body.end(), piece.begin(), piece.end());
+    if (received) {
+      return without_throwing(failure, [&] { request.receiver->take(piece); });
     }
-    return !too_large && !state_->interrupted;
+    // Growing step by step would hold an answer of gigabytes twice.
+    answer.body.reserve(std::min<std::uint64_t>(total, request.max_answer_bytes));
+    answer.body.insert(answer.body.end(), piece.begin(), piece.end());
+    return true;
   };
   state_->http.set_read_timeout(request.timeout_seconds);
   httplib::Response response;
@@ -188,6 +211,9 @@ ClientAnswer HttpExchange::send(const ClientRequest& request) {
   const bool sent = !state_->interrupted && state_->http.send(wire, response, error);
   if (state_->interrupted) {
     throw Error("interrupted", "Interrupted", 130);
+  }
+  if (failure) {
+    std::rethrow_exception(failure);
   }
   if (too_large) {
     throw NetworkError("network.answer_too_large",

@@ -23,6 +23,13 @@ struct Endpoint {
   static Endpoint parse(const std::string& url);
 };
 
+/// Takes the body of an answer while it arrives. What it throws ends the transfer and comes out of send().
+struct AnswerReceiver {
+  std::string content_type;  ///< answers of another type, or with another status than 200, are not for it
+  std::function<void()> begin;
+  std::function<void(ByteView)> take;
+};
+
 struct ClientRequest {
   std::string method;
   std::string path;
@@ -30,6 +37,7 @@ struct ClientRequest {
   ByteView body{};
   std::size_t max_answer_bytes = std::size_t{16} << 20;
   unsigned timeout_seconds = 60;
+  const AnswerReceiver* receiver = nullptr;
   std::string what{};  ///< for messages: "round 3 of 7 (conv2/relu)"
 };
 
@@ -37,7 +45,8 @@ struct ClientAnswer {
   int status = 0;
   std::string content_type;
   unsigned retry_after_seconds = 0;
-  Bytes body;
+  Bytes body;                    ///< empty when a receiver took it
+  std::uint64_t body_bytes = 0;  ///< wherever they went
 };
 
 /// Thread-safe for interrupt() only.

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
@@ -21,6 +22,7 @@ namespace {
 
 constexpr int kBacklog = 512;
 constexpr unsigned kMaxRequestsPerConnection = 10'000;
+constexpr std::size_t kPieceBytes = 65536;
 
 /// Threads for connections, started when needed, with a bounded queue in front.
 class ConnectionPool {
@@ -107,7 +109,8 @@ void fill_response(HttpResponse&& from, httplib::Response& to) {
   if (from.binary && !from.binary->empty()) {
     to.set_content_provider(from.binary->size(), from.content_type,
                             [data = from.binary](size_t offset, size_t length, httplib::DataSink& sink) {
-                              return sink.write(reinterpret_cast<const char*>(data->data()) + offset, length);
+                              return sink.write(reinterpret_cast<const char*>(data->data()) + offset,
+                                                std::min(length, kPieceBytes));
                             });
   } else if (!from.text.empty()) {
     to.set_content(from.text, from.content_type);

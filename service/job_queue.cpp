@@ -44,18 +44,40 @@ void JobQueue::submit(const std::string& caller, Job job) {
       throw Refusal(RefusalKind::unavailable, "server.busy", "The server is busy; ask again later",
                     retry_after_locked());
     }
-    auto& own = waiting_[caller];
-    if (own.size() >= options_.max_waiting_per_caller) {
+    if (waiting_locked(caller) >= options_.max_waiting_per_caller) {
       throw Refusal(RefusalKind::over_limit, "caller.busy",
                     "Too many of your requests are waiting; ask again later", retry_after_locked());
     }
-    if (own.empty()) {
-      turns_.push_back(caller);
-    }
-    own.push_back({std::move(job), std::chrono::steady_clock::now()});
-    ++depth_;
+    enqueue_locked(caller, {std::move(job), std::chrono::steady_clock::now()});
   }
   wake_.notify_one();
+}
+
+bool JobQueue::try_submit(const std::string& caller, Job job) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopped_ || 2 * depth_ >= options_.max_waiting ||
+        2 * waiting_locked(caller) >= options_.max_waiting_per_caller) {
+      return false;
+    }
+    enqueue_locked(caller, {std::move(job), std::chrono::steady_clock::now(), true});
+  }
+  wake_.notify_one();
+  return true;
+}
+
+std::size_t JobQueue::waiting_locked(const std::string& caller) const {
+  const auto own = waiting_.find(caller);
+  return own == waiting_.end() ? 0 : own->second.size();
+}
+
+void JobQueue::enqueue_locked(const std::string& caller, Waiting waiting) {
+  auto& own = waiting_[caller];
+  if (own.empty()) {
+    turns_.push_back(caller);
+  }
+  own.push_back(std::move(waiting));
+  ++depth_;
 }
 
 std::size_t JobQueue::depth() const {
@@ -102,11 +124,14 @@ void JobQueue::work() {
     next.job();
     next.job = nullptr;  // what it holds goes away without the lock
     const auto end = std::chrono::steady_clock::now();
-    if (observer_) {
+    if (observer_ && !next.optional) {
       observer_(seconds_between(next.since, start), seconds_between(start, end));
     }
     lock.lock();
     --running_;
+    if (next.optional) {
+      continue;
+    }
     const double seconds = seconds_between(start, end);
     mean_seconds_ = mean_seconds_ == 0 ? seconds : mean_seconds_ + kAverageWeight * (seconds - mean_seconds_);
   }

@@ -36,6 +36,9 @@ class JobQueue {
   /// @throws Refusal unavailable "server.busy" or over_limit "caller.busy", with the seconds after which it
   /// makes sense to ask again: what is queued times what a job took lately
   void submit(const std::string& caller, Job job);
+  /// For work that may as well be done later: only while at most half of the places are taken. Such a job
+  /// does not count in what retry_after_seconds() says.
+  bool try_submit(const std::string& caller, Job job);
   /// Jobs that wait.
   std::size_t depth() const;
   /// Nothing waits and nothing runs.
@@ -46,9 +49,12 @@ class JobQueue {
   struct Waiting {
     Job job;
     std::chrono::steady_clock::time_point since;
+    bool optional = false;
   };
 
   void work();
+  std::size_t waiting_locked(const std::string& caller) const;
+  void enqueue_locked(const std::string& caller, Waiting waiting);
   unsigned retry_after_locked() const;
 
   const JobQueueOptions options_;

@@ -3,8 +3,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <utility>
 
+#include "base/bytes.h"
 #include "service/refusal.h"
 
 namespace popcorn::service {
@@ -59,5 +62,41 @@ class MemoryBudget {
   const std::uint64_t limit_;
   std::atomic<std::uint64_t> used_{0};
 };
+
+/// Deletes bytes and gives their lease back, with them or before.
+class LeasedDelete {
+ public:
+  explicit LeasedDelete(MemoryBudget::Lease lease) : lease_(std::make_shared<Slot>()) {
+    lease_->lease = std::move(lease);
+  }
+  void operator()(const Bytes* bytes) {
+    delete bytes;
+    give_back();
+  }
+  void give_back() {
+    const std::lock_guard lock(lease_->mutex);
+    lease_->lease = {};
+  }
+
+ private:
+  struct Slot {
+    std::mutex mutex;
+    MemoryBudget::Lease lease;
+  };
+  std::shared_ptr<Slot> lease_;
+};
+
+/// Bytes that wait for somebody to fetch them, under a lease of their size.
+inline std::shared_ptr<const Bytes> leased(Bytes bytes, MemoryBudget::Lease lease) {
+  lease.resize(bytes.size());
+  return {new Bytes(std::move(bytes)), LeasedDelete(std::move(lease))};
+}
+
+/// They were fetched. Bytes without a lease are as good.
+inline void give_lease_back(const std::shared_ptr<const Bytes>& bytes) {
+  if (auto* held = std::get_deleter<LeasedDelete>(bytes)) {
+    held->give_back();
+  }
+}
 
 }  // namespace popcorn::service

@@ -195,6 +195,7 @@ ServerStatistics Metrics::snapshot() const {
   out.sessions_started = sessions_started_;
   out.sessions_finished = finished_;
   out.ciphertexts_received = ciphertexts_received_;
+  out.ciphertexts_ahead = ciphertexts_ahead_;
   out.bytes_received = bytes_received_;
   out.bytes_sent = bytes_sent_;
   const std::lock_guard lock(mutex_);
@@ -268,6 +269,8 @@ std::string Metrics::prometheus_text(const Gauges& gauges) const {
   metric(text, "popcorn_round_bytes_sent_total", "counter", "Answers of rounds sent.", bytes_sent_.load());
   metric(text, "popcorn_ciphertexts_received_total", "counter", "Ciphertexts in accepted rounds.",
          ciphertexts_received_.load());
+  metric(text, "popcorn_ciphertexts_ahead_total", "counter",
+         "Ciphertexts validated while the upload of their round went on.", ciphertexts_ahead_.load());
   {
     const std::lock_guard lock(mutex_);
     append_requests(text);

@@ -45,6 +45,8 @@ class Metrics {
   void prepared(std::uint64_t count, double seconds);
   void round_bytes_received(std::uint64_t bytes) { bytes_received_ += bytes; }
   void round_bytes_sent(std::uint64_t bytes) { bytes_sent_ += bytes; }
+  /// Ciphertexts of a round that were validated before the upload of its body had ended.
+  void worked_ahead(std::uint64_t ciphertexts) { ciphertexts_ahead_ += ciphertexts; }
   /// @param code of the InputError: counted when it is about a ciphertext
   void rejected(const std::string& code);
   void session_started() { ++sessions_started_; }
@@ -65,7 +67,8 @@ class Metrics {
 
   std::atomic<std::uint64_t> requests_{0}, sessions_started_{0};
   std::atomic<std::uint64_t> finished_{0}, cancelled_{0}, expired_{0};
-  std::atomic<std::uint64_t> ciphertexts_received_{0}, bytes_received_{0}, bytes_sent_{0};
+  std::atomic<std::uint64_t> ciphertexts_received_{0}, ciphertexts_ahead_{0}, bytes_received_{0},
+      bytes_sent_{0};
 
   mutable std::mutex mutex_;
   paillier::OperationCounts operations_;

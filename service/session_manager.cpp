@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <future>
 
+#include "service/queued_work.h"
 #include "service/refusal.h"
 
 namespace popcorn::service {
@@ -24,37 +25,9 @@ std::string new_session_id() {
   throw Refusal(RefusalKind::not_found, "session.not_found", "There is no such session");
 }
 
-[[noreturn]] void refuse_slow() {
-  throw Refusal(RefusalKind::timed_out, "server.timeout",
-                "The answer takes longer than a request may; send the same request again", 1);
-}
-
 [[noreturn]] void refuse_order(std::uint64_t next_round) {
   throw Refusal(RefusalKind::conflict, "round.out_of_order",
                 "This is not the next round; expected round " + std::to_string(next_round));
-}
-
-/// Puts `work` on the queue. @throws Refusal when the queue does not take it; `work` has not run then
-template <typename Result>
-std::future<Result> submit(JobQueue& queue, const std::string& caller, std::function<Result()> work) {
-  auto promise = std::make_shared<std::promise<Result>>();
-  auto future = promise->get_future();
-  queue.submit(caller, [promise, work = std::move(work)] {
-    try {
-      promise->set_value(work());
-    } catch (...) {
-      promise->set_exception(std::current_exception());
-    }
-  });
-  return future;
-}
-
-template <typename Result>
-Result await(std::future<Result> future, std::chrono::seconds patience) {
-  if (future.wait_for(patience) != std::future_status::ready) {
-    refuse_slow();
-  }
-  return future.get();
 }
 
 }  // namespace
@@ -72,7 +45,8 @@ void SessionManager::keep_set_up(const SessionInfo& session,
 struct SessionManager::RoundJob {
   RoundClaim claim;
   SessionInfo session;
-  Bytes body;
+  std::shared_ptr<RoundUpload> upload;
+  bool polled = false;  ///< whether the client may fetch the answer later
   std::unique_ptr<protocols::ServerSession> machine{};
 };
 
@@ -206,28 +180,49 @@ void SessionManager::cancel(const std::string& id, const std::string& caller) {
   metrics_.session_ended(SessionOutcome::cancelled);
 }
 
-std::size_t SessionManager::admit_round(const std::string& id, std::uint64_t round,
-                                        const std::string& caller) {
+RoundAdmission SessionManager::admit_round(const std::string& id, std::uint64_t round,
+                                           const std::string& caller) {
   const SessionInfo session = info(id, caller);
   const bool repeats_last = round + 1 == session.next_round;
   if ((round != session.next_round && !repeats_last) || round >= session.rounds) {
     refuse_order(session.next_round);
   }
-  return session.round_limits.at(round);
+  return {session.round_limits.at(round), session.key_id, !repeats_last && !session.computing};
+}
+
+std::shared_ptr<RoundUpload> SessionManager::begin_upload(const RoundAdmission& admission,
+                                                          const std::string& caller, std::uint64_t bytes,
+                                                          MemoryBudget::Lease lease) {
+  RoundUpload::Options options;
+  options.bytes = bytes;
+  options.caller = caller;
+  options.key = [this, key_id = admission.key_id, caller] { return keys_.context(key_id, caller); };
+  options.worked_ahead = [this](std::uint64_t ciphertexts) { metrics_.worked_ahead(ciphertexts); };
+  return std::make_shared<RoundUpload>(std::move(options), queue_, admission.due, std::move(lease));
 }
 
 std::shared_ptr<const Bytes> SessionManager::answer_round(const std::string& id, std::uint64_t round,
-                                                          Bytes body, const std::string& caller,
+                                                          const std::shared_ptr<RoundUpload>& upload,
+                                                          const std::string& caller,
                                                           std::optional<std::chrono::seconds> patience) {
+  auto answer = claim_and_answer(id, round, upload, caller, patience);
+  give_lease_back(answer);
+  return answer;
+}
+
+std::shared_ptr<const Bytes> SessionManager::claim_and_answer(const std::string& id, std::uint64_t round,
+                                                              const std::shared_ptr<RoundUpload>& upload,
+                                                              const std::string& caller,
+                                                              std::optional<std::chrono::seconds> patience) {
   SessionInfo session = info(id, caller);
-  const Sha256 digest = sha256(body);
+  const Sha256 digest = upload->end();
   const auto wait = std::min(patience.value_or(options_.round_timeout), options_.round_timeout);
   const auto deadline = std::chrono::steady_clock::now() + wait;
   RoundClaim claim = store_.claim_or_wait(id, round, digest, deadline);
   switch (claim.state) {
     case RoundClaim::State::granted: {
       auto job = std::make_shared<RoundJob>();
-      *job = {std::move(claim), std::move(session), std::move(body)};
+      *job = {std::move(claim), std::move(session), upload, patience.has_value()};
       auto answer = compute(job, caller);
       if (patience && answer.wait_until(deadline) != std::future_status::ready) {
         return nullptr;
@@ -260,6 +255,7 @@ std::shared_ptr<const Bytes> SessionManager::answer_of(const std::string& id, st
   const RoundClaim claim = store_.peek(id, round);
   switch (claim.state) {
     case RoundClaim::State::answered:
+      give_lease_back(claim.answer);
       return claim.answer;
     case RoundClaim::State::running:
       return nullptr;
@@ -292,7 +288,9 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
     job.machine = store_.take(job.claim);
     before = job.machine->counts();
     phases_before = job.machine->phases();
-    answer = std::make_shared<const Bytes>(job.machine->handle(job.body));
+    Bytes made = job.machine->handle(job.upload->finish(job.machine->key()));
+    answer = job.polled ? leased(std::move(made), job.upload->take_lease())
+                        : std::make_shared<const Bytes>(std::move(made));
   } catch (const InputError& error) {
     metrics_.rejected(error.code());
     store_.abandon(job.claim, std::move(job.machine));
@@ -301,8 +299,8 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
     store_.abandon(job.claim, std::move(job.machine));
     throw;
   }
-  const std::uint64_t ciphertexts = job.body.size() / job.session.ciphertext_bytes;
-  job.body = {};
+  const std::uint64_t ciphertexts = job.upload->bytes() / job.session.ciphertext_bytes;
+  job.upload.reset();
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   metrics_.phases(job.machine->phases().since(phases_before));
   metrics_.round(ciphertexts, before, job.machine->counts(), seconds.count());

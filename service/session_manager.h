@@ -17,6 +17,7 @@
 #include "service/key_registry.h"
 #include "service/metrics.h"
 #include "service/model_registry.h"
+#include "service/round_upload.h"
 #include "service/session_store.h"
 #include "service/tokens.h"
 
@@ -29,6 +30,12 @@ struct SessionRequest {
   std::string output = "logits";
   std::string sign_test;        ///< empty = the server's preference
   std::string sign_test_state;  ///< name of a set-up that the client kept; empty = none
+};
+
+struct RoundAdmission {
+  std::size_t max_bytes = 0;  ///< of the body
+  std::string key_id;
+  bool due = false;  ///< not a repetition, and nobody else sends it: work on it may begin at once
 };
 
 struct SessionManagerOptions {
@@ -49,14 +56,19 @@ class SessionManager {
   SessionInfo info(const std::string& id, const std::string& caller);
   void cancel(const std::string& id, const std::string& caller);
 
-  /// Largest body that the round may have, before anything of it is read. @throws Refusal conflict
-  /// "round.out_of_order" besides those of info()
-  std::size_t admit_round(const std::string& id, std::uint64_t round, const std::string& caller);
+  /// Before anything of a round's body is read. @throws Refusal conflict "round.out_of_order" besides those
+  /// of info()
+  RoundAdmission admit_round(const std::string& id, std::uint64_t round, const std::string& caller);
+  /// Where the body of an admitted round goes. @param bytes of it, within the admission's limit
+  std::shared_ptr<RoundUpload> begin_upload(const RoundAdmission& admission, const std::string& caller,
+                                            std::uint64_t bytes, MemoryBudget::Lease lease);
   /// Computes the answer, or gives the one that exists. @throws Refusal conflict "round.conflict", gone,
   /// unavailable, timed_out; InputError for a message that the protocol does not accept
+  /// @param upload all of the body
   /// @param patience when given: after it nothing is returned, the work goes on, answer_of() has the answer
-  /// later
-  std::shared_ptr<const Bytes> answer_round(const std::string& id, std::uint64_t round, Bytes body,
+  /// later. The upload's lease lasts until then, or until the answer is dropped with the session.
+  std::shared_ptr<const Bytes> answer_round(const std::string& id, std::uint64_t round,
+                                            const std::shared_ptr<RoundUpload>& upload,
                                             const std::string& caller,
                                             std::optional<std::chrono::seconds> patience = std::nullopt);
   /// The answer of the latest round; nothing while it is computed. @throws Refusal not_found, gone, conflict
@@ -74,6 +86,10 @@ class SessionManager {
 
   void check_request(const SessionRequest& request, const PublishedModel& model) const;
   void check_limits(const Caller& caller);
+  std::shared_ptr<const Bytes> claim_and_answer(const std::string& id, std::uint64_t round,
+                                                const std::shared_ptr<RoundUpload>& upload,
+                                                const std::string& caller,
+                                                std::optional<std::chrono::seconds> patience);
   std::future<std::shared_ptr<const Bytes>> compute(const std::shared_ptr<RoundJob>& job,
                                                     const std::string& caller);
   std::shared_ptr<const Bytes> work_on(RoundJob& job);

@@ -5,6 +5,7 @@
 
 #include "models/popcorn_file.h"
 #include "paillier/operation_costs.h"
+#include "protocols/message_intake.h"
 #include "protocols/session.h"
 #include "tests/memory/allocation_meter.h"
 #include "tests/protocols/parties.h"
@@ -38,8 +39,21 @@ struct Peaks {
   std::size_t client = 0, server = 0;
 };
 
+constexpr std::size_t kPieceBytes = 65536;
+
+/// As the service does it: pieces that the transport makes and that go when they were taken.
+template <typename Take>
+void take_in_pieces(ByteView message, const Take& take) {
+  for (; !message.empty(); message = message.subspan(std::min(message.size(), kPieceBytes))) {
+    const ByteView piece = message.first(std::min(message.size(), kPieceBytes));
+    const Bytes received(piece.begin(), piece.end());
+    take(received);
+  }
+}
+
+/// @param streamed whether messages arrive in pieces: then what is held of them is counted as it is allocated
 Peaks measure(const std::shared_ptr<const ServedModel>& model, const test::Party& party,
-              const WideVector& input, const std::string& sign_test) {
+              const WideVector& input, const std::string& sign_test, bool streamed) {
   SessionOptions options;
   options.sign_test = sign_test;
   test::SeededRng rng(92);
@@ -50,14 +64,32 @@ Peaks measure(const std::shared_ptr<const ServedModel>& model, const test::Party
   const auto client = client_meter.measure(
       0, [&] { return std::make_unique<ClientSession>(model->bundle(), party.owner, input, options, rng); });
   ByteView message = client_meter.measure(0, [&] { return ByteView(client->start()); });
+  const auto handle = [&] {
+    if (!streamed) return server->handle(message);
+    MessageIntake intake(server->key(), message.size());
+    take_in_pieces(message, [&](ByteView piece) { intake.take(piece); });
+    return server->handle(intake);
+  };
   for (;;) {
-    const Bytes answer = server_meter.measure(message.size(), [&] { return server->handle(message); });
-    const auto next = client_meter.measure(answer.size(), [&] { return client->handle(answer); });
+    const Bytes answer = server_meter.measure(streamed ? 0 : message.size(), handle);
+    const auto next = client_meter.measure(streamed ? 0 : answer.size(), [&] {
+      if (!streamed) return client->handle(answer);
+      client->begin_answer();
+      take_in_pieces(answer, [&](ByteView piece) { client->take_answer(piece); });
+      return client->finish_answer();
+    });
     server_meter.forget(answer.capacity());
     if (!next) break;
     message = *next;
   }
   return {client_meter.peak(), server_meter.peak()};
+}
+
+/// Half more, and a fixed allowance: what tasks on all cores may need, and objects of a fixed size.
+void check_tight(const InferenceCost& cost, const Peaks& peaks, unsigned key_bits) {
+  const std::uint64_t allowance = paillier::task_bytes(key_bits) + std::uint64_t{160} * 1024;
+  CHECK(cost.peak_memory_client <= peaks.client * 3 / 2 + allowance);
+  CHECK(cost.peak_memory_server <= peaks.server * 3 / 2 + allowance);
 }
 
 void check(const models::IntegerNetwork& network, unsigned key_bits, const std::string& sign_test,
@@ -67,16 +99,14 @@ void check(const models::IntegerNetwork& network, unsigned key_bits, const std::
   const WideVector input = test::random_input(rng, network);
   const InferenceCost cost = predict_cost(*model, key_bits, sign_test);
   const test::Party& party = test::party(key_bits);
-  const Peaks peaks = measure(model, party, input, sign_test);
-  CAPTURE(network.name, key_bits, sign_test, peaks.client, cost.peak_memory_client, peaks.server,
-          cost.peak_memory_server);
-  CHECK(peaks.client <= cost.peak_memory_client);
-  CHECK(peaks.server <= cost.peak_memory_server);
-  if (!tight) return;
-  // Half more, and a fixed allowance: what tasks on all cores may need, and objects of a fixed size.
-  const std::uint64_t allowance = paillier::task_bytes(key_bits) + std::uint64_t{160} * 1024;
-  CHECK(cost.peak_memory_client <= peaks.client * 3 / 2 + allowance);
-  CHECK(cost.peak_memory_server <= peaks.server * 3 / 2 + allowance);
+  for (const bool streamed : {true, false}) {
+    const Peaks peaks = measure(model, party, input, sign_test, streamed);
+    CAPTURE(network.name, key_bits, sign_test, streamed, peaks.client, cost.peak_memory_client, peaks.server,
+            cost.peak_memory_server);
+    CHECK(peaks.client <= cost.peak_memory_client);
+    CHECK(peaks.server <= cost.peak_memory_server);
+    if (tight && !streamed) check_tight(cost, peaks, key_bits);
+  }
 }
 
 TEST_CASE("no session of a random network allocates more than predicted", "[memory]") {
