@@ -56,28 +56,35 @@ class Child:
         self.arguments, self.log = [str(argument) for argument in arguments], log
         self.start()
 
+    peak = 0  # resident bytes at most, of this child and those that it was before it was killed
+
     def start(self):
         with open(self.log, "ab") as out:
             self.process = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=ROOT)
 
     def kill(self):
+        self.note_peak()
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
     def stop(self):
         if self.process.poll() is None:
+            self.note_peak()
             self.process.terminate()
             try:
                 self.process.wait(30)
             except subprocess.TimeoutExpired:
                 self.kill()
 
-    def memory(self):
-        """Resident bytes."""
+    def memory(self, field="VmRSS"):
+        """Resident bytes, now or (VmHWM) at most."""
         for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
+            if line.startswith(field + ":"):
                 return int(line.split()[1]) * 1024
         return 0
+
+    def note_peak(self):
+        self.peak = max(self.peak, self.memory("VmHWM"))
 
 
 class Answer:
@@ -92,6 +99,18 @@ class Answer:
         if done.returncode == 0:
             result = json.loads(done.stdout)["results"][0]
             self.logits, self.retries = result["logits"], result["retries"]
+
+
+def percentile(sorted_values, share):
+    if not sorted_values:
+        return float("nan")
+    return sorted_values[min(len(sorted_values) - 1, int(share * len(sorted_values)))]
+
+
+def print_times(clients, elapsed):
+    seconds = sorted(clients.seconds)
+    print(f"throughput {60 * len(seconds) / elapsed:.1f} inferences/min  inference p50 {percentile(seconds, 0.5):.2f} s  "
+          f"p95 {percentile(seconds, 0.95):.2f} s (with the start of the client's process)")
 
 
 def key_options(bits):
