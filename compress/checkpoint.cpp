@@ -5,20 +5,15 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "compress/checkpoint_format.h"
 
 namespace popcorn::compress {
-
-namespace {
-constexpr std::uint32_t kMagic = 0x4b434350;  // "PCCK"
-constexpr std::uint32_t kVersion = 1;
-constexpr int kMaxEpochs = 1 << 20;
-}  // namespace
 
 void write_checkpoint(const std::filesystem::path& path, const Checkpoint& checkpoint) {
   Bytes file;
   ByteWriter out(file);
-  out.u32(kMagic);
-  out.u32(kVersion);
+  out.u32(kCheckpointMagic);
+  out.u32(kCheckpointVersion);
   out.u32(static_cast<std::uint32_t>(checkpoint.run.size()));
   out.bytes(as_bytes(checkpoint.run));
   out.u32(static_cast<std::uint32_t>(checkpoint.epochs_done));
@@ -40,14 +35,14 @@ void read_checkpoint(const std::filesystem::path& path, Checkpoint& checkpoint) 
   const Bytes file = read_file(path);
   ByteReader in(file, "checkpoint");
   try {
-    if (in.u32() != kMagic || in.u32() != kVersion)
+    if (in.u32() != kCheckpointMagic || in.u32() != kCheckpointVersion)
       fail("checkpoint.damaged", "not a checkpoint of this version");
     const ByteView run = in.bytes(in.u32());
     if (std::string(run.begin(), run.end()) != checkpoint.run) {
       fail("checkpoint.other_run",
            "belongs to a training with other options: " + std::string(run.begin(), run.end()));
     }
-    checkpoint.epochs_done = static_cast<int>(std::min<std::uint32_t>(in.u32(), kMaxEpochs));
+    checkpoint.epochs_done = static_cast<int>(std::min(in.u32(), kMaxCheckpointEpochs));
     checkpoint.steps = static_cast<std::int64_t>(in.u64());
     if (in.u32() != checkpoint.tensors.size()) fail("checkpoint.damaged", "has another number of tensors");
     const at::NoGradGuard guard;

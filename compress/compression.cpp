@@ -5,6 +5,8 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "compress/checkpoint_progress.h"
+#include "compress/compression_checkpoint.h"
 #include "compress/cost_budget.h"
 #include "compress/executor.h"
 #include "compress/filter_pruning.h"
@@ -25,47 +27,11 @@ std::string percent(double share) {
 }
 
 constexpr int kFloatBits = 32;
+/// Files of the epochs of a phase, beside the checkpoint of the whole compression.
+constexpr char kPruneSuffix[] = ".prune", kQuantiseSuffix[] = ".quantise";
 
 double density(const FloatGraph& graph) {
   return graph.weights() == 0 ? 1 : static_cast<double>(graph.kept()) / static_cast<double>(graph.weights());
-}
-
-/// @param next the point that the next epoch adds to `points`, but for phase, epoch and accuracy; the caller
-/// keeps it up to date
-TrainingHooks training_hooks(const CompressionHooks& hooks, const char* phase, const Dataset& test,
-                             const FloatGraph& teacher, const VisitedPoint& next,
-                             std::vector<VisitedPoint>& points) {
-  TrainingHooks result;
-  result.phase = phase;
-  result.test = hooks.report || hooks.measure ? &test : nullptr;
-  result.teacher = &teacher;
-  result.report = [&](const EpochReport& report) {
-    if (report.test_accuracy >= 0)
-      points.push_back({report.phase, report.epoch, next.density, next.bits, report.test_accuracy});
-    if (hooks.report) hooks.report(report);
-  };
-  result.stop = hooks.stop;
-  return result;
-}
-
-void prune_with_training(FloatGraph& graph, const FloatGraph& teacher, const Dataset& training,
-                         const Dataset& test, const CompressionOptions& options,
-                         const CompressionHooks& hooks, std::vector<VisitedPoint>& points) {
-  VisitedPoint next{"", 0, 1, kFloatBits, 0};
-  TrainingHooks training_hook = training_hooks(hooks, "prune", test, teacher, next, points);
-  bool reached = false;
-  training_hook.rewrite = [&](double done, FloatGraph& current) {
-    if (reached) return false;
-    const double ramp = options.ramp > 0 ? done / options.ramp : 1;
-    reached = ramp >= 1;
-    prune(current, options.pruning, gradual_sparsity(1, ramp));
-    next.density = density(current);
-    return true;
-  };
-  if (options.pruning_training.epochs > 0) {
-    train(graph, training, options.pruning_training, training_hook);
-  }
-  if (!reached) prune(graph, options.pruning);
 }
 
 models::IntegerNetwork rounded_to_8_bits(FloatGraph graph) {
@@ -89,47 +55,184 @@ void guard(const CompressionResult& result, double max_drop) {
                                             percent(max_drop) + "; nothing was written");
 }
 
+/// Whether a training had, before this epoch, already asked for the whole share of zeros: train() calls its
+/// rewrite at every `every`-th step with the share of the training that is done.
+bool is_ramp_over(int epochs_done, const TrainingOptions& training, std::size_t pictures, int every,
+                  double ramp) {
+  const auto batch = static_cast<std::size_t>(training.batch);
+  const auto steps = static_cast<std::int64_t>((pictures + batch - 1) / batch);
+  const std::int64_t before = epochs_done * steps;
+  if (before == 0) return false;
+  const std::int64_t last = (before - 1) / every * every;
+  const double done =
+      (static_cast<int>(last / steps) + static_cast<double>(last % steps) / static_cast<double>(steps)) /
+      training.epochs;
+  return ramp <= 0 || done / ramp >= 1;
+}
+
+/// One compression, phase by phase.
+class Compression {
+ public:
+  Compression(FloatGraph graph, const Dataset& training, const Dataset& test, CompressionOptions options,
+              const CompressionHooks& hooks)
+      : training_(training), test_(test), options_(std::move(options)), hooks_(hooks) {
+    fold_batch_norm(graph);
+    teacher_ = graph;
+    graph_ = std::move(graph);
+    result_.test_images = test.count();
+    if (!options_.checkpoint.empty()) state_.run = compression_run(teacher_, training, options_);
+  }
+
+  CompressionResult run() {
+    result_.float_accuracy = accuracy(graph_, test_);
+    result_.uncompressed = rounded_to_8_bits(graph_);
+    if (options_.filters > 0) remove_filters(graph_, options_.filters);
+    if (options_.target_cost) {
+      options_.pruning.sparsity =
+          sparsity_for_cost(graph_, options_.pruning, options_.quantisation, *options_.target_cost);
+    }
+    resume();
+    if (state_.phase != Phase::quantised) {
+      if (options_.calibration_images > 0) {
+        compress_post_training(graph_, training_.first(options_.calibration_images),
+                               {options_.pruning, options_.quantisation});
+        state_.pruned_accuracy = accuracy(graph_, test_);
+      } else {
+        prune_with_training();
+        state_.pruned_accuracy = accuracy(graph_, test_);
+        state_.points.push_back({"pruned", 0, density(graph_), kFloatBits, state_.pruned_accuracy});
+        quantise(graph_, options_.quantisation);
+      }
+      finish_phase(Phase::quantised);
+    }
+    if (options_.quantisation_training.epochs > 0) {
+      const TrainingOptions training = with_checkpoint(options_.quantisation_training, kQuantiseSuffix);
+      epochs_done("quantise", training);
+      train(graph_, training_, training, training_hooks("quantise", 0));
+    }
+    return finish();
+  }
+
+ private:
+  using Phase = CompressionCheckpoint::Phase;
+  std::filesystem::path epochs_file(const char* suffix) const {
+    if (options_.checkpoint.empty()) return {};
+    std::filesystem::path path = options_.checkpoint;
+    return path += suffix;
+  }
+
+  TrainingOptions with_checkpoint(TrainingOptions training, const char* suffix) const {
+    training.checkpoint = epochs_file(suffix);
+    return training;
+  }
+
+  void resume() {
+    state_.points = {{"float", 0, density(graph_), kFloatBits, result_.float_accuracy}};
+    if (options_.checkpoint.empty()) return;
+    if (!std::filesystem::exists(options_.checkpoint)) return save();
+    state_.graph = graph_;
+    read_compression_checkpoint(options_.checkpoint, state_);
+    if (state_.phase == Phase::pruning) return;
+    graph_ = state_.graph;
+    std::filesystem::remove(epochs_file(kPruneSuffix));
+  }
+
+  void save() const {
+    if (!options_.checkpoint.empty()) write_compression_checkpoint(options_.checkpoint, state_);
+  }
+
+  void finish_phase(Phase phase) {
+    state_.phase = phase;
+    state_.graph = graph_;
+    save();
+  }
+
+  /// Epochs of this phase that an earlier run has done; what it noted about later ones is forgotten.
+  int epochs_done(const char* phase, const TrainingOptions& training) {
+    const int done = training.checkpoint.empty() ? 0 : epochs_in_checkpoint(training.checkpoint);
+    std::erase_if(state_.points,
+                  [&](const VisitedPoint& point) { return point.phase == phase && point.epoch > done; });
+    return done;
+  }
+
+  /// @param bits of the points that the epochs add
+  TrainingHooks training_hooks(const char* phase, int bits) {
+    TrainingHooks result;
+    result.phase = phase;
+    result.test = hooks_.report || hooks_.measure ? &test_ : nullptr;
+    result.teacher = &teacher_;
+    result.report = [this, bits](const EpochReport& report) {
+      if (report.test_accuracy >= 0)
+        state_.points.push_back({report.phase, report.epoch, density(graph_), bits, report.test_accuracy});
+      // The last epoch of pruning ends its phase here, while the epochs' own checkpoint still exists.
+      const bool is_pruned = state_.phase == Phase::pruning && report.epoch == report.epochs;
+      is_pruned ? finish_phase(Phase::pruned) : save();
+      if (hooks_.report) hooks_.report(report);
+    };
+    result.stop = hooks_.stop;
+    return result;
+  }
+
+  void prune_with_training() {
+    const TrainingOptions training = with_checkpoint(options_.pruning_training, kPruneSuffix);
+    TrainingHooks hooks = training_hooks("prune", kFloatBits);
+    const int done_before = state_.phase == Phase::pruned ? training.epochs : epochs_done("prune", training);
+    bool reached = training.epochs > 0 &&
+                   is_ramp_over(done_before, training, training_.count(), hooks.rewrite_steps, options_.ramp);
+    hooks.rewrite = [&](double done, FloatGraph& current) {
+      if (reached) return false;
+      const double ramp = options_.ramp > 0 ? done / options_.ramp : 1;
+      reached = ramp >= 1;
+      prune(current, options_.pruning, gradual_sparsity(1, ramp));
+      return true;
+    };
+    if (training.epochs > 0 && state_.phase == Phase::pruning) {
+      for (FloatNode& node : graph_.nodes) {  // so that a checkpoint holds the masks
+        if (node.has_weights() && node.mask.empty()) node.mask.assign(node.weights.size(), 1);
+      }
+      train(graph_, training_, training, hooks);
+    }
+    if (!reached) prune(graph_, options_.pruning);
+  }
+
+  CompressionResult finish() {
+    result_.network = lower(graph_);
+    result_.integer_accuracy = integer_accuracy(result_.network, test_);
+    result_.pruned_accuracy = state_.pruned_accuracy;
+    result_.points = state_.points;
+    const double nonzero =
+        static_cast<double>(result_.network.nonzeros()) / static_cast<double>(result_.network.weights());
+    const int bits = weight_bits(result_.network);
+    for (VisitedPoint& point : result_.points) point.bits = point.phase == "quantise" ? bits : point.bits;
+    result_.points.push_back({"integer", 0, nonzero, bits, result_.integer_accuracy});
+    result_.graph = std::move(graph_);
+    if (options_.max_drop) guard(result_, *options_.max_drop);
+    return std::move(result_);
+  }
+
+  const Dataset& training_;
+  const Dataset& test_;
+  CompressionOptions options_;
+  const CompressionHooks& hooks_;
+  FloatGraph teacher_;
+  FloatGraph graph_;             // what is compressed
+  CompressionCheckpoint state_;  // its graph is the one that the last finished phase gave
+  CompressionResult result_;
+};
+
 }  // namespace
 
 CompressionResult compress_network(FloatGraph graph, const Dataset& training, const Dataset& test,
                                    CompressionOptions options, const CompressionHooks& hooks) {
-  fold_batch_norm(graph);
-  const FloatGraph teacher = graph;
-  CompressionResult result;
-  result.test_images = test.count();
-  result.float_accuracy = accuracy(graph, test);
-  result.points.push_back({"float", 0, density(graph), kFloatBits, result.float_accuracy});
-  result.uncompressed = rounded_to_8_bits(graph);
-  if (options.filters > 0) remove_filters(graph, options.filters);
-  if (options.target_cost) {
-    options.pruning.sparsity =
-        sparsity_for_cost(graph, options.pruning, options.quantisation, *options.target_cost);
+  return Compression(std::move(graph), training, test, std::move(options), hooks).run();
+}
+
+void remove_checkpoint(const std::filesystem::path& path) {
+  for (const char* suffix : {"", kPruneSuffix, kQuantiseSuffix}) {
+    std::filesystem::path file = path;
+    std::error_code ignored;
+    std::filesystem::remove(file += suffix, ignored);
   }
-  if (options.calibration_images > 0) {
-    compress_post_training(graph, training.first(options.calibration_images),
-                           {options.pruning, options.quantisation});
-    result.pruned_accuracy = accuracy(graph, test);
-  } else {
-    prune_with_training(graph, teacher, training, test, options, hooks, result.points);
-    result.pruned_accuracy = accuracy(graph, test);
-    result.points.push_back({"pruned", 0, density(graph), kFloatBits, result.pruned_accuracy});
-    quantise(graph, options.quantisation);
-  }
-  const VisitedPoint next{"", 0, density(graph), 0, 0};  // the bits are known at the end
-  if (options.quantisation_training.epochs > 0) {
-    train(graph, training, options.quantisation_training,
-          training_hooks(hooks, "quantise", test, teacher, next, result.points));
-  }
-  result.network = lower(graph);
-  result.integer_accuracy = integer_accuracy(result.network, test);
-  const double nonzero =
-      static_cast<double>(result.network.nonzeros()) / static_cast<double>(result.network.weights());
-  const int bits = weight_bits(result.network);
-  for (VisitedPoint& point : result.points) point.bits = point.phase == "quantise" ? bits : point.bits;
-  result.points.push_back({"integer", 0, nonzero, bits, result.integer_accuracy});
-  result.graph = std::move(graph);
-  if (options.max_drop) guard(result, *options.max_drop);
-  return result;
 }
 
 }  // namespace popcorn::compress

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 
@@ -27,6 +28,10 @@ struct CompressionOptions {
   std::size_t calibration_images = 0;
   /// Modular multiplications an inference, estimated: decides pruning.sparsity (see sparsity_for_cost()).
   std::optional<std::uint64_t> target_cost;
+  /// Not empty: what the finished phases gave is kept in this file, and the epochs of the phase that runs in
+  /// files with .prune and .quantise added to its name. A compression that finds its own checkpoint goes on
+  /// from it and gives the same network as without the interruption. See remove_checkpoint().
+  std::filesystem::path checkpoint;
   std::optional<double> max_drop;  ///< largest loss of accuracy against the float network, as a share
 };
 
@@ -57,9 +62,12 @@ struct CompressionHooks {
 
 /// Folds batch-norm, prunes with fine-tuning, quantises with fine-tuning, lowers, measures on all of `test`.
 /// The float network is the teacher where the training options ask for distillation.
-/// @throws CheckError "compress.accuracy" when more than `max_drop` is lost; UsageError, InputError,
-/// Interrupted
+/// @throws CheckError "compress.accuracy" when more than `max_drop` is lost; UsageError, InputError
+/// (also "checkpoint.*"), IoError, Interrupted
 CompressionResult compress_network(FloatGraph graph, const Dataset& training, const Dataset& test,
                                    CompressionOptions options, const CompressionHooks& hooks = {});
+
+/// Removes the files of a checkpoint, those that exist: when the result is safe.
+void remove_checkpoint(const std::filesystem::path& path);
 
 }  // namespace popcorn::compress

@@ -119,6 +119,10 @@ void TorchGraph::store(FloatGraph& graph) const {
     get(node.beta, t.beta);
     get(node.mean, t.mean);
     get(node.variance, t.variance);
+    if (t.mask.defined()) {
+      const std::vector<float> mask = to_vector(t.mask);
+      node.mask.assign(mask.begin(), mask.end());
+    }
   }
 }
 
@@ -138,7 +142,7 @@ std::vector<TorchGraph::Parameter> TorchGraph::parameters() const {
 std::vector<at::Tensor> TorchGraph::state() const {
   std::vector<at::Tensor> result;
   for (const NodeTensors& t : tensors_) {
-    for (const at::Tensor& tensor : {t.weights, t.bias, t.gamma, t.beta, t.mean, t.variance}) {
+    for (const at::Tensor& tensor : {t.weights, t.bias, t.gamma, t.beta, t.mean, t.variance, t.mask}) {
       if (tensor.defined()) result.push_back(tensor);
     }
   }

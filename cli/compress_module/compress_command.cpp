@@ -149,6 +149,11 @@ void add_training_options(CLI::App& app, CompressOptions& o) {
   app.add_option("--threads", t.threads, "Threads; the result is the same for the same number")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
+  app.add_option("--resume", o.compression.checkpoint,
+                 "Checkpoint, written after each epoch (beside it FILE.prune and FILE.quantise); if it "
+                 "exists already "
+                 "the compression goes on from it, with the same result")
+      ->type_name("FILE");
   app.add_flag("--mixed-precision", t.mixed_precision,
                "Convolutions of the fine-tuning in bfloat16: about twice as fast on processors with "
                "AVX512_BF16 or AMX");
@@ -282,6 +287,26 @@ DataChoice data_choice(const CompressOptions& o) {
   return choice;
 }
 
+/// An interrupted user learns how the work done so far is kept, or could have been.
+compress::CompressionResult compress_or_hint(const compress::FloatGraph& graph, const TrainingData& data,
+                                             const CompressOptions& o,
+                                             const compress::CompressionHooks& hooks) {
+  const std::filesystem::path& file = o.compression.checkpoint;
+  if (!file.empty() && std::filesystem::exists(file))
+    std::cerr << "popcorn: going on from " << file.string() << '\n';
+  try {
+    return compress::compress_network(graph, data.training, data.test, compression_options(o, data.name),
+                                      hooks);
+  } catch (const compress::Interrupted&) {
+    std::cerr << (file.empty()
+                      ? "popcorn: nothing was kept; with --resume FILE an interrupted compression goes on "
+                        "where it was\n"
+                      : "popcorn: the same command goes on after the last finished epoch, from " +
+                            file.string() + '\n');
+    throw;
+  }
+}
+
 int compress_file(const CompressOptions& o) {
   compress::FloatGraph graph = compress::read_onnx(o.input, import_options(o));
   const TrainingData data = read_training_data(data_choice(o), graph);
@@ -291,8 +316,7 @@ int compress_file(const CompressOptions& o) {
   hooks.report = training_progress(o.verbose);
   hooks.stop = &watch_interruption();
   hooks.measure = !o.html.empty();
-  compress::CompressionResult result =
-      compress::compress_network(graph, data.training, data.test, compression_options(o, data.name), hooks);
+  compress::CompressionResult result = compress_or_hint(graph, data, o, hooks);
   add_facts(result, data);
   const Bytes file = models::serialise_network(result.network);
   write_file(o.output, file);
@@ -303,6 +327,7 @@ int compress_file(const CompressOptions& o) {
     write_file(o.html, as_bytes(report_html(report)));
     written += "Report: " + o.html + "\n";
   }
+  if (!o.compression.checkpoint.empty()) compress::remove_checkpoint(o.compression.checkpoint);
   if (o.json) {
     std::cout << compress::report_json(report);
   } else {

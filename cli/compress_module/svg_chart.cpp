@@ -143,7 +143,7 @@ std::string xy_plot(const std::vector<PlotPoint>& points, const PlotAxis& x_axis
 }
 
 std::string before_after_plot(const std::vector<BeforeAfter>& rows, const std::string& description) {
-  constexpr double kRow = 20, kLeft = 88, kRight = 58, kTop = 18, kBottom = 4;
+  constexpr double kRow = 20, kLeft = 104, kRight = 58, kTop = 18, kBottom = 4;
   constexpr std::size_t kNameLength = 14;
   std::uint64_t least = UINT64_MAX, most = 1;
   for (const BeforeAfter& row : rows) {

@@ -11,62 +11,20 @@
 #include "compress/onnx_export.h"
 #include "compress/zoo_graph.h"
 #include "models/popcorn_file.h"
+#include "tests/compress/bars.h"
 #include "tests/compress/random_graph.h"
 
 using namespace popcorn;
 using namespace popcorn::compress;
 
-namespace {
-
-/// Pictures of three classes: a bright horizontal bar at the top, in the middle or at the bottom, on noise.
-Dataset bars(test::SeededRng& rng, std::size_t count) {
-  Dataset set;
-  set.shape = {1, 9, 6};
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto label = static_cast<std::uint8_t>(rng.below(3));
-    set.classes.push_back(label);
-    for (std::size_t y = 0; y < 9; ++y) {
-      for (std::size_t x = 0; x < 6; ++x) {
-        const std::uint64_t bright = y / 3 == label ? 80 : 0;
-        set.pixels.push_back(static_cast<std::uint8_t>(bright + rng.below(120)));
-      }
-    }
-  }
-  return set;
-}
-
-models::ZooNetwork small_network() {
-  models::ZooNetwork network;
-  network.name = "bars";
-  network.dataset = "mnist";
-  network.encoding.shape = {1, 9, 6};
-  network.encoding.offset = {0};
-  using Kind = models::ZooLayer::Kind;
-  models::Window window;
-  window.kernel_height = window.kernel_width = 3;
-  network.layers = {{Kind::conv2d, "conv", 4, window},
-                    {Kind::batch_norm, "norm", 0, {}},
-                    {Kind::relu, "relu", 0, {}},
-                    {Kind::flatten, "flatten", 0, {}},
-                    {Kind::dense, "fc", 3, {}}};
-  return network;
-}
-
-TrainingOptions few_epochs(int epochs) {
-  TrainingOptions options;
-  options.epochs = epochs;
-  options.batch = 20;
-  options.learning_rate = 0.01;
-  return options;
-}
-
-}  // namespace
+using test::bars;
+using test::few_epochs;
 
 TEST_CASE("training learns, and the same seed gives the same network") {
   test::SeededRng rng(1);
   const Dataset training = bars(rng, 300), test_set = bars(rng, 200);
   const auto trained = [&](std::uint64_t seed) {
-    FloatGraph graph = build_zoo_graph(small_network(), seed);
+    FloatGraph graph = build_zoo_graph(test::bars_network(), seed);
     TrainingOptions options = few_epochs(6);
     options.seed = seed;
     options.augmentation.shift = 0.5;
@@ -74,7 +32,7 @@ TEST_CASE("training learns, and the same seed gives the same network") {
     return graph;
   };
   const FloatGraph graph = trained(5);
-  CHECK(accuracy(build_zoo_graph(small_network(), 5), test_set) < 0.8);
+  CHECK(accuracy(build_zoo_graph(test::bars_network(), 5), test_set) < 0.8);
   CHECK(accuracy(graph, test_set) > 0.95);
   CHECK(serialise_onnx(trained(5)) == serialise_onnx(graph));
   CHECK(serialise_onnx(trained(6)) != serialise_onnx(graph));
@@ -83,7 +41,7 @@ TEST_CASE("training learns, and the same seed gives the same network") {
 TEST_CASE("training with orthogonal steps learns") {
   test::SeededRng rng(8);
   const Dataset training = bars(rng, 300), test_set = bars(rng, 200);
-  FloatGraph graph = build_zoo_graph(small_network(), 5);
+  FloatGraph graph = build_zoo_graph(test::bars_network(), 5);
   TrainingOptions options = few_epochs(6);
   options.optimizer = OptimizerKind::muon;
   train(graph, training, options, {});
@@ -93,7 +51,7 @@ TEST_CASE("training with orthogonal steps learns") {
 TEST_CASE("compression reaches its density and keeps the accuracy; the guard refuses a drop") {
   test::SeededRng rng(2);
   const Dataset training = bars(rng, 300), test_set = bars(rng, 200);
-  FloatGraph graph = build_zoo_graph(small_network(), 3);
+  FloatGraph graph = build_zoo_graph(test::bars_network(), 3);
   train(graph, training, few_epochs(6), {});
   CompressionOptions options;
   options.pruning.sparsity = 0.7;
@@ -132,7 +90,7 @@ TEST_CASE("an interrupted training goes on from its checkpoint to the same resul
       std::filesystem::temp_directory_path() / ("popcorn-checkpoint-" + std::to_string(::getpid()));
   std::filesystem::remove(file);
   const auto trained = [&](int epochs, int stop_after, const std::filesystem::path& checkpoint) {
-    FloatGraph graph = build_zoo_graph(small_network(), 2);
+    FloatGraph graph = build_zoo_graph(test::bars_network(), 2);
     TrainingOptions options = few_epochs(epochs);
     options.checkpoint = checkpoint;
     options.augmentation.shift = 0.5;
@@ -184,7 +142,7 @@ TEST_CASE("the zoo's networks have their sizes") {
 TEST_CASE("a raised stop flag ends the training") {
   test::SeededRng rng(3);
   const Dataset training = bars(rng, 40);
-  FloatGraph graph = build_zoo_graph(small_network(), 1);
+  FloatGraph graph = build_zoo_graph(test::bars_network(), 1);
   const std::atomic<bool> stop{true};
   TrainingHooks hooks;
   hooks.stop = &stop;
@@ -193,7 +151,7 @@ TEST_CASE("a raised stop flag ends the training") {
 
 TEST_CASE("data that do not fit the network are refused") {
   test::SeededRng rng(4);
-  FloatGraph graph = build_zoo_graph(small_network(), 1);
+  FloatGraph graph = build_zoo_graph(test::bars_network(), 1);
   Dataset wrong_label = bars(rng, 10);
   wrong_label.classes[3] = 3;
   CHECK_THROWS_AS(train(graph, wrong_label, few_epochs(1), {}), InputError);
