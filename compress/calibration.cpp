@@ -74,9 +74,32 @@ std::vector<double> doubles(const at::Tensor& tensor) {
 }  // namespace
 
 struct Calibration::Impl {
+  /// How far all pictures have come through a network: outputs of its nodes, batch by batch.
+  struct Front {
+    std::vector<std::vector<at::Tensor>> batches;
+    std::size_t next = 0;  ///< first node that was not computed
+
+    bool has(std::size_t node) const { return node < next && batches.front()[node].defined(); }
+  };
+
   FloatGraph graph;
   TorchGraph reference;
   Dataset pictures;
+  Front wanted, found;
+
+  /// Brings a front to where the output of `node` is known.
+  void advance(Front& front, const TorchGraph& torch, const FloatGraph& inputs, std::size_t node) const {
+    if (front.has(node)) return;
+    if (node < front.next) front = {};  // it was dropped: from the beginning
+    if (front.next == 0) {
+      for (std::size_t at = 0; at < pictures.count(); at += kBatch) {
+        const std::size_t size = std::min(kBatch, pictures.count() - at);
+        front.batches.push_back({batch(inputs, pictures, at, size)});
+      }
+    }
+    for (std::vector<at::Tensor>& values : front.batches) torch.extend(values, front.next, node);
+    front.next = node + 1;
+  }
 };
 
 Calibration::Calibration(const FloatGraph& reference, Dataset pictures) {
@@ -86,7 +109,7 @@ Calibration::Calibration(const FloatGraph& reference, Dataset pictures) {
                                               reference.input().shape.to_string());
   }
   impl_ = std::make_unique<Impl>(
-      Impl{reference, TorchGraph(reference, TorchGraph::Mode::inference), std::move(pictures)});
+      Impl{reference, TorchGraph(reference, TorchGraph::Mode::inference), std::move(pictures), {}, {}});
 }
 Calibration::~Calibration() = default;
 
@@ -100,7 +123,8 @@ LayerMoments Calibration::moments(const FloatGraph& graph, std::size_t layer) co
   result.columns = node.weights.size() / node.bias.size();
   const auto rows = static_cast<std::int64_t>(result.rows), width = static_cast<std::int64_t>(result.columns);
 
-  TorchGraph current(graph, TorchGraph::Mode::inference);
+  impl_->advance(impl_->found, TorchGraph(graph, TorchGraph::Mode::inference), graph, node.inputs.front());
+  impl_->advance(impl_->wanted, impl_->reference, impl_->graph, layer);
   const std::size_t count = impl_->pictures.count();
   const auto per_picture = static_cast<std::int64_t>(std::max<std::size_t>(1, kSamples / count));
   at::Tensor second = at::zeros({groups, width + rows, width}, at::kDouble);
@@ -108,19 +132,22 @@ LayerMoments Calibration::moments(const FloatGraph& graph, std::size_t layer) co
   at::Tensor shift;  // about the mean: keeps what single precision can hold for the variances
   double total = 0;
   const std::size_t step = batch_size(node, width * groups);
-  for (std::size_t at = 0; at < count; at += step) {
-    const std::size_t size = std::min(step, count - at);
-    const at::Tensor input = current.forward_to(batch(graph, impl_->pictures, at, size), node.inputs.front());
-    const at::Tensor output =
-        impl_->reference.forward_to(batch(impl_->graph, impl_->pictures, at, size), layer);
-    const at::Tensor x = samples(columns(node, input), groups, per_picture, at);
-    const at::Tensor y = samples(output.flatten(2), groups, per_picture, at);
+  for (std::size_t at = 0; at < count;) {
+    const std::size_t inside = at % kBatch, size = std::min({step, count - at, kBatch - inside});
+    const auto part = [&](const Impl::Front& front, std::size_t value) {
+      return front.batches[at / kBatch][value].narrow(0, static_cast<std::int64_t>(inside),
+                                                      static_cast<std::int64_t>(size));
+    };
+    const at::Tensor x =
+        samples(columns(node, part(impl_->found, node.inputs.front())), groups, per_picture, at);
+    const at::Tensor y = samples(part(impl_->wanted, layer).flatten(2), groups, per_picture, at);
     at::Tensor both = at::cat({x, y}, 1);
     if (!shift.defined()) shift = both.mean(2, true);
     both -= shift;
     second += products(both, both.slice(1, 0, width)).to(at::kDouble);
     first += both.sum(2, false, at::kDouble);
     total += static_cast<double>(x.size(2));
+    at += size;
   }
   first /= total;
   const at::Tensor x_mean = first.slice(1, 0, width);

@@ -71,7 +71,7 @@ struct FloatNode {
   /// batch_norm: gamma·(x − mean)/√(variance + epsilon) + beta; affine: gamma·x + beta. One per channel.
   std::vector<float> gamma, beta, mean, variance;
   float epsilon = 1e-5F;
-  float upper = 6;  ///< clip: min(max(x, 0), upper)
+  float upper = 6;  ///< clip: min(max(x, 0), upper), or gamma of each channel where not empty
 
   bool has_weights() const noexcept { return kind == FloatKind::conv2d || kind == FloatKind::dense; }
   /// Weight i as it is used in the evaluation: masked and rounded to the grid.

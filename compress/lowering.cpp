@@ -208,8 +208,10 @@ class Lowering {
 
   std::size_t clip(const FloatNode& node, double unit) {
     const FloatNode& producer = graph_.nodes[node.inputs.front()];
-    const std::vector<double> limit(static_cast<std::size_t>(producer.shape.channels),
-                                    static_cast<double>(node.upper) / unit);
+    std::vector<double> limit;
+    for (std::size_t c = 0; c < static_cast<std::size_t>(producer.shape.channels); ++c) {
+      limit.push_back(static_cast<double>(node.gamma.empty() ? node.upper : node.gamma[c]) / unit);
+    }
     const auto from_limit = [&](std::size_t input,
                                 const std::string& name) {  // limit − x, channel by channel
       models::Node result;

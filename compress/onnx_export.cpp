@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "compress/onnx_metadata.h"
 #include "compress/onnx_writer.h"
@@ -62,6 +63,8 @@ class GraphWriter {
         out.set_op_type("Sign");
         break;
       case FloatKind::clip:
+        if (!node.gamma.empty())
+          throw InputError("export.clip", "node \"" + node.name + "\": Clip knows no limit per channel");
         out.set_op_type("Clip");
         add_tensor(out, node.name + ".min", {}, {0});
         add_tensor(out, node.name + ".max", {}, {node.upper});

@@ -15,7 +15,8 @@ namespace popcorn::compress {
 namespace {
 
 constexpr int kSearchSteps = 60;
-constexpr double kLargestSpread = 8;   // of the steps of one layer below their mean
+constexpr double kSmallestMultiplier = 4;  // of operands whose channels have their own steps
+constexpr double kLargestSpread = 8;       // of the steps of one layer below their mean
 constexpr double kSmallestClip = 0.3;  // no better step was ever seen below this share of the largest weight
 
 /// Of the non-zero weights; 1 when there are none.
@@ -79,7 +80,7 @@ class Quantiser {
     tied_.assign(graph_.nodes.size(), false);
     tie(graph_.nodes.size() - 1);
     for (const FloatNode& node : graph_.nodes) {
-      if (node.kind == FloatKind::add || node.kind == FloatKind::clip) {
+      if (node.kind == FloatKind::add) {
         for (const std::size_t input : node.inputs) tie(input);
       }
     }
@@ -176,6 +177,10 @@ class Quantiser {
         factor_[index] = factor_[first];
         unit_[index] /= static_cast<double>(node.window.kernel_height * node.window.kernel_width);
         break;
+      case FloatKind::clip:
+        factor_[index] = factor_[first];
+        rescale_limits(node, factor_[index]);
+        break;
       case FloatKind::add:
         unit_[index] = std::min(unit_[first], unit_[node.inputs[1]]);
         factor_[index] = factor_[first];
@@ -190,6 +195,14 @@ class Quantiser {
       for (const std::size_t operand : reader.inputs) {
         if (operand > index) prefer_unit(operand, unit_[index]);
       }
+    }
+  }
+
+  /// min(max(x, 0), u) commutes with a positive factor of each channel when its limit is divided by it too.
+  static void rescale_limits(FloatNode& node, const std::vector<double>& factor) {
+    if (node.gamma.empty()) node.gamma.assign(factor.size(), node.upper);
+    for (std::size_t c = 0; c < factor.size(); ++c) {
+      node.gamma[c] = static_cast<float>(static_cast<double>(node.gamma[c]) / factor[c]);
     }
   }
 
@@ -322,7 +335,10 @@ class Quantiser {
     if (wanted == preferred_.end()) return gain;
     const double input_unit = unit_[graph_.nodes[index].inputs.front()];
     const double ratio = wanted->second / (gain * input_unit);
-    const double whole = ratio >= 1 ? std::round(ratio) : 1 / std::round(1 / ratio);
+    double whole = ratio >= 1 ? std::round(ratio) : 1 / std::round(1 / ratio);
+    // A layer with a step per channel takes up the difference in those; a multiplier would only widen values.
+    const bool is_free = !tied_[index] && ratio < kSmallestMultiplier && ratio > 1 / kSmallestMultiplier;
+    if (is_free) whole = 1;
     return wanted->second / whole / input_unit;
   }
 

@@ -54,7 +54,7 @@ class LayerRounder {
 /// The graph is rewritten so that each layer's weights are in units of its own grid (step 1). The steps q_o
 /// of a layer's outputs do not stay behind: they are folded into the columns of the layers that read it,
 /// before those are quantised in turn, so that every activation tensor has one scale. Where a scale per
-/// channel cannot move on (an addition, a clip, the network's output) the layer has one step for all outputs.
+/// channel cannot move on (an addition, the network's output) the layer has one step for all outputs.
 /// Each step of a uniform grid minimises the squared error Σ(w − q·round(w/q))² over the kept weights. The
 /// input's mean becomes a whole pixel value, its deviations one.
 ///

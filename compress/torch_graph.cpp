@@ -1,5 +1,6 @@
 #include "compress/torch_graph.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace popcorn::compress {
@@ -133,7 +134,7 @@ std::vector<TorchGraph::Parameter> TorchGraph::parameters() const {
     const bool on_grid = nodes_[i].grid.active();
     if (t.weights.defined()) result.push_back({t.weights, on_grid, !on_grid, t.bias.numel()});
     if (t.bias.defined()) result.push_back({t.bias, on_grid});
-    if (t.gamma.defined()) result.push_back({t.gamma});
+    if (t.gamma.defined() && nodes_[i].kind != FloatKind::clip) result.push_back({t.gamma});
     if (t.beta.defined()) result.push_back({t.beta});
   }
   return result;
@@ -203,7 +204,8 @@ at::Tensor TorchGraph::run(const FloatNode& node, const NodeTensors& t,
     case FloatKind::relu:
       return at::relu(x);
     case FloatKind::clip:
-      return at::clamp(x, 0, node.upper);
+      if (!t.gamma.defined()) return at::clamp(x, 0, node.upper);
+      return at::minimum(at::relu(x), t.gamma.view({1, -1, 1, 1}));
     case FloatKind::sign:
       return sign(x, training);
     case FloatKind::max_pool2d:
@@ -231,19 +233,23 @@ std::vector<at::Tensor> TorchGraph::forward_all(const at::Tensor& input) {
   return values;
 }
 
-at::Tensor TorchGraph::forward_to(const at::Tensor& input, std::size_t node) {
+void TorchGraph::extend(std::vector<at::Tensor>& values, std::size_t first, std::size_t last) const {
   std::vector<std::size_t> last_reader(nodes_.size(), 0);
-  for (std::size_t i = 1; i <= node; ++i) {
+  for (std::size_t i = 1; i < nodes_.size(); ++i) {
     for (const std::size_t operand : nodes_[i].inputs) last_reader[operand] = i;
   }
-  last_reader[node] = node + 1;
-  std::vector<at::Tensor> values{input};
-  for (std::size_t i = 1; i <= node; ++i) {
-    values.push_back(run(nodes_[i], tensors_[i], values));
-    for (const std::size_t operand : nodes_[i].inputs) {
-      if (last_reader[operand] == i) values[operand] = at::Tensor();
+  values.resize(nodes_.size());
+  for (std::size_t i = std::max<std::size_t>(first, 1); i <= last; ++i) {
+    values[i] = run(nodes_[i], tensors_[i], values);
+    for (std::size_t k = 0; k < i; ++k) {
+      if (last_reader[k] <= i) values[k] = at::Tensor();
     }
   }
+}
+
+at::Tensor TorchGraph::forward_to(const at::Tensor& input, std::size_t node) const {
+  std::vector<at::Tensor> values{input};
+  extend(values, 1, node);
   return values[node];
 }
 

@@ -31,7 +31,10 @@ class TorchGraph {
   std::vector<at::Tensor> forward_all(const at::Tensor& input);
 
   /// The output of one node (4-D); holds no other longer than it is read.
-  at::Tensor forward_to(const at::Tensor& input, std::size_t node);
+  at::Tensor forward_to(const at::Tensor& input, std::size_t node) const;
+  /// Computes the outputs (4-D) of nodes first … last from those before; value 0, the input, is given. Drops
+  /// what no later node reads, but for the last one. @param values one a node
+  void extend(std::vector<at::Tensor>& values, std::size_t first, std::size_t last) const;
 
   /// One trainable tensor and what the optimiser must know about it.
   struct Parameter {

@@ -231,6 +231,33 @@ TEST_CASE("networks lose less than by magnitudes and plain rounding") {
   CHECK(ratios[ratios.size() / 2] < 0.5);
 }
 
+TEST_CASE("zeros of a network that was pruned elsewhere stay zero") {
+  test::SeededRng rng(8);
+  for (int round = 0; round < 6; ++round) {
+    FloatGraph graph = test::random_graph(rng, {false, true, round % 2 == 0, true, false});
+    std::uint64_t zeros = 0;
+    for (FloatNode& node : graph.nodes) {
+      for (float& w : node.weights) {
+        if (rng.below(3) == 0) w = 0;
+        zeros += w == 0 ? 1 : 0;
+      }
+    }
+    const FloatGraph before = graph;
+    Dataset pictures;
+    pictures.shape = graph.input().shape;
+    pictures.pixels.resize(40 * static_cast<std::size_t>(pictures.shape.size()));
+    rng.fill(pictures.pixels);
+    pictures.classes.assign(40, 0);
+    compress_post_training(graph, pictures, {});
+    CHECK(graph.weights() - graph.kept() == zeros);
+    for (std::size_t n = 0; n < graph.nodes.size(); ++n) {
+      for (std::size_t i = 0; i < graph.nodes[n].weights.size(); ++i) {
+        if (before.nodes[n].weights[i] == 0) CHECK(graph.nodes[n].effective_weight(i) == 0);
+      }
+    }
+  }
+}
+
 TEST_CASE("sample pictures of another shape are refused") {
   test::SeededRng rng(7);
   FloatGraph graph = test::random_graph(rng);
