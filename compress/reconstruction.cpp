@@ -93,35 +93,36 @@ void Reconstruction::prune(std::vector<double>& weights, std::vector<std::uint8_
                            std::size_t count) const {
   const std::size_t n = moments_.columns, rows = moments_.rows, total = weights.size();
   if (mask.empty()) mask.assign(total, 1);
-  count = std::min(count, total);
+  // What is gone already stays gone; the rest of `count` is taken from the others, in even shares.
+  const auto gone = static_cast<std::size_t>(std::ranges::count(mask, std::uint8_t{0}));
+  const std::size_t more = std::min(count, total) - std::min(count, gone);
   std::size_t seen = 0, removed = 0;
   for (std::size_t g = 0; g < moments_.groups; ++g) {
     std::vector<double> group = ordered(weights, g);
+    const auto kept = [&](std::size_t place) -> std::uint8_t& {
+      return mask[(g * rows + place / n) * n + order_[g][place % n]];
+    };
     for (std::size_t first = 0; first < n; first += kPruningBlock) {
       const std::size_t last = std::min(n, first + kPruningBlock);
-      seen += (last - first) * rows;
-      // So many weights of the first `seen` ones are gone afterwards: all of `count` at the end.
-      const auto wanted = static_cast<std::size_t>(
-          std::llround(static_cast<double>(count) * static_cast<double>(seen) / static_cast<double>(total)));
       std::vector<Score> scores;
       for (std::size_t r = 0; r < rows; ++r) {
         for (std::size_t i = first; i < last; ++i) {
+          if (kept(r * n + i) == 0) continue;
           const double w = group[r * n + i] / factor_[g][i * n + i];
-          const bool kept = mask[(g * rows + r) * n + order_[g][i]] != 0;
-          scores.push_back({kept ? w * w : -1, r * n + i});
+          scores.push_back({w * w, r * n + i});
         }
       }
+      seen += scores.size();
+      const double share =
+          static_cast<double>(seen) / static_cast<double>(std::max<std::size_t>(1, total - gone));
+      const auto wanted = static_cast<std::size_t>(std::llround(static_cast<double>(more) * share));
       const std::size_t here = std::min(scores.size(), wanted - std::min(wanted, removed));
       std::nth_element(scores.begin(), scores.begin() + static_cast<std::ptrdiff_t>(here), scores.end(),
-                       [](const Score& a, const Score& b) {
-                         return a.loss != b.loss ? a.loss < b.loss : a.place < b.place;
+                       [](const Score& x, const Score& y) {
+                         return x.loss != y.loss ? x.loss < y.loss : x.place < y.place;
                        });
-      for (std::size_t k = 0; k < scores.size(); ++k) {
-        const std::size_t place = scores[k].place;
-        std::uint8_t& kept = mask[(g * rows + place / n) * n + order_[g][place % n]];
-        if (k < here) kept = 0;
-        removed += kept == 0 ? 1 : 0;
-      }
+      for (std::size_t k = 0; k < here; ++k) kept(scores[k].place) = 0;
+      removed += here;
       for (std::size_t r = 0; r < rows; ++r) {
         for (std::size_t i = first; i < last; ++i) {
           if (mask[(g * rows + r) * n + order_[g][i]] == 0) pass_on(group, g, r, i, 0);
