@@ -88,8 +88,9 @@ Dataset read_idx(const fs::path& images, const fs::path& labels) {
 Dataset read_dataset(const std::string& name, const fs::path& folder, Split split) {
   if (name == "mnist") {
     const std::string prefix = split == Split::train ? "train" : "t10k";
-    return read_idx(find_file(folder, name, prefix + "-images-idx3-ubyte"),
-                    find_file(folder, name, prefix + "-labels-idx1-ubyte"));
+    const fs::path images = find_file(folder, name, prefix + "-images-idx3-ubyte");  // the first to be missed
+    const fs::path labels = find_file(folder, name, prefix + "-labels-idx1-ubyte");
+    return read_idx(images, labels);
   }
   if (name == "cifar10") return read_cifar10(folder, split);
   throw UsageError("dataset.unknown", "unknown data set \"" + name + "\"; known: mnist, cifar10, folder");
