@@ -68,8 +68,10 @@ std::uint64_t batch_bytes(std::uint64_t count, unsigned key_bits) {
 std::uint64_t task_bytes(unsigned key_bits) {
   // A table of powers, or the randomness of a few groups, and room for numbers on their way in and out.
   constexpr std::uint64_t kGroups = 48;
+  // Whatever the size of a group: numbers of GMP, tables of pointers.
+  constexpr std::uint64_t kSmallObjects = std::uint64_t{32} << 10;
   const std::uint64_t cores = std::max(1U, std::thread::hardware_concurrency());
-  return cores * kGroups * batch_bytes(kernels::active().lanes, key_bits);
+  return cores * (kGroups * batch_bytes(kernels::active().lanes, key_bits) + kSmallObjects);
 }
 
 std::uint64_t weighted_sum_bytes(const WeightedSumPlan& plan, unsigned key_bits) {
