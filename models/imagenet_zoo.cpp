@@ -8,14 +8,6 @@ namespace {
 
 using Kind = ZooLayer::Kind;
 
-Window square_window(std::int64_t kernel, std::int64_t stride, std::int64_t pad) {
-  Window window;
-  window.kernel_height = window.kernel_width = kernel;
-  window.stride_height = window.stride_width = stride;
-  window.pad_top = window.pad_left = window.pad_bottom = window.pad_right = pad;
-  return window;
-}
-
 /// Appends layers, each reading the one before it unless told otherwise.
 class Layers {
  public:

@@ -4,10 +4,6 @@
 
 namespace popcorn::models {
 
-namespace {
-
-using Kind = ZooLayer::Kind;
-
 Window square_window(std::int64_t kernel, std::int64_t stride, std::int64_t pad) {
   Window window;
   window.kernel_height = window.kernel_width = kernel;
@@ -15,6 +11,10 @@ Window square_window(std::int64_t kernel, std::int64_t stride, std::int64_t pad)
   window.pad_top = window.pad_left = window.pad_bottom = window.pad_right = pad;
   return window;
 }
+
+namespace {
+
+using Kind = ZooLayer::Kind;
 
 ZooLayer conv(std::string name, std::int64_t channels, std::int64_t kernel, std::int64_t stride,
               std::int64_t pad) {

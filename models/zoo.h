@@ -10,6 +10,9 @@
 
 namespace popcorn::models {
 
+/// The same kernel, stride and padding on both axes and all sides.
+Window square_window(std::int64_t kernel, std::int64_t stride, std::int64_t pad);
+
 /// One float layer of a zoo network; layers are in topological order.
 struct ZooLayer {
   enum class Kind { conv2d, dense, max_pool2d, average_pool2d, relu, sign, flatten, batch_norm, add };

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "service/short_text.h"
 
 namespace popcorn::service {
 namespace {
@@ -20,18 +21,8 @@ constexpr std::size_t kMaxText = 512;
 constexpr std::size_t kMaxSetUpBytes = 65536;
 constexpr std::size_t kMaxFileBytes = KeptSetUps::kMaxSetUps * (kMaxSetUpBytes + 2 * kMaxText + 64);
 
-void write_text(ByteWriter& out, const std::string& text) {
-  out.u16(static_cast<std::uint16_t>(text.size()));
-  out.bytes(as_bytes(text));
-}
-
 std::string read_text(ByteReader& in) {
-  const std::size_t size = in.u16();
-  if (size > kMaxText) {
-    throw InputError("set_ups.text", "a name in it is too long");
-  }
-  const ByteView text = in.bytes(size);
-  return {reinterpret_cast<const char*>(text.data()), text.size()};
+  return service::read_text(in, kMaxText, "set_ups.text", "a name in it is too long");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "service/short_text.h"
 
 namespace popcorn::service {
 
@@ -17,18 +18,8 @@ constexpr std::size_t kMaxText = 4096;
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 34;
 constexpr unsigned kOwnerOnly = 0600;
 
-void write_text(ByteWriter& out, const std::string& text) {
-  out.u16(static_cast<std::uint16_t>(text.size()));
-  out.bytes(as_bytes(text));
-}
-
 std::string read_text(ByteReader& in) {
-  const std::size_t size = in.u16();
-  if (size > kMaxText) {
-    throw InputError("session_file.text", "a text in it is too long");
-  }
-  const ByteView text = in.bytes(size);
-  return {reinterpret_cast<const char*>(text.data()), text.size()};
+  return service::read_text(in, kMaxText, "session_file.text", "a text in it is too long");
 }
 
 KeptSession parse(ByteView content) {
