@@ -1,11 +1,10 @@
-// What a layer costs under encryption: an estimate that needs nothing but the network.
-//
-// The engine computes a weighted sum with one modular multiplication for every non-zero weight and about one
-// more for every unit of the largest magnitude (bucket method), at every output position. `popcorn inspect
-// --cost` prints the exact numbers of the engine at hand; these here steer and report the compression.
+// What an inference with a network costs under encryption: the exact numbers of the engine, which plans the
+// network as a server would. They are what `popcorn inspect --cost` prints.
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "models/integer_network.h"
 
@@ -13,27 +12,35 @@ namespace popcorn::compress {
 
 /// Homomorphic work and traffic of one inference, or of one node of it.
 struct Cost {
-  std::uint64_t multiplications = 0;   ///< modulo N²
-  std::uint64_t ciphertexts_up = 0;    ///< client to server: inputs and answers to non-linear steps
-  std::uint64_t ciphertexts_down = 0;  ///< packed, blinded values
+  std::uint64_t multiplications = 0;           ///< modulo N², by the server
+  std::uint64_t ciphertexts_up = 0;            ///< client to server
+  std::uint64_t ciphertexts_down = 0;          ///< server to client
+  std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies, the sign test's included
   Cost& operator+=(const Cost& other);
 };
 
 struct CostSettings {
-  unsigned key_bits = 2048;
-  unsigned statistical_bits = 40;  ///< σ of the additive masks
-  unsigned blinding_bits = 128;    ///< κ of the multiplicative blinding
+  unsigned key_bits = 3072;  ///< as `popcorn inspect` without options
+  std::string sign_test = "oblivious";
 };
 
-/// @param network finished: bounds are needed for the packing
-Cost node_cost(const models::IntegerNetwork& network, std::size_t node, const CostSettings& settings = {});
-Cost network_cost(const models::IntegerNetwork& network, const CostSettings& settings = {});
+struct NetworkCost {
+  std::vector<Cost> nodes;  ///< in the order of the network's
+  Cost total;
+  /// Empty, or why no inference is possible with such a key: then only the multiplications of the linear
+  /// nodes are counted.
+  std::string problem;
+};
 
-/// Multiplications of a layer whose weights were all kept and rounded to 8 bits: what compression starts
-/// from.
-std::uint64_t dense_multiplications(const models::Node& node);
+/// @param network finished. Takes as long as loading it into a server: seconds for a large one
+NetworkCost network_cost(const models::IntegerNetwork& network, const CostSettings& settings = {});
 
-/// Bytes of one ciphertext on the wire: 2·key_bits / 8.
-std::uint64_t ciphertext_bytes(const CostSettings& settings = {});
+struct LayerPlan {
+  std::uint64_t multiplications = 0;
+  bool shares_tables = false;  ///< rows share products: the number depends on which weights coincide
+};
+
+/// The plan of one dense or conv2d node.
+LayerPlan layer_plan(const models::IntegerNetwork& network, std::size_t node);
 
 }  // namespace popcorn::compress

@@ -14,7 +14,8 @@ std::vector<std::pair<std::int32_t, std::uint64_t>> histogram(const std::vector<
   return {counts.begin(), counts.end()};
 }
 
-LayerReport layer_report(const CompressionResult& result, std::size_t index, const CostSettings& settings) {
+LayerReport layer_report(const CompressionResult& result, std::size_t index, const NetworkCost& after,
+                         const NetworkCost& costs_before) {
   const models::IntegerNetwork& network = result.network;
   const models::Node& node = network.nodes[index];
   LayerReport layer;
@@ -28,24 +29,26 @@ LayerReport layer_report(const CompressionResult& result, std::size_t index, con
   layer.magnitudes = node.magnitudes().size();
   layer.bound_bits = node.bounds.bits;
   const std::optional<std::size_t> before = result.uncompressed.find(node.name);
-  layer.multiplications_before = dense_multiplications(before ? result.uncompressed.nodes[*before] : node);
-  layer.cost = node_cost(network, index, settings);
-  layer.cost_before = before ? node_cost(result.uncompressed, *before, settings) : layer.cost;
-  layer.cost_before.multiplications =
-      layer.multiplications_before > 0 ? layer.multiplications_before : layer.cost.multiplications;
+  layer.cost = after.nodes[index];
+  layer.cost_before = before ? costs_before.nodes[*before] : layer.cost;
   layer.histogram = histogram(node.weights);
   return layer;
 }
 
-nlohmann::ordered_json cost_json(const Cost& cost, const CostSettings& settings) {
-  return {{"multiplications", cost.multiplications},
-          {"ciphertexts_up", cost.ciphertexts_up},
-          {"ciphertexts_down", cost.ciphertexts_down},
-          {"bytes_up", cost.ciphertexts_up * ciphertext_bytes(settings)},
-          {"bytes_down", cost.ciphertexts_down * ciphertext_bytes(settings)}};
+void add_costs(nlohmann::ordered_json& json, const Cost& cost, const Cost& before) {
+  json["multiplications_before"] = before.multiplications;
+  json["multiplications"] = cost.multiplications;
+  json["ciphertexts_up_before"] = before.ciphertexts_up;
+  json["ciphertexts_up"] = cost.ciphertexts_up;
+  json["ciphertexts_down_before"] = before.ciphertexts_down;
+  json["ciphertexts_down"] = cost.ciphertexts_down;
+  json["bytes_up_before"] = before.bytes_up;
+  json["bytes_up"] = cost.bytes_up;
+  json["bytes_down_before"] = before.bytes_down;
+  json["bytes_down"] = cost.bytes_down;
 }
 
-nlohmann::ordered_json layer_json(const LayerReport& layer, const CostSettings& settings) {
+nlohmann::ordered_json layer_json(const LayerReport& layer) {
   nlohmann::ordered_json json = {{"name", layer.name}, {"kind", layer.kind}, {"shape", layer.shape}};
   if (layer.weights > 0) {
     json["weights"] = layer.weights;
@@ -53,13 +56,10 @@ nlohmann::ordered_json layer_json(const LayerReport& layer, const CostSettings& 
     json["density"] = layer.density;
     json["bits"] = layer.bits;
     json["magnitudes"] = layer.magnitudes;
-    json["multiplications_before"] = layer.multiplications_before;
     json["histogram"] = layer.histogram;
   }
   json["bound_bits"] = layer.bound_bits;
-  json.update(cost_json(layer.cost, settings));
-  json["ciphertexts_up_before"] = layer.cost_before.ciphertexts_up;
-  json["ciphertexts_down_before"] = layer.cost_before.ciphertexts_down;
+  add_costs(json, layer.cost, layer.cost_before);
   return json;
 }
 
@@ -69,12 +69,15 @@ CompressionReport make_report(const CompressionResult& result, std::uint64_t fil
   CompressionReport report;
   const models::IntegerNetwork& network = result.network;
   report.name = network.name;
+  const NetworkCost after = network_cost(network, report.settings);
+  const NetworkCost before =
+      result.uncompressed.nodes.empty() ? after : network_cost(result.uncompressed, report.settings);
+  report.cost_problem = after.problem;
   for (std::size_t i = 0; i < network.nodes.size(); ++i) {
-    const LayerReport layer = layer_report(result, i, report.settings);
+    const LayerReport layer = layer_report(result, i, after, before);
     report.weights += layer.weights;
     report.nonzeros += layer.nonzeros;
     report.weight_bits = std::max(report.weight_bits, layer.bits);
-    report.multiplications_before += layer.multiplications_before;
     report.cost += layer.cost;
     report.cost_before += layer.cost_before;
     if (network.nodes[i].kind != models::NodeKind::flatten) report.layers.push_back(layer);
@@ -103,10 +106,9 @@ std::string report_json(const CompressionReport& report) {
                                  {"weight_bits", report.weight_bits},
                                  {"file_bytes", report.file_bytes},
                                  {"key_bits", report.settings.key_bits},
-                                 {"multiplications_before", report.multiplications_before}};
-  json.update(cost_json(report.cost, report.settings));
-  json["ciphertexts_up_before"] = report.cost_before.ciphertexts_up;
-  json["ciphertexts_down_before"] = report.cost_before.ciphertexts_down;
+                                 {"sign_test", report.settings.sign_test}};
+  if (!report.cost_problem.empty()) json["cost_problem"] = report.cost_problem;
+  add_costs(json, report.cost, report.cost_before);
   json["points"] = nlohmann::ordered_json::array();
   for (const VisitedPoint& point : report.points) {
     json["points"].push_back({{"phase", point.phase},
@@ -116,7 +118,7 @@ std::string report_json(const CompressionReport& report) {
                               {"accuracy", point.accuracy}});
   }
   json["layers"] = nlohmann::ordered_json::array();
-  for (const LayerReport& layer : report.layers) json["layers"].push_back(layer_json(layer, report.settings));
+  for (const LayerReport& layer : report.layers) json["layers"].push_back(layer_json(layer));
   return json.dump(2) + "\n";
 }
 

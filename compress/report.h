@@ -18,11 +18,8 @@ struct LayerReport {
   unsigned bits = 0;           ///< of the signed weights
   std::size_t magnitudes = 0;  ///< distinct |w| > 0
   unsigned bound_bits = 0;     ///< every output is below 2^bound_bits
-  std::uint64_t multiplications_before = 0;
   Cost cost;
-  /// Traffic of this node with all weights kept and rounded to 8 bits; its multiplications are
-  /// multiplications_before.
-  Cost cost_before;
+  Cost cost_before;  ///< with all weights kept and rounded to 8 bits
   std::vector<std::pair<std::int32_t, std::uint64_t>> histogram;  ///< weight and how often, ascending
 };
 
@@ -32,8 +29,8 @@ struct CompressionReport {
   std::uint64_t weights = 0, nonzeros = 0;
   double density = 1;
   unsigned weight_bits = 0;  ///< largest of all layers
-  std::uint64_t multiplications_before = 0;
   Cost cost, cost_before;
+  std::string cost_problem;  ///< not empty: why no inference is possible with such a key, see NetworkCost
   std::vector<VisitedPoint> points;
   double float_accuracy = 0, pruned_accuracy = 0, integer_accuracy = 0;
   std::size_t test_images = 0;
@@ -41,7 +38,8 @@ struct CompressionReport {
   CostSettings settings;
 };
 
-/// @param file_bytes size of the serialised network
+/// Plans both networks for their exact cost: seconds for large ones. @param file_bytes size of the serialised
+/// network
 CompressionReport make_report(const CompressionResult& result, std::uint64_t file_bytes);
 
 /// The JSON of `popcorn compress --json`, two-space indented, newline at the end.

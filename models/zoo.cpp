@@ -159,17 +159,23 @@ std::vector<ZooLayer> resnet20_layers() {
   return layers;
 }
 
-/// Six 3×3 convolutions of ±1. Pooling is a sum before the threshold: linear, so it costs next to nothing
-/// under encryption and leaves a quarter of the sign tests.
+/// Five convolutions of ±1, the first one with a stride: many channels on few places. Pooling is a sum before
+/// the threshold: linear, so it costs next to nothing under encryption and leaves a quarter of the sign
+/// tests.
 std::vector<ZooLayer> binary_vgg_layers() {
   std::vector<ZooLayer> layers;
-  for (int number = 1; number <= 6; ++number) {
-    const std::string index = std::to_string(number);
-    layers.push_back(conv("conv" + index, std::int64_t{64} << ((number - 1) / 2), 3, 1, 1));
-    if (number % 2 == 0) layers.push_back(average_pool("pool" + index, 2));
+  const auto block = [&](const std::string& index, ZooLayer convolution, bool pooled) {
+    convolution.name = "conv" + index;
+    layers.push_back(std::move(convolution));
+    if (pooled) layers.push_back(average_pool("pool" + index, 2));
     layers.push_back(batch_norm("norm" + index));
     layers.push_back(sign("sign" + index));
-  }
+  };
+  block("1", conv("", 128, 4, 2, 1), false);
+  block("2", conv("", 128, 3, 1, 1), true);
+  block("3", conv("", 256, 3, 1, 1), false);
+  block("4", conv("", 256, 3, 1, 1), true);
+  block("5", conv("", 256, 3, 1, 1), false);
   layers.push_back(flatten());
   layers.push_back(dense("fc", 10));
   return layers;
@@ -205,7 +211,7 @@ std::vector<ZooNetwork> all_networks() {
                                      "residual network of 20 layers (He et al. 2016; option B shortcuts)",
                                      resnet20_layers()));
   networks.push_back(cifar10_network(
-      "cifar10-bnn", "binarised VGG-like network: six convolutions of 64 to 256 channels, FC 4096-10",
+      "cifar10-bnn", "binarised VGG-like network: five convolutions of 128 to 256 channels, FC 4096-10",
       binary_vgg_layers()));
   networks.back().binary_weights = true;
   return networks;

@@ -104,9 +104,10 @@ void add_size_options(CLI::App& app, CompressOptions& o) {
          "How strongly the homomorphic cost of a weight counts when choosing what to prune, 0 (not at "
          "all) to 2 (default: 0, with --target-cost 1)")
       ->check(CLI::Range(0.0, 2.0));
-  app.add_option("--target-cost", c.target_cost,
-                 "Modular multiplications an inference may need, by the estimate of the report; decides the "
-                 "sparsity in place of --sparsity");
+  app.add_option(
+      "--target-cost", c.target_cost,
+      "Modular multiplications an inference may need, as popcorn inspect --cost counts them; decides "
+      "the sparsity in place of --sparsity");
   app.add_option("--bits", c.quantisation.bits, "Bits of the signed weights, 2 to 8")
       ->check(CLI::Range(2, 8))
       ->capture_default_str();

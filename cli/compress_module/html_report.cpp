@@ -80,8 +80,8 @@ std::string tile(const std::string& label, const std::string& value, const std::
          "</span></div>\n";
 }
 
-std::uint64_t traffic(const Cost& cost, const compress::CostSettings& settings) {
-  return (cost.ciphertexts_up + cost.ciphertexts_down) * compress::ciphertext_bytes(settings);
+std::uint64_t traffic(const Cost& cost) {
+  return cost.bytes_up + cost.bytes_down;
 }
 
 std::string tiles(const CompressionReport& r) {
@@ -93,8 +93,8 @@ std::string tiles(const CompressionReport& r) {
   html += tile("bits of a weight", std::to_string(r.weight_bits), "at most, with its sign");
   html += tile("modular multiplications", grouped(r.cost.multiplications),
                "before " + grouped(r.cost_before.multiplications));
-  html += tile("traffic of an inference", human_bytes(traffic(r.cost, r.settings)),
-               "before " + human_bytes(traffic(r.cost_before, r.settings)));
+  html += tile("traffic of an inference", human_bytes(traffic(r.cost)),
+               "before " + human_bytes(traffic(r.cost_before)));
   html += tile("model file", human_bytes(r.file_bytes), "weights, graph and encoding");
   return html + "</div>\n";
 }
@@ -150,12 +150,11 @@ std::string accuracy_plots(const CompressionReport& r) {
 
 std::string cost_plots(const CompressionReport& r) {
   std::vector<BeforeAfter> work, bytes;
-  const std::uint64_t size = compress::ciphertext_bytes(r.settings);
   for (const LayerReport& layer : r.layers) {
     if (layer.cost_before.multiplications > 0)
       work.push_back({layer.name, layer.cost_before.multiplications, layer.cost.multiplications});
-    if (traffic(layer.cost_before, r.settings) > 0)
-      bytes.push_back({layer.name, traffic(layer.cost_before, r.settings), traffic(layer.cost, r.settings)});
+    if (traffic(layer.cost_before) > 0)
+      bytes.push_back({layer.name, traffic(layer.cost_before), traffic(layer.cost)});
   }
   const std::string legend =
       "<div class=\"legend\"><span><i class=\"ring\"></i>all weights kept, 8 bits</span>"
@@ -165,8 +164,8 @@ std::string cost_plots(const CompressionReport& r) {
              "Modular multiplications", "Of each layer for one inference; logarithmic.",
              before_after_plot(work, "Modular multiplications of each layer, before and after") + legend) +
          section("Bytes on the wire",
-                 "Both directions, estimated for a " + std::to_string(r.settings.key_bits) +
-                     "-bit key: a ciphertext takes " + std::to_string(size) + " bytes; logarithmic.",
+                 "Both directions, with a " + std::to_string(r.settings.key_bits) + "-bit key and the " +
+                     r.settings.sign_test + " sign test; logarithmic.",
                  before_after_plot(bytes, "Bytes of each layer, before and after") + legend) +
          "</div>\n";
 }
@@ -211,27 +210,28 @@ class HtmlTable {
   std::string html_;
 };
 
-void cost_cells(HtmlTable& table, std::uint64_t before, const Cost& cost, const Cost& cost_before,
-                const compress::CostSettings& settings) {
-  const std::uint64_t bytes = compress::ciphertext_bytes(settings);
-  if (before > 0) {
-    table.count("multiplications_before", before);
-  } else {
-    table.empty(1);
-  }
+void bytes_cell(HtmlTable& table, const char* key, std::uint64_t bytes) {
+  table.number(key, bytes, human_bytes(bytes));
+}
+
+void cost_cells(HtmlTable& table, const Cost& cost, const Cost& before) {
+  table.count("multiplications_before", before.multiplications);
   table.count("multiplications", cost.multiplications);
-  table.count("ciphertexts_up_before", cost_before.ciphertexts_up);
+  table.count("ciphertexts_up_before", before.ciphertexts_up);
   table.count("ciphertexts_up", cost.ciphertexts_up);
-  table.count("ciphertexts_down_before", cost_before.ciphertexts_down);
+  table.count("ciphertexts_down_before", before.ciphertexts_down);
   table.count("ciphertexts_down", cost.ciphertexts_down);
-  table.number("bytes_up", cost.ciphertexts_up * bytes, human_bytes(cost.ciphertexts_up * bytes));
-  table.number("bytes_down", cost.ciphertexts_down * bytes, human_bytes(cost.ciphertexts_down * bytes));
+  bytes_cell(table, "bytes_up_before", before.bytes_up);
+  bytes_cell(table, "bytes_up", cost.bytes_up);
+  bytes_cell(table, "bytes_down_before", before.bytes_down);
+  bytes_cell(table, "bytes_down", cost.bytes_down);
 }
 
 std::string layer_table(const CompressionReport& r) {
   HtmlTable table({"layer", "kind", "shape", "weights", "non-zero", "density", "bits", "magnitudes",
                    "bound, bits", "multiplications before", "multiplications", "ciphertexts up before",
-                   "ciphertexts up", "ciphertexts down before", "ciphertexts down", "bytes up", "bytes down"},
+                   "ciphertexts up", "ciphertexts down before", "ciphertexts down", "bytes up before",
+                   "bytes up", "bytes down before", "bytes down"},
                   3);
   for (const LayerReport& layer : r.layers) {
     table.start_row();
@@ -248,7 +248,7 @@ std::string layer_table(const CompressionReport& r) {
       table.empty(5);
     }
     table.count("bound_bits", layer.bound_bits);
-    cost_cells(table, layer.multiplications_before, layer.cost, layer.cost_before, r.settings);
+    cost_cells(table, layer.cost, layer.cost_before);
     table.end_row();
   }
   table.start_row("sum");
@@ -259,12 +259,16 @@ std::string layer_table(const CompressionReport& r) {
   table.number("density", r.density, human_percent(r.density, 1));
   table.count("weight_bits", r.weight_bits);
   table.empty(2);
-  cost_cells(table, r.multiplications_before, r.cost, r.cost_before, r.settings);
+  cost_cells(table, r.cost, r.cost_before);
   table.end_row();
-  return section("Layers",
-                 "Before: all weights kept and rounded to 8 bits. Costs are estimates for one inference; "
-                 "popcorn inspect --cost prints the engine's exact numbers.",
-                 table.done());
+  return section(
+      "Layers",
+      "Before: all weights kept and rounded to 8 bits. Costs are exact, for one inference with a " +
+          std::to_string(r.settings.key_bits) + "-bit key and the " + r.settings.sign_test + " sign test" +
+          (r.cost_problem.empty()
+               ? std::string(".")
+               : "; of linear layers only, since no inference is possible: " + escape_html(r.cost_problem)),
+      table.done());
 }
 
 std::string point_table(const CompressionReport& r) {

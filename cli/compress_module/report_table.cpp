@@ -24,16 +24,16 @@ void print_layers(std::ostream& out, const compress::CompressionReport& report) 
   for (const compress::LayerReport& layer : report.layers) {
     const bool weighted = layer.weights > 0;
     const auto of = [&](const std::string& text) { return weighted ? text : std::string(); };
-    table.add_row({layer.name, layer.kind, layer.shape, of(grouped(layer.weights)),
-                   of(grouped(layer.nonzeros)), of(human_percent(layer.density, 1)),
-                   of(std::to_string(layer.bits)), of(std::to_string(layer.magnitudes)),
-                   std::to_string(layer.bound_bits) + " bits",
-                   layer.cost.multiplications > 0 ? grouped(layer.cost.multiplications) : std::string(),
-                   of(grouped(layer.multiplications_before))});
+    table.add_row(
+        {layer.name, layer.kind, layer.shape, of(grouped(layer.weights)), of(grouped(layer.nonzeros)),
+         of(human_percent(layer.density, 1)), of(std::to_string(layer.bits)),
+         of(std::to_string(layer.magnitudes)), std::to_string(layer.bound_bits) + " bits",
+         layer.cost.multiplications > 0 ? grouped(layer.cost.multiplications) : std::string(),
+         layer.cost_before.multiplications > 0 ? grouped(layer.cost_before.multiplications) : std::string()});
   }
   table.add_row({"all", "", "", grouped(report.weights), grouped(report.nonzeros),
                  human_percent(report.density, 1), std::to_string(report.weight_bits), "", "",
-                 grouped(report.cost.multiplications), grouped(report.multiplications_before)});
+                 grouped(report.cost.multiplications), grouped(report.cost_before.multiplications)});
   table.print(out);
 }
 
@@ -41,14 +41,20 @@ void print_layers(std::ostream& out, const compress::CompressionReport& report) 
 
 void print_report(std::ostream& out, const compress::CompressionReport& report) {
   print_layers(out, report);
-  const std::uint64_t bytes = compress::ciphertext_bytes(report.settings);
   out << "\nAccuracy on " << grouped(report.test_images) << " test images: float "
       << human_percent(report.float_accuracy) << ", pruned " << human_percent(report.pruned_accuracy)
-      << ", integer " << human_percent(report.integer_accuracy) << "\nPer inference, estimated for a "
-      << report.settings.key_bits << "-bit key: " << grouped(report.cost.multiplications)
-      << " modular multiplications, " << human_bytes(report.cost.ciphertexts_up * bytes) << " up, "
-      << human_bytes(report.cost.ciphertexts_down * bytes)
-      << " down\nFile: " << human_bytes(report.file_bytes) << "\n";
+      << ", integer " << human_percent(report.integer_accuracy) << '\n';
+  if (report.cost_problem.empty()) {
+    out << "Per inference with a " << report.settings.key_bits << "-bit key and the "
+        << report.settings.sign_test << " sign test: " << grouped(report.cost.multiplications)
+        << " modular multiplications, " << human_bytes(report.cost.bytes_up) << " up, "
+        << human_bytes(report.cost.bytes_down) << " down\n";
+  } else {
+    out << "Linear layers: " << grouped(report.cost.multiplications)
+        << " modular multiplications. No inference is possible with a " << report.settings.key_bits
+        << "-bit key: " << report.cost_problem << '\n';
+  }
+  out << "File: " << human_bytes(report.file_bytes) << "\n";
 }
 
 }  // namespace popcorn::cli

@@ -57,15 +57,6 @@ void randomise(FloatGraph& graph, test::SeededRng& rng) {
   }
 }
 
-Dataset random_pictures(test::SeededRng& rng, const models::Shape& shape, std::size_t count) {
-  Dataset set;
-  set.shape = shape;
-  set.pixels.resize(count * static_cast<std::size_t>(shape.size()));
-  rng.fill(set.pixels);
-  set.classes.assign(count, 0);
-  return set;
-}
-
 }  // namespace
 
 TEST_CASE("binary networks become thresholds on integers, with the same outputs") {
@@ -75,7 +66,7 @@ TEST_CASE("binary networks become thresholds on integers, with the same outputs"
     FloatGraph graph = build_zoo_graph(binary_network(rng), static_cast<std::uint64_t>(round));
     randomise(graph, rng);
     graph = parse_onnx(serialise_onnx(graph), "binary.onnx");
-    const Dataset pictures = random_pictures(rng, graph.input().shape, 10);
+    const Dataset pictures = test::random_pictures(rng, graph.input().shape, 10);
     const std::vector<float> expected = logits(graph, pictures);
     fold_batch_norm(graph);
     for (const FloatNode& node : graph.nodes) {

@@ -6,6 +6,7 @@
 #include "compress/fold_batch_norm.h"
 #include "compress/lowering.h"
 #include "compress/report.h"
+#include "protocols/session.h"
 #include "tests/compress/random_graph.h"
 #include "tests/support/random_network.h"
 
@@ -43,22 +44,63 @@ models::IntegerNetwork small_network() {
 
 }  // namespace
 
-TEST_CASE("the cost of a small network, counted by hand") {
-  const models::IntegerNetwork network = small_network();
-  // Row 1: two non-zeros, magnitude 3 walks two further units; row 2: one non-zero. Nine positions.
-  CHECK(node_cost(network, 1).multiplications == 9 * (2 + 2 + 1));
-  CHECK(dense_multiplications(network.nodes[1]) == 9 * (8 + 2 * 126));
-  CHECK(node_cost(network, 0).ciphertexts_up == 16);
-  CHECK(node_cost(network, 2).ciphertexts_up == 2 * 18);
-  CHECK(node_cost(network, 3).ciphertexts_down == 18);
-  // 11 bits bound: a slot of 2·12 + 4 + 40 + 128 bits; ten of them in 2046 bits.
-  CHECK(network.nodes[1].bounds.bits == 10);
-  CHECK(node_cost(network, 2).ciphertexts_down == 2);
-  CHECK(ciphertext_bytes() == 512);
+TEST_CASE("costs are those that the engine's planner and the protocols predict") {
+  test::SeededRng rng(4);
+  for (int round = 0; round < 12; ++round) {
+    FloatGraph graph = test::random_graph(rng, {true, round % 3 == 0, round % 2 == 0, true, false});
+    fold_batch_norm(graph);
+    quantise(graph, {});
+    const models::IntegerNetwork network = lower(graph);
+    CostSettings settings;
+    settings.key_bits = round % 2 == 0 ? 2048 : 3072;
+    if (round % 4 == 0) settings.sign_test = "blinded";
+    const NetworkCost found = network_cost(network, settings);
+    const protocols::InferenceCost expected = protocols::predict_cost(
+        *protocols::ServedModel::create(network), settings.key_bits, settings.sign_test);
+    CHECK(found.problem.empty());
+    CHECK(found.total.multiplications == expected.multiplications);
+    CHECK(found.total.bytes_up == expected.bytes_up);
+    CHECK(found.total.bytes_down == expected.bytes_down);
+    CHECK(found.total.ciphertexts_up == expected.ciphertexts_up);
+    CHECK(found.nodes.size() == network.nodes.size());
+  }
 }
+
+TEST_CASE("a network whose values no key holds has the cost of its linear layers") {
+  models::IntegerNetwork network = small_network();
+  network.nodes[1].weights.assign(8, 1 << 30);
+  network.nodes[1].bias = WideVector(2, 40);
+  for (std::size_t o = 0; o < 2; ++o) network.nodes[1].bias.set_decimal(o, "1" + std::string(740, '0'));
+  network.finish();
+  const NetworkCost cost = network_cost(network, {2048, "oblivious"});
+  CHECK_FALSE(cost.problem.empty());
+  CHECK(cost.nodes[1].multiplications > 0);
+  CHECK(cost.total.bytes_up == 0);
+}
+
+namespace {
+
+/// Multiplications of the layers that pruning makes cheaper, and of everything else.
+std::pair<std::uint64_t, std::uint64_t> layers_and_rest(const FloatGraph& graph, PruningOptions pruning,
+                                                        const QuantisationOptions& quantisation,
+                                                        double sparsity) {
+  FloatGraph compressed = graph;
+  pruning.sparsity = sparsity;
+  prune(compressed, pruning);
+  quantise(compressed, quantisation);
+  const models::IntegerNetwork network = lower(compressed);
+  const NetworkCost cost = network_cost(network);
+  std::uint64_t layers = 0;
+  for (std::size_t i = 0; i < network.nodes.size(); ++i)
+    layers += network.nodes[i].weights.empty() ? 0 : cost.nodes[i].multiplications;
+  return {layers, cost.total.multiplications - layers};
+}
+
+}  // namespace
 
 TEST_CASE("pruning for a budget stays within it and takes no more than that needs") {
   test::SeededRng rng(1);
+  int pruned = 0;
   for (int round = 0; round < 12; ++round) {
     FloatGraph graph = test::random_graph(rng, {true, round % 3 == 0, round % 2 == 0, true, false});
     fold_batch_norm(graph);
@@ -66,26 +108,50 @@ TEST_CASE("pruning for a budget stays within it and takes no more than that need
     pruning.cost_exponent = 1;
     QuantisationOptions quantisation;
     quantisation.bits = static_cast<int>(rng.between(2, 5));
-    const auto cost = [&](double sparsity) {
-      FloatGraph compressed = graph;
-      pruning.sparsity = sparsity;
-      prune(compressed, pruning);
-      quantise(compressed, quantisation);
-      return network_cost(lower(compressed)).multiplications;
-    };
-    const std::uint64_t whole = cost(0), target = whole - whole / 4;
+    const auto [layers, rest] = layers_and_rest(graph, pruning, quantisation, 0);
+    const std::uint64_t target = rest + layers / 2;
     double sparsity = 0;
     try {
       sparsity = sparsity_for_cost(graph, pruning, quantisation, target);
-    } catch (const UsageError& error) {  // sums and pools alone may need more
+    } catch (const UsageError& error) {  // the layers' fixed part alone may need more
       CHECK(error.code() == "cost.target");
       continue;
     }
-    CHECK(cost(sparsity) <= target);
+    ++pruned;
+    const auto [left, other] = layers_and_rest(graph, pruning, quantisation, sparsity);
+    CHECK(left + other <= target);
     CHECK(sparsity > 0);
-    CHECK(sparsity_for_cost(graph, pruning, quantisation, 100 * whole) == 0);
+    CHECK(sparsity_for_cost(graph, pruning, quantisation, 100 * (rest + layers)) == 0);
     CHECK(sparsity_for_cost(graph, pruning, quantisation, target + target / 10) <= sparsity);
   }
+  CHECK(pruned >= 4);
+}
+
+TEST_CASE("a budget knows that rows of few values share products") {
+  test::SeededRng rng(2);
+  FloatGraph graph;
+  graph.name = "dense";
+  graph.encoding.shape = {1, 8, 8};
+  graph.mean = {0};
+  graph.deviation = {1};
+  FloatNode input, flatten, dense;
+  input.name = "input";
+  input.shape = {1, 8, 8};
+  flatten.kind = FloatKind::flatten;
+  flatten.name = "flatten";
+  flatten.inputs = {0};
+  dense.kind = FloatKind::dense;
+  dense.name = "dense";
+  dense.inputs = {1};
+  dense.weights = test::random_floats(rng, 64 * 200);
+  dense.bias = test::random_floats(rng, 200);
+  graph.nodes = {input, flatten, dense};
+  graph.finish();
+  QuantisationOptions binary;
+  binary.kind = GridKind::binary;
+  const auto [layers, rest] = layers_and_rest(graph, {}, binary, 0);
+  CHECK(layers < 64 * 200 / 2);
+  CHECK(sparsity_for_cost(graph, {}, binary, layers + rest) == 0);
 }
 
 TEST_CASE("a report adds up and its JSON has the documented members") {

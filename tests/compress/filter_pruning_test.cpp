@@ -30,11 +30,7 @@ TEST_CASE("filters that make nothing can go without a change of the function") {
         --left;
       }
     }
-    Dataset pictures;
-    pictures.shape = graph.input().shape;
-    pictures.pixels.resize(4 * static_cast<std::size_t>(pictures.shape.size()));
-    rng.fill(pictures.pixels);
-    pictures.classes.assign(4, 0);
+    const Dataset pictures = test::random_pictures(rng, graph.input().shape, 4);
     const std::vector<float> expected = logits(graph, pictures);
     const std::uint64_t before = graph.weights();
     remove_filters(graph, 0.5);

@@ -11,15 +11,6 @@ using namespace popcorn::compress;
 
 namespace {
 
-Dataset random_pictures(test::SeededRng& rng, const models::Shape& shape, std::size_t count) {
-  Dataset set;
-  set.shape = shape;
-  set.pixels.resize(count * static_cast<std::size_t>(shape.size()));
-  rng.fill(set.pixels);
-  set.classes.assign(count, 0);
-  return set;
-}
-
 std::size_t normalisations(const FloatGraph& graph) {
   return static_cast<std::size_t>(std::count_if(
       graph.nodes.begin(), graph.nodes.end(),
@@ -44,7 +35,7 @@ TEST_CASE("folding keeps the function and leaves no normalisation") {
   std::size_t folded = 0;
   for (int round = 0; round < 60; ++round) {
     FloatGraph graph = test::random_graph(rng, {true, true, true, true, false});
-    const Dataset pictures = random_pictures(rng, graph.input().shape, 4);
+    const Dataset pictures = test::random_pictures(rng, graph.input().shape, 4);
     const std::vector<float> expected = logits(graph, pictures);
     folded += normalisations(graph);
     fold_batch_norm(graph);
@@ -75,7 +66,7 @@ TEST_CASE("an affine map on the input becomes its normalisation") {
     graph.nodes = {input, affine("normalise", {0}, {3, negative ? -1.0F : 2.0F}, {0.25F, -1}), flatten,
                    dense};
     graph.finish();
-    const Dataset pictures = random_pictures(rng, input.shape, 5);
+    const Dataset pictures = test::random_pictures(rng, input.shape, 5);
     const std::vector<float> expected = logits(graph, pictures);
     fold_batch_norm(graph);
     CHECK(graph.nodes.size() == 3);  // a negative factor goes through the flatten into the dense layer

@@ -172,17 +172,12 @@ TEST_CASE("the HTML report has the numbers of the JSON report") {
         if (object.contains(key)) expected.emplace_back(key, object[key].dump());
       }
     };
-    const std::vector<std::string> cost = {"multiplications_before",
-                                           "multiplications",
-                                           "ciphertexts_up_before",
-                                           "ciphertexts_up",
-                                           "ciphertexts_down_before",
-                                           "ciphertexts_down",
-                                           "bytes_up",
-                                           "bytes_down"};
+    const std::vector<std::string> cost = {
+        "multiplications_before",  "multiplications",  "ciphertexts_up_before", "ciphertexts_up",
+        "ciphertexts_down_before", "ciphertexts_down", "bytes_up_before",       "bytes_up",
+        "bytes_down_before",       "bytes_down"};
     for (const auto& layer : json["layers"]) {
       expect(layer, {"weights", "nonzeros", "density", "bits", "magnitudes", "bound_bits"});
-      // Only layers with weights have multiplications to compare with.
       expect(layer, cost);
     }
     expect(json, {"weights", "nonzeros", "density", "weight_bits"});

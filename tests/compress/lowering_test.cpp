@@ -18,15 +18,6 @@ using namespace popcorn::compress;
 
 namespace {
 
-Dataset random_pictures(test::SeededRng& rng, const models::Shape& shape, std::size_t count) {
-  Dataset set;
-  set.shape = shape;
-  set.pixels.resize(count * static_cast<std::size_t>(shape.size()));
-  rng.fill(set.pixels);
-  set.classes.assign(count, 0);
-  return set;
-}
-
 WideVector input_of(const models::IntegerNetwork& network, const Dataset& pictures, std::size_t index) {
   const std::vector<std::int16_t> values = integer_inputs(network, pictures, index, 1);
   return WideVector::from_int64(std::vector<std::int64_t>(values.begin(), values.end()));
@@ -74,7 +65,7 @@ TEST_CASE("the lowered network computes the float network with quantised weights
     const FloatGraph graph =
         quantised_graph(rng, {true, round % 3 == 0, branches, true, false}, 3 + round % 5);
     const models::IntegerNetwork network = lower(graph);
-    const Dataset pictures = random_pictures(rng, graph.input().shape, 3);
+    const Dataset pictures = test::random_pictures(rng, graph.input().shape, 3);
     const std::vector<float> expected = logits(graph, pictures);
     std::vector<float> found;
     for (std::size_t i = 0; i < pictures.count(); ++i) {
@@ -95,7 +86,7 @@ TEST_CASE("integer layers agree bit for bit with LibTorch in double precision") 
     const FloatGraph graph = quantised_graph(rng, {false, false, false, false, false}, 4);
     const models::IntegerNetwork network = lower(graph);
     if (network.output().bounds.bits > 50) continue;
-    const Dataset pictures = random_pictures(rng, graph.input().shape, 2);
+    const Dataset pictures = test::random_pictures(rng, graph.input().shape, 2);
     for (std::size_t i = 0; i < pictures.count(); ++i) {
       const WideVector input = input_of(network, pictures, i);
       const WideVector result = models::evaluate(network, input);

@@ -1,5 +1,6 @@
 // The commands train and compress as the popcorn executable calls them: through the module's one symbol.
 #include <dlfcn.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -9,6 +10,7 @@
 
 #include "base/file.h"
 #include "models/popcorn_file.h"
+#include "tests/support/process.h"
 #include "tests/support/seeded_rng.h"
 
 using namespace popcorn;
@@ -126,6 +128,15 @@ TEST_CASE("train and compress work through the module and end with the documente
 
     CHECK(report["points"].size() > 2 + 4);  // each of the epochs, and the ends
     CHECK(report["points"].back()["accuracy"] == report["accuracy"]["integer"]);
+    const test::ProcessResult inspected =
+        test::run_process({POPCORN_EXECUTABLE, "inspect", model, "--cost", "--json"});
+    REQUIRE(inspected.exit_code == 0);
+    const auto cost = nlohmann::json::parse(inspected.out);
+    for (const char* key : {"multiplications", "ciphertexts_up", "ciphertexts_down", "bytes_up", "bytes_down",
+                            "key_bits", "sign_test"}) {
+      INFO(key);
+      CHECK(report[key] == cost[key]);
+    }
     const std::string html = read_text_file(place / "report.html");
     CHECK(html.find("<h1>mnist-mlp</h1>") != std::string::npos);
     CHECK(html.find("data-value=\"" + report["multiplications"].dump() + "\"") != std::string::npos);
@@ -152,7 +163,8 @@ TEST_CASE("train and compress work through the module and end with the documente
                                 "3", "--layer-grid", "fc3=ternary", "--json"});
     INFO(tuned.err);
     REQUIRE(tuned.code == 0);
-    for (const auto& layer : nlohmann::json::parse(tuned.out)["layers"]) {
+    const auto clustered = nlohmann::json::parse(tuned.out);
+    for (const auto& layer : clustered["layers"]) {
       if (layer.contains("magnitudes")) CHECK(layer["magnitudes"] <= (layer["name"] == "fc3" ? 1 : 4));
     }
   }
@@ -182,12 +194,21 @@ TEST_CASE("train and compress work through the module and end with the documente
     CHECK(refused.err.find("10_0.pgm") != std::string::npos);
   }
   SECTION("a budget of multiplications decides the sparsity") {
-    const Outcome done = with({"--target-cost", "20000", "--filters", "0.25", "--epochs", "1", "--json"});
+    const Outcome free = with({"--filters", "0.25", "--epochs", "1", "--json"});
+    INFO(free.err);
+    REQUIRE(free.code == 0);
+    std::uint64_t rest = 0;  // what no pruning saves
+    const auto unpruned = nlohmann::json::parse(free.out);
+    for (const auto& layer : unpruned["layers"])
+      rest += layer.contains("weights") ? 0 : layer["multiplications"].get<std::uint64_t>();
+    const std::uint64_t target = rest + 20000;
+    const Outcome done =
+        with({"--target-cost", std::to_string(target), "--filters", "0.25", "--epochs", "1", "--json"});
     INFO(done.err);
     REQUIRE(done.code == 0);
     const auto report = nlohmann::json::parse(done.out);
-    CHECK(report["multiplications"] <= 20000);
-    CHECK(report["multiplications"] > 10000);
+    CHECK(report["multiplications"] <= target);
+    CHECK(report["multiplications"] > rest + 8000);
     CHECK(report["layers"][1]["shape"] == "96");
     const Outcome refused = with({"--target-cost", "7"});
     CHECK(refused.code == 2);
@@ -248,4 +269,45 @@ TEST_CASE("train and compress work through the module and end with the documente
     CHECK(with({}).code == 3);
   }
   CHECK(run({"train", "mnist-mlp", "--data", place / "absent", "-o", onnx}).code == 4);
+}
+
+TEST_CASE("a compression ended by Ctrl-C or killed goes on to the same file") {
+  const Workplace place;
+  const std::string onnx = place / "net.onnx", whole = place / "whole.popcorn", model = place / "net.popcorn",
+                    checkpoint = place / "state";
+  REQUIRE(run({"train", "mnist-mlp", "--data", place.data(), "-o", onnx, "--epochs", "1"}).code == 0);
+  const auto arguments = [&](const std::string& output) {
+    return std::vector<std::string>{"compress",          onnx,         "-o",  output,     "--data",
+                                    place.data(),        "--batch",    "40",  "--epochs", "6",
+                                    "--no-augmentation", "--sparsity", "0.8", "-v"};
+  };
+  REQUIRE(run(arguments(whole)).code == 0);
+  std::vector<std::string> resumable = arguments(model);
+  resumable.insert(resumable.begin(), POPCORN_EXECUTABLE);
+  resumable.insert(resumable.end(), {"--resume", checkpoint});
+  const auto interrupt = [&](const char* after, int signal) {
+    test::Process process(resumable);
+    process.wait_for_error_text(after, test::Process::Seconds{300});
+    process.send_signal(signal);
+    return process.wait();
+  };
+  const test::ProcessResult stopped = interrupt("prune  epoch 1/", SIGINT);
+  CHECK(stopped.exit_code == 130);
+  CHECK(stopped.err.find("the same command goes on") != std::string::npos);
+  CHECK_FALSE(fs::exists(model));
+  CHECK(interrupt("  epoch ", SIGKILL).exit_code == 128 + SIGKILL);
+  CHECK(interrupt("quantise  epoch ", SIGTERM).exit_code == 130);
+  const test::ProcessResult done = test::run_process(resumable);
+  CHECK(done.exit_code == 0);
+  CHECK(done.err.find("going on from " + checkpoint) != std::string::npos);
+  CHECK(done.err.find("prune  epoch") == std::string::npos);
+  CHECK(read_file(model) == read_file(whole));
+  for (const char* suffix : {"", ".prune", ".quantise"}) CHECK_FALSE(fs::exists(checkpoint + suffix));
+
+  std::vector<std::string> forgetful = arguments(model);
+  forgetful.insert(forgetful.begin(), POPCORN_EXECUTABLE);
+  test::Process process(forgetful);
+  process.wait_for_error_text("prune  epoch 1/", test::Process::Seconds{300});
+  process.send_signal(SIGINT);
+  CHECK(process.wait().err.find("--resume FILE") != std::string::npos);
 }

@@ -31,11 +31,7 @@ TEST_CASE("a written network reads back as the same function") {
     CHECK(read.mean == graph.mean);
     CHECK(read.deviation == graph.deviation);
     CHECK(read.encoding.color == graph.encoding.color);
-    Dataset pictures;
-    pictures.shape = graph.input().shape;
-    pictures.pixels.resize(3 * static_cast<std::size_t>(pictures.shape.size()));
-    rng.fill(pictures.pixels);
-    pictures.classes.assign(3, 0);
+    const Dataset pictures = test::random_pictures(rng, graph.input().shape, 3);
     CHECK(test::relative_difference(logits(read, pictures), logits(graph, pictures)) < 1e-5);
   }
 }

@@ -75,11 +75,7 @@ TEST_CASE("scales fold forward without changing the function") {
     FloatGraph graph = test::random_graph(rng, {true, round % 2 == 0, true, true, false});
     // Whole pixel means, as the rounding of the mean is exact for layers without padding only.
     for (double& m : graph.mean) m = std::round(255 * m) / 255;
-    Dataset pictures;
-    pictures.shape = graph.input().shape;
-    pictures.pixels.resize(3 * static_cast<std::size_t>(pictures.shape.size()));
-    rng.fill(pictures.pixels);
-    pictures.classes.assign(3, 0);
+    const Dataset pictures = test::random_pictures(rng, graph.input().shape, 3);
     fold_batch_norm(graph);
     PruningOptions pruning;
     pruning.sparsity = 0.4;

@@ -152,6 +152,15 @@ compress::FloatGraph random_graph(SeededRng& rng, const GraphKinds& kinds) {
   return GraphMaker(rng, kinds).make();
 }
 
+compress::Dataset random_pictures(SeededRng& rng, const models::Shape& shape, std::size_t count) {
+  compress::Dataset set;
+  set.shape = shape;
+  set.pixels.resize(count * static_cast<std::size_t>(shape.size()));
+  rng.fill(set.pixels);
+  set.classes.assign(count, 0);
+  return set;
+}
+
 float uniform(SeededRng& rng, float low, float high) {
   return low + (high - low) * static_cast<float>(rng.below(1 << 24)) / static_cast<float>(1 << 24);
 }

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "compress/dataset.h"
 #include "compress/float_graph.h"
 #include "tests/support/seeded_rng.h"
 
@@ -19,6 +20,9 @@ struct GraphKinds {
 /// A small picture network: a few convolutions with random windows and groups, pools, ReLUs and what `kinds`
 /// permits, a flatten and one or two dense layers. Finished.
 compress::FloatGraph random_graph(SeededRng& rng, const GraphKinds& kinds = {});
+
+/// `count` pictures of random pixels, all of class 0.
+compress::Dataset random_pictures(SeededRng& rng, const models::Shape& shape, std::size_t count);
 
 /// Uniform in [low, high).
 float uniform(SeededRng& rng, float low, float high);
