@@ -121,6 +121,8 @@ double sparsity_for_cost(const FloatGraph& graph, const PruningOptions& pruning,
                                         " modular multiplications cannot be reached; the least is about " +
                                         std::to_string(least));
   }
+  // Pruning can end the sharing of products: a little of it may cost more than none.
+  if (planned(0) <= multiplications) return 0;
   const int safe =
       most(kSteps - 1) <= multiplications ? smallest_step(kSteps - 1, 1, multiplications, most) : kSteps - 1;
   return static_cast<double>(smallest_step(safe, kPlannedSteps, multiplications, planned)) / kSteps;

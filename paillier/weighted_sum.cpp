@@ -32,6 +32,8 @@ constexpr std::size_t kFirstBlock = 5;
 constexpr std::size_t kLargestBlock = 16;
 /// Shifting the weights of a row makes all of them non-zero, which pays only when most are.
 constexpr double kDense = 0.5;
+/// Digits of more bits are not tried: a walk takes a step for each magnitude, whether a weight has it or not.
+constexpr unsigned kLargestRadixBits = 10;
 
 void check(const LinearMap& map) {
   const auto fail = [](const std::string& what) {
@@ -271,7 +273,6 @@ std::vector<Weight> split_weights(const std::vector<Weight>& weights, std::int64
 /// weights beyond it take part twice.
 std::vector<RowStep> cheapest_row(const std::vector<Weight>& weights, bool allow_signed,
                                   const ProgramWriter& writer) {
-  constexpr unsigned kLargestRadixBits = 10;
   const std::int64_t largest = largest_magnitude(weights);
   std::vector<RowStep> best;
   std::uint64_t best_cost = 0;
@@ -364,7 +365,7 @@ std::vector<Sharing> ways_to_share(const Layer& layer, const CellGrid& grid) {
     ways.push_back({negative, {1, false}, &grid});
     if (layer.largest == 1) continue;
     // All of a weight at one place, by magnitude; and signed digits where inverses are at hand.
-    if (negative != NegativeWeights::shift_rows) {
+    if (negative != NegativeWeights::shift_rows && magnitude_bits(layer.largest) <= kLargestRadixBits) {
       ways.push_back({negative, {magnitude_bits(layer.largest), false}, &grid});
     }
     if (negative == NegativeWeights::invert_inputs) ways.push_back({negative, {2, true}, &grid});

@@ -91,6 +91,14 @@ TEST_CASE("the taps of a window and all output channels share the products of pl
   REQUIRE(plan.cost().multiplications <= 7 * 36 + 8 * 16 * 20);
 }
 
+TEST_CASE("rows of huge weights are planned without a step for each magnitude", "[weighted_sum][tables]") {
+  test::SeededRng rng(45);
+  LinearMap map = test::random_dense(rng, 6, 4, 1, 100);
+  for (auto& weight : map.weight) weight = weight < 0 ? -(1 << 30) : 1 << 30;
+  const WeightedSumPlan plan(std::move(map));
+  REQUIRE(plan.cost().multiplications < 1000);
+}
+
 TEST_CASE("tables keep to their limit of entries", "[weighted_sum][tables]") {
   test::SeededRng rng(43);
   const LinearMap map = test::random_convolution(rng, {64, 20, 3, 1, 0, 64}, 1, 100);
