@@ -12,6 +12,8 @@ constexpr double kMomentum = 0.95;
 /// The root mean square of Adam's steps, in learning rates (Liu et al. 2025, section 2.2).
 constexpr double kAdamSize = 0.2;
 constexpr int kNewtonSteps = 5;
+/// Smaller matrices gain nothing from bfloat16.
+constexpr std::int64_t kLargeSide = 96;
 /// Coefficients of the quintic iteration (Jordan et al. 2024).
 constexpr double kLinear = 3.4445, kCubic = -4.7750, kQuintic = 2.0315;
 
@@ -25,21 +27,26 @@ at::Tensor times_transposed(const at::Tensor& a, const at::Tensor& b) {
 
 }  // namespace
 
-at::Tensor orthogonalised(const at::Tensor& matrix) {
+at::Tensor orthogonalised(const at::Tensor& matrix, at::ScalarType type) {
   const bool tall = matrix.size(0) > matrix.size(1);
   at::Tensor x = tall ? matrix.t().contiguous() : matrix;
-  x = x / (x.norm() + kEpsilon);
+  x = (x / (x.norm() + kEpsilon)).to(type);
   for (int step = 0; step < kNewtonSteps; ++step) {
     const at::Tensor gram = times_transposed(x, x);
     const at::Tensor factor = gram * kCubic + times_transposed(gram, gram) * kQuintic;  // symmetric
     x = x * kLinear + times_transposed(factor, x.t().contiguous());
   }
+  x = x.to(matrix.scalar_type());
   return tall ? x.t().contiguous() : x;
 }
 
 Optimizer::Optimizer(std::vector<TorchGraph::Parameter> parameters, double weight_decay, double grid_rate,
-                     OptimizerKind kind)
-    : parameters_(std::move(parameters)), weight_decay_(weight_decay), grid_rate_(grid_rate), kind_(kind) {
+                     OptimizerKind kind, bool mixed_precision)
+    : parameters_(std::move(parameters)),
+      weight_decay_(weight_decay),
+      grid_rate_(grid_rate),
+      kind_(kind),
+      mixed_precision_(mixed_precision) {
   for (const TorchGraph::Parameter& p : parameters_) {
     first_.push_back(at::zeros_like(p.tensor, at::TensorOptions().requires_grad(false)));
     second_.push_back(at::zeros_like(first_.back()));
@@ -76,7 +83,9 @@ at::Tensor Optimizer::orthogonal_step(std::size_t i, const at::Tensor& gradient)
   const at::Tensor ahead = gradient + first_[i] * kMomentum;  // Nesterov
   const at::Tensor matrix = ahead.reshape({parameters_[i].rows, -1});
   const auto longer = static_cast<double>(std::max(matrix.size(0), matrix.size(1)));
-  return (orthogonalised(matrix) * (kAdamSize * std::sqrt(longer))).reshape(gradient.sizes());
+  const bool large = std::min(matrix.size(0), matrix.size(1)) >= kLargeSide;
+  const at::ScalarType type = mixed_precision_ && large ? at::kBFloat16 : matrix.scalar_type();
+  return (orthogonalised(matrix, type) * (kAdamSize * std::sqrt(longer))).reshape(gradient.sizes());
 }
 
 std::vector<at::Tensor> Optimizer::state() const {

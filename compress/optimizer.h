@@ -14,8 +14,9 @@ namespace popcorn::compress {
 /// to the next value: they take Adam's steps with a rate that is `grid_rate` times larger.
 class Optimizer {
  public:
+  /// @param mixed_precision large matrices are made orthogonal with products in bfloat16
   Optimizer(std::vector<TorchGraph::Parameter> parameters, double weight_decay, double grid_rate,
-            OptimizerKind kind = OptimizerKind::adam);
+            OptimizerKind kind = OptimizerKind::adam, bool mixed_precision = false);
 
   /// Applies the gradients with this learning rate and clears them.
   void step(double learning_rate);
@@ -33,11 +34,13 @@ class Optimizer {
   std::vector<at::Tensor> first_, second_;
   double weight_decay_, grid_rate_;
   OptimizerKind kind_;
+  bool mixed_precision_;
   std::int64_t steps_ = 0;
 };
 
 /// A matrix with (nearly) the singular vectors of `matrix` and singular values near 1 (0.7 to 1.2): five
 /// steps of the quintic iteration of Jordan et al. 2024. Two dimensions.
-at::Tensor orthogonalised(const at::Tensor& matrix);
+/// @param type of the products: float, or bfloat16, which is exact enough here and faster
+at::Tensor orthogonalised(const at::Tensor& matrix, at::ScalarType type = at::kFloat);
 
 }  // namespace popcorn::compress

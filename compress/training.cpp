@@ -125,7 +125,8 @@ class Trainer {
         options_(options),
         hooks_(hooks),
         torch_(graph, TorchGraph::Mode::training),
-        optimizer_(torch_.parameters(), options.weight_decay, options.grid_rate, options.optimizer),
+        optimizer_(torch_.parameters(), options.weight_decay, options.grid_rate, options.optimizer,
+                   options.mixed_precision),
         source_(graph, data, options) {
     if (hooks.teacher != nullptr && options.distillation > 0) {
       teacher_ = std::make_unique<TorchGraph>(*hooks.teacher, TorchGraph::Mode::inference);

@@ -32,6 +32,7 @@ struct TrainOptions {
   std::string output;
   compress::TrainingOptions training;
   bool plain = false;
+  int shift = -1;  ///< pixels; negative: as the data set asks
   bool verbose = false;
   bool json = false;
 };
@@ -79,6 +80,9 @@ void add_options(CLI::App& app, TrainOptions& o) {
   app.add_flag("--mixed-precision", t.mixed_precision,
                "Convolutions in bfloat16: about twice as fast on processors with AVX512_BF16 or AMX");
   app.add_flag("--no-augmentation", o.plain, "Train on the pictures as they are");
+  app.add_option("--shift", o.shift,
+                 "Largest shift of distorted pictures, in pixels (default: 4, of handwritten digits 2)")
+      ->check(CLI::Range(0, 16));
   app.add_flag("-v,--verbose", o.verbose, "A line per epoch even when standard error is not a terminal");
   app.add_flag("--json", o.json, "Print the result as JSON");
   app.add_option("--config", "JSON file with these options in its section \"train\"; flags win")
@@ -112,6 +116,7 @@ int train(const TrainOptions& o) {
   compress::FloatGraph graph = compress::build_zoo_graph(network, o.training.seed);
   compress::TrainingOptions options = o.training;
   if (!o.plain) options.augmentation = compress::Augmentation::for_dataset(network.dataset);
+  if (!o.plain && o.shift >= 0) options.augmentation.shift = o.shift;
   if (network.binary_weights) options.grid_rate = 1;  // the weights behind ±1 move between -1 and 1
   compress::TrainingHooks hooks;
   hooks.report = training_progress(o.verbose);
