@@ -93,12 +93,16 @@ class Measurement {
     return seconds / static_cast<double>(layer.cost().multiplications);
   }
 
-  void step(MachineSpeed& speed) const {
+  /// @param test its own multiplications are timed too where it has any: they are of another mixture
+  void step(MachineSpeed& speed, const SignTest& test) const {
     const CiphertextBatch x = encrypted(kNeurons);
     WideVector masks;
     Bytes shares;
     const std::uint64_t before = evaluator_.counts().multiplications;
-    double server = seconds_of([&] { masks = seal_shares(evaluator_, x, kBits, rng_, shares); });
+    double server = median_seconds([&] {
+      shares.clear();
+      masks = seal_shares(evaluator_, x, kBits, rng_, shares);
+    });
     const std::size_t packed = shares.size() / owner_.public_key().ciphertext_bytes();
     WideVector opened;
     speed.decryption = median_seconds([&] { opened = open_shares(owner_, shares, kNeurons, kBits); }) /
@@ -110,10 +114,32 @@ class Measurement {
                          answer_relu(owner_, opened, bits, selection);
                        }) /
                        (2.0 * kNeurons);
-    server += seconds_of([&] {
+    server += median_seconds([&] {
       select_relu(evaluator_, x, masks, mask_bits(kBits), bits, evaluator_.parse(selection, 2 * kNeurons));
     });
-    speed.step = server / static_cast<double>(evaluator_.counts().multiplications - before);
+    if (test.plaintext_bits(kBits) != 0) server += sign_test(test, {x, masks}, opened);
+    speed.step = kRuns * server / static_cast<double>(evaluator_.counts().multiplications - before);
+  }
+
+  /// The server's seconds for the test of all neurons.
+  double sign_test(const SignTest& test, const ServerNeurons& neurons, const WideVector& opened) const {
+    const std::unique_ptr<ServerSignTest> server = test.server(evaluator_, rng_);
+    const std::unique_ptr<ClientSignTest> client = test.client(owner_, rng_);
+    const SignTestShape shape{kNeurons, kBits, owner_.public_key().bits(), test.set_up(false)};
+    std::array<double, kRuns> seconds{};
+    for (double& run : seconds) {
+      server->begin(shape);
+      client->begin(shape);
+      for (unsigned exchange = 0; exchange < test.exchanges(kBits); ++exchange) {
+        Bytes question, answer;
+        run += seconds_of([&] { server->question(exchange, neurons, question); });
+        client->question(exchange, opened, question);
+        client->answer(exchange, answer);
+        run += seconds_of([&] { server->answer(exchange, answer); });
+      }
+    }
+    std::ranges::sort(seconds);
+    return seconds[kRuns / 2];
   }
 
   /// Runs a test twice, the set-up being in the first; the second is timed.
@@ -169,7 +195,7 @@ MachineSpeed measure_speed(const std::shared_ptr<const paillier::KeyOwner>& owne
   const Measurement measurement(*owner, evaluator, rng);
   MachineSpeed speed;
   speed.linear = measurement.linear();
-  measurement.step(speed);
+  measurement.step(speed, test);
   // The blinded test's bytes are ciphertexts, which are counted as such.
   if (test.plaintext_bits(kBits) == 0) speed.transfer_byte = measurement.transfer_byte(test);
   return speed;

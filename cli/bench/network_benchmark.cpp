@@ -14,9 +14,11 @@
 #include "cli/interrupt.h"
 #include "cli/server_process.h"
 #include "cli/shipped_files.h"
+#include "datasets/image_reading.h"
 #include "models/plaintext_evaluator.h"
 #include "paillier/kernels/kernel.h"
 #include "paillier/kernels/kernel_registry.h"
+#include "protocols/time_estimate.h"
 #include "service/client.h"
 
 namespace popcorn::cli {
@@ -118,6 +120,35 @@ std::vector<std::pair<std::string, double>> phases_of(const Runs& runs, const nl
           {"offline_server", saw.value("offline_seconds", 0.0) / static_cast<double>(runs.results.size())}};
 }
 
+/// Seconds between the beginnings of rounds, by step.
+class StepTimes {
+ public:
+  void begin(const std::string& step) {
+    end();
+    if (steps_.empty() || steps_.back().first != step) steps_.emplace_back(step, 0);
+    running_ = true;
+    since_ = Clock::now();
+  }
+  void end() {
+    if (running_) steps_.back().second += std::chrono::duration<double>(Clock::now() - since_).count();
+    running_ = false;
+  }
+  /// Adds another run's.
+  void add_to(std::vector<std::pair<std::string, double>>& sums) const {
+    if (sums.empty()) {
+      sums = steps_;
+      return;
+    }
+    for (std::size_t i = 0; i < std::min(sums.size(), steps_.size()); ++i) sums[i].second += steps_[i].second;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::vector<std::pair<std::string, double>> steps_;
+  Clock::time_point since_;
+  bool running_ = false;
+};
+
 Timing wall_of(const Runs& runs) {
   std::vector<double> seconds;
   for (const service::InferenceResult& result : runs.results) seconds.push_back(result.seconds);
@@ -140,6 +171,10 @@ NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
   std::string key_story;
   const auto owner = key_owner(options.key, key_story);
   const InterruptWatch watch;
+  // Before the server starts, which prepares randomness while it is idle.
+  const protocols::MachineSpeed speed =
+      protocols::measure_speed(owner, paillier::PublicContext::create(owner->public_key()),
+                               options.sign_test.empty() ? protocols::kDefaultSignTest : options.sign_test);
   std::vector<std::string> arguments = {options.model.string()};
   if (options.key.insecure_test_key) arguments.emplace_back("--insecure-test-key");
   ServerProcess server(arguments);
@@ -149,18 +184,26 @@ NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
   service::Client client(server.url(), client_options);
   const protocols::ClientBundle bundle = client.bundle(client.models().at(0));
 
+  const std::optional<models::Image> picture =
+      options.picture.empty() ? std::nullopt : std::optional(datasets::read_image(options.picture));
   Runs runs;
   const double server_before = cpu_seconds(server.pid());
   const double client_before = own_cpu_seconds();
   for (std::size_t run = 0; run < options.runs; ++run) {
-    runs.inputs.push_back(random_input(bundle.encoding));
+    runs.inputs.push_back(picture ? models::encode_image(bundle.encoding, *picture)
+                                  : random_input(bundle.encoding));
+    StepTimes times;
     runs.results.push_back(
         client.infer(bundle, owner, runs.inputs.back(),
                      [&](std::uint64_t done, std::uint64_t rounds, const std::string& step) {
+                       times.begin(step);
                        if (progress) progress(run * rounds + done, options.runs * rounds, step);
                      }));
+    times.end();
+    times.add_to(benchmark.steps);
   }
   const auto count = static_cast<double>(options.runs);
+  for (auto& [name, seconds] : benchmark.steps) seconds /= count;
   benchmark.cpu_seconds_client = (own_cpu_seconds() - client_before) / count;
   benchmark.cpu_seconds_server = (cpu_seconds(server.pid()) - server_before) / count;
   benchmark.peak_memory_client = peak_memory(::getpid());
@@ -189,6 +232,12 @@ NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
   };
   benchmark.predicted_multiplications =
       (predicted(false) + (options.runs - 1) * predicted(true)) / options.runs;
+  const protocols::InferenceCost cost = protocols::predict_cost(*served, benchmark.bits, benchmark.sign_test);
+  benchmark.predicted_seconds = protocols::estimate_time(cost, benchmark.bits, speed).total();
+  benchmark.predicted_bytes_up = cost.bytes_up;
+  benchmark.predicted_bytes_down = cost.bytes_down;
+  benchmark.predicted_memory_client = cost.peak_memory_client;
+  benchmark.predicted_memory_server = cost.peak_memory_server;
   if (options.textbook) {
     if (progress) progress(1, 1, "textbook");
     GmpTextbook gmp(owner->private_key(), system_rng());

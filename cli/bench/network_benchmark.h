@@ -17,7 +17,8 @@ struct NetworkBenchmarkOptions {
   std::filesystem::path model;
   KeyOptions key;
   std::size_t runs = 5;
-  std::string sign_test;  ///< empty = the server's preference
+  std::string sign_test;          ///< empty = the server's preference
+  std::filesystem::path picture;  ///< input of every run; empty = random inputs
   bool textbook = true;
 };
 
@@ -35,6 +36,13 @@ struct NetworkBenchmark {
   std::uint64_t predicted_multiplications = 0;                   ///< what the cost model says
   std::uint64_t peak_memory_client = 0, peak_memory_server = 0;  ///< bytes, of the whole process
   std::vector<std::pair<std::string, double>> phases;            ///< seconds, mean of the runs
+  /// Wall seconds by the step that a round belongs to, mean of the runs: the server's linear layers since the
+  /// step before are in it.
+  std::vector<std::pair<std::string, double>> steps;
+  /// What `popcorn inspect --cost` would have said a moment before; of inferences that set the sign test up.
+  double predicted_seconds = 0;
+  std::uint64_t predicted_bytes_up = 0, predicted_bytes_down = 0;
+  std::uint64_t predicted_memory_client = 0, predicted_memory_server = 0;
   unsigned cores = 1;
   Timing textbook_core_seconds;  ///< of one core; 0 when it was not asked for
 
@@ -44,7 +52,7 @@ struct NetworkBenchmark {
   }
 };
 
-/// Random inputs; every result is compared with the plaintext network. The client's peak memory is taken
+/// Every result is compared with the plaintext network. The client's peak memory is taken
 /// before this process does anything but being the client.
 /// @throws CheckError "bench.wrong_result", and whatever an inference throws
 NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,

@@ -46,8 +46,17 @@ nlohmann::ordered_json as_json(const NetworkBenchmark& benchmark, bool textbook)
                                    {"predicted_multiplications", benchmark.predicted_multiplications},
                                    {"peak_memory_client", benchmark.peak_memory_client},
                                    {"peak_memory_server", benchmark.peak_memory_server},
+                                   {"predicted_seconds", benchmark.predicted_seconds},
+                                   {"predicted_bytes_up", benchmark.predicted_bytes_up},
+                                   {"predicted_bytes_down", benchmark.predicted_bytes_down},
+                                   {"predicted_memory_client", benchmark.predicted_memory_client},
+                                   {"predicted_memory_server", benchmark.predicted_memory_server},
                                    {"phases", nlohmann::ordered_json::object()}};
   for (const auto& [name, seconds] : benchmark.phases) report["phases"][name] = seconds;
+  report["steps"] = nlohmann::ordered_json::array();
+  for (const auto& [name, seconds] : benchmark.steps) {
+    report["steps"].push_back({{"name", name}, {"seconds", seconds}});
+  }
   if (textbook) {
     report["textbook"] = kTextbookNote;
     report["textbook_cores"] = benchmark.cores;
@@ -75,6 +84,7 @@ void print_for_people(const NetworkBenchmark& benchmark, bool textbook) {
   row("  fastest and slowest",
       short_seconds(benchmark.seconds.minimum) + " … " + short_seconds(benchmark.seconds.maximum));
   for (const auto& [name, seconds] : benchmark.phases) row("  " + name, short_seconds(seconds));
+  row("  predicted for machines with nothing else to do", short_seconds(benchmark.predicted_seconds));
   row("processor time, client", short_seconds(benchmark.cpu_seconds_client));
   row("processor time, server", short_seconds(benchmark.cpu_seconds_server));
   row("up", human_bytes(benchmark.bytes_up));
@@ -161,6 +171,10 @@ void add_bench_network_command(CLI::App& bench, Action& chosen) {
       ->type_name("N")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  command
+      ->add_option("--image", options->benchmark.picture,
+                   "Picture to classify in every run; random inputs otherwise")
+      ->type_name("FILE");
   command->add_option("--baseline", options->baseline, "What to compare with: textbook or none")
       ->check(CLI::IsMember({"textbook", "none"}))
       ->capture_default_str();
