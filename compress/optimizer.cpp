@@ -12,7 +12,7 @@ constexpr double kMomentum = 0.95;
 /// The root mean square of Adam's steps, in learning rates (Liu et al. 2025, section 2.2).
 constexpr double kAdamSize = 0.2;
 constexpr int kNewtonSteps = 5;
-/// Smaller matrices gain nothing from bfloat16.
+/// Smaller matrices gain nothing from the way by the Gram matrix.
 constexpr std::int64_t kLargeSide = 96;
 /// Coefficients of the quintic iteration (Jordan et al. 2024).
 constexpr double kLinear = 3.4445, kCubic = -4.7750, kQuintic = 2.0315;
@@ -27,16 +27,31 @@ at::Tensor times_transposed(const at::Tensor& a, const at::Tensor& b) {
 
 }  // namespace
 
-at::Tensor orthogonalised(const at::Tensor& matrix, at::ScalarType type) {
+at::Tensor orthogonalised(const at::Tensor& matrix) {
   const bool tall = matrix.size(0) > matrix.size(1);
   at::Tensor x = tall ? matrix.t().contiguous() : matrix;
-  x = (x / (x.norm() + kEpsilon)).to(type);
+  x = x / (x.norm() + kEpsilon);
   for (int step = 0; step < kNewtonSteps; ++step) {
     const at::Tensor gram = times_transposed(x, x);
     const at::Tensor factor = gram * kCubic + times_transposed(gram, gram) * kQuintic;  // symmetric
     x = x * kLinear + times_transposed(factor, x.t().contiguous());
   }
-  x = x.to(matrix.scalar_type());
+  return tall ? x.t().contiguous() : x;
+}
+
+at::Tensor orthogonalised_by_gram(const at::Tensor& matrix) {
+  const bool tall = matrix.size(0) > matrix.size(1);
+  at::Tensor x = tall ? matrix.t().contiguous() : matrix;
+  x = (x / (x.norm() + kEpsilon)).to(at::kBFloat16);
+  at::Tensor gram = times_transposed(x, x).to(at::kFloat);
+  at::Tensor product = at::eye(gram.size(0));  // of the factors so far; all are symmetric and commute
+  for (int step = 0; step < kNewtonSteps; ++step) {
+    at::Tensor factor = gram * kCubic + times_transposed(gram, gram) * kQuintic;
+    factor.diagonal().add_(kLinear);
+    product = times_transposed(factor, product);
+    if (step + 1 < kNewtonSteps) gram = times_transposed(times_transposed(factor, gram), factor);
+  }
+  x = times_transposed(product.to(at::kBFloat16), x.t().contiguous()).to(matrix.scalar_type());
   return tall ? x.t().contiguous() : x;
 }
 
@@ -84,8 +99,8 @@ at::Tensor Optimizer::orthogonal_step(std::size_t i, const at::Tensor& gradient)
   const at::Tensor matrix = ahead.reshape({parameters_[i].rows, -1});
   const auto longer = static_cast<double>(std::max(matrix.size(0), matrix.size(1)));
   const bool large = std::min(matrix.size(0), matrix.size(1)) >= kLargeSide;
-  const at::ScalarType type = mixed_precision_ && large ? at::kBFloat16 : matrix.scalar_type();
-  return (orthogonalised(matrix, type) * (kAdamSize * std::sqrt(longer))).reshape(gradient.sizes());
+  const at::Tensor step = mixed_precision_ && large ? orthogonalised_by_gram(matrix) : orthogonalised(matrix);
+  return (step * (kAdamSize * std::sqrt(longer))).reshape(gradient.sizes());
 }
 
 std::vector<at::Tensor> Optimizer::state() const {

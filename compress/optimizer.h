@@ -40,7 +40,10 @@ class Optimizer {
 
 /// A matrix with (nearly) the singular vectors of `matrix` and singular values near 1 (0.7 to 1.2): five
 /// steps of the quintic iteration of Jordan et al. 2024. Two dimensions.
-/// @param type of the products: float, or bfloat16, which is exact enough here and faster
-at::Tensor orthogonalised(const at::Tensor& matrix, at::ScalarType type = at::kFloat);
+at::Tensor orthogonalised(const at::Tensor& matrix);
+
+/// Nearly the same with two products of the size of the matrix in place of ten, both in bfloat16: every step
+/// multiplies by a polynomial of the Gram matrix x·xᵀ, so all of them are made there, in single precision.
+at::Tensor orthogonalised_by_gram(const at::Tensor& matrix);
 
 }  // namespace popcorn::compress

@@ -171,10 +171,10 @@ std::vector<ZooLayer> binary_vgg_layers() {
     layers.push_back(batch_norm("norm" + index));
     layers.push_back(sign("sign" + index));
   };
-  block("1", conv("", 128, 4, 2, 1), false);
-  block("2", conv("", 128, 3, 1, 1), true);
-  block("3", conv("", 256, 3, 1, 1), false);
-  block("4", conv("", 256, 3, 1, 1), true);
+  block("1", conv("", 96, 4, 2, 1), false);
+  block("2", conv("", 96, 3, 1, 1), true);
+  block("3", conv("", 192, 3, 1, 1), false);
+  block("4", conv("", 192, 3, 1, 1), true);
   block("5", conv("", 256, 3, 1, 1), false);
   layers.push_back(flatten());
   layers.push_back(dense("fc", 10));
@@ -211,7 +211,7 @@ std::vector<ZooNetwork> all_networks() {
                                      "residual network of 20 layers (He et al. 2016; option B shortcuts)",
                                      resnet20_layers()));
   networks.push_back(cifar10_network(
-      "cifar10-bnn", "binarised VGG-like network: five convolutions of 128 to 256 channels, FC 4096-10",
+      "cifar10-bnn", "binarised VGG-like network: five convolutions of 96 to 256 channels, FC 4096-10",
       binary_vgg_layers()));
   networks.back().binary_weights = true;
   return networks;
