@@ -187,4 +187,26 @@ TEST_CASE("The server's log is JSON lines without anything secret", "[command_li
   CHECK(text.find(secret.at("p").get<std::string>()) == std::string::npos);
 }
 
+TEST_CASE("On a terminal a large inference is announced and wants --yes", "[command_line]") {
+  const TemporaryFolder folder;
+  const std::string model = folder.path("wide.popcorn");
+  models::write_network(wide_network(), model);
+  RunningServer server(model, {"--max-body", "20000"});  // refuses the input: what begins ends soon
+  const std::vector<std::string> arguments = {"infer",   "--server", server.url(),
+                                              "--model", "wide",     "samples/3_1.png"};
+  const auto on_a_terminal = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), arguments.begin(), arguments.end());
+    std::string line;
+    for (const std::string& word : command(with_test_key(more))) line += (line.empty() ? "" : " ") + word;
+    return std::vector<std::string>{"/usr/bin/script", "-qec", line, "/dev/null"};  // both streams on one
+  };
+  const ProcessResult asked = run_process(on_a_terminal({}));
+  CHECK(asked.exit_code == 2);
+  CHECK_THAT(asked.out, Catch::Contains("One inference: ") && Catch::Contains("GB up") &&
+                            Catch::Contains("of memory") && Catch::Contains("--yes"));
+  CHECK_THAT(run_process(on_a_terminal({"--yes"})).out, Catch::Contains("request.too_large"));
+  const ProcessResult unasked = popcorn(with_test_key(arguments));  // nobody could answer
+  CHECK_THAT(unasked.err, Catch::Contains("One inference: ") && Catch::Contains("request.too_large"));
+}
+
 }  // namespace popcorn::test

@@ -61,6 +61,28 @@ models::IntegerNetwork small_network() {
   return network;
 }
 
+models::IntegerNetwork wide_network() {
+  constexpr std::int64_t kChannels = 4096;
+  SeededRng rng(4);
+  models::IntegerNetwork network = small_network();
+  network.name = "wide";
+  network.nodes.resize(1);
+  Node conv = make_node(NodeKind::conv2d, "conv1", {0}, {kChannels, 28, 28});
+  fill_weights(conv, kChannels, rng);
+  network.nodes.push_back(std::move(conv));
+  network.nodes.push_back(make_node(NodeKind::relu, "relu1", {1}, {kChannels, 28, 28}));
+  Node pool = make_node(NodeKind::sum_pool2d, "pool1", {2}, {kChannels, 1, 1});
+  pool.window.kernel_height = pool.window.kernel_width = 28;
+  network.nodes.push_back(std::move(pool));
+  network.nodes.push_back(make_node(NodeKind::flatten, "flatten", {3}, {kChannels, 1, 1}));
+  Node dense = make_node(NodeKind::dense, "fc1", {4}, {10, 1, 1});
+  fill_weights(dense, 10 * kChannels, rng);
+  network.nodes.push_back(std::move(dense));
+  network.nodes.push_back(make_node(NodeKind::output, "logits", {5}, {10, 1, 1}));
+  network.finish();
+  return network;
+}
+
 std::string write_small_network(const std::string& path) {
   models::write_network(small_network(), path);
   return path;

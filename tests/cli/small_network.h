@@ -10,7 +10,10 @@ namespace popcorn::test {
 /// 28x28 grey: convolution, max-pool, ReLU, dense; random small weights. Named "small".
 models::IntegerNetwork small_network();
 
-/// Writes it to `path` and gives `path` back.
+/// The same input, and millions of ReLUs: more than a gigabyte of traffic. Quick to load. Named "wide".
+models::IntegerNetwork wide_network();
+
+/// Writes the small one to `path` and gives `path` back.
 std::string write_small_network(const std::string& path);
 
 }  // namespace popcorn::test
