@@ -84,7 +84,7 @@ class Compression {
   }
 
   CompressionResult run() {
-    result_.float_accuracy = accuracy(graph_, test_);
+    result_.float_accuracy = accuracy(graph_, test_, hooks_.stop);
     result_.uncompressed = rounded_to_8_bits(graph_);
     if (options_.filters > 0) remove_filters(graph_, options_.filters);
     if (options_.target_cost) {
@@ -94,12 +94,13 @@ class Compression {
     resume();
     if (state_.phase != Phase::quantised) {
       if (options_.calibration_images > 0) {
-        compress_post_training(graph_, training_.first(options_.calibration_images),
-                               {options_.pruning, options_.quantisation});
-        state_.pruned_accuracy = accuracy(graph_, test_);
+        compress_post_training(
+            graph_, training_.first(options_.calibration_images),
+            {.pruning = options_.pruning, .quantisation = options_.quantisation, .stop = hooks_.stop});
+        state_.pruned_accuracy = accuracy(graph_, test_, hooks_.stop);
       } else {
         prune_with_training();
-        state_.pruned_accuracy = accuracy(graph_, test_);
+        state_.pruned_accuracy = accuracy(graph_, test_, hooks_.stop);
         state_.points.push_back({"pruned", 0, density(graph_), kFloatBits, state_.pruned_accuracy});
         quantise(graph_, options_.quantisation);
       }
@@ -197,7 +198,9 @@ class Compression {
 
   CompressionResult finish() {
     result_.network = lower(graph_);
-    result_.integer_accuracy = integer_accuracy(result_.network, test_);
+    // A stop during the last epoch of a fine-tuning comes too late: everything is done.
+    const bool trained = options_.quantisation_training.epochs > 0;
+    result_.integer_accuracy = integer_accuracy(result_.network, test_, trained ? nullptr : hooks_.stop);
     result_.pruned_accuracy = state_.pruned_accuracy;
     result_.points = state_.points;
     const double nonzero =

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "compress/interruption.h"
 #include "compress/torch_graph.h"
 
 namespace popcorn::compress {
@@ -76,7 +77,20 @@ void normalise(const FloatGraph& graph, std::span<float> values) {
   }
 }
 
-std::vector<float> logits(const FloatGraph& graph, const Dataset& data) {
+at::Tensor input_batch(const FloatGraph& graph, const Dataset& data, std::size_t first, std::size_t count) {
+  const models::Shape& shape = graph.input().shape;
+  const auto size = static_cast<std::size_t>(shape.size());
+  at::Tensor x = at::empty({static_cast<std::int64_t>(count), shape.channels, shape.height, shape.width});
+  float* const values = x.data_ptr<float>();
+  for (std::size_t k = 0; k < count; ++k) {
+    const std::span<float> picture(values + k * size, size);
+    std::ranges::copy(data.picture(first + k), picture.begin());
+    normalise(graph, picture);
+  }
+  return x;
+}
+
+std::vector<float> logits(const FloatGraph& graph, const Dataset& data, const std::atomic<bool>* stop) {
   const auto size = static_cast<std::size_t>(graph.input().shape.size());
   if (static_cast<std::size_t>(data.shape.size()) != size) {
     throw InputError("executor.shape", "the pictures are " + data.shape.to_string() +
@@ -86,6 +100,7 @@ std::vector<float> logits(const FloatGraph& graph, const Dataset& data) {
   const std::size_t batch = batch_size(graph);
   std::vector<float> result, block;
   for (std::size_t first = 0; first < data.count(); first += batch) {
+    throw_if_stopped(stop);
     const std::size_t count = std::min(batch, data.count() - first);
     block.assign(data.pixels.begin() + static_cast<std::ptrdiff_t>(first * size),
                  data.pixels.begin() + static_cast<std::ptrdiff_t>((first + count) * size));
@@ -96,8 +111,8 @@ std::vector<float> logits(const FloatGraph& graph, const Dataset& data) {
   return result;
 }
 
-double accuracy(const FloatGraph& graph, const Dataset& data) {
-  const std::vector<float> all = logits(graph, data);
+double accuracy(const FloatGraph& graph, const Dataset& data, const std::atomic<bool>* stop) {
+  const std::vector<float> all = logits(graph, data, stop);
   const auto classes = static_cast<std::size_t>(graph.output().shape.size());
   std::size_t right = 0;
   for (std::size_t i = 0; i < data.count(); ++i) {

@@ -1,6 +1,7 @@
 // Running a float graph on pictures and plain numbers.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <span>
 #include <vector>
@@ -33,8 +34,10 @@ class Executor {
 void normalise(const FloatGraph& graph, std::span<float> values);
 
 /// The logits of all pictures, in single precision, picture after picture.
-std::vector<float> logits(const FloatGraph& graph, const Dataset& data);
-/// Share of pictures whose largest logit is their class.
-double accuracy(const FloatGraph& graph, const Dataset& data);
+/// @param stop ends the work with Interrupted when it becomes true; may be null
+std::vector<float> logits(const FloatGraph& graph, const Dataset& data,
+                          const std::atomic<bool>* stop = nullptr);
+/// Share of pictures whose largest logit is their class. @param stop as for logits()
+double accuracy(const FloatGraph& graph, const Dataset& data, const std::atomic<bool>* stop = nullptr);
 
 }  // namespace popcorn::compress

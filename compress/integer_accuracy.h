@@ -1,6 +1,8 @@
 // Accuracy of an integer network on a data set, by the exact semantics.
 #pragma once
 
+#include <atomic>
+
 #include "compress/dataset.h"
 #include "models/integer_network.h"
 
@@ -8,8 +10,9 @@ namespace popcorn::compress {
 
 /// Share of pictures whose largest output is their class (the lowest class wins a tie), through
 /// models::FastEvaluator. @throws InputError "training.shape" when the pictures do not fit the network's
-/// input
-double integer_accuracy(const models::IntegerNetwork& network, const Dataset& data);
+/// input; Interrupted when `stop` (may be null) becomes true
+double integer_accuracy(const models::IntegerNetwork& network, const Dataset& data,
+                        const std::atomic<bool>* stop = nullptr);
 
 /// The integer inputs of pictures [first, first + count): pixel − offset, channel by channel.
 std::vector<std::int16_t> integer_inputs(const models::IntegerNetwork& network, const Dataset& data,

@@ -11,18 +11,6 @@ namespace popcorn::compress {
 
 namespace {
 
-void check(const FloatGraph& graph, const PruningOptions& options) {
-  const auto check_share = [](double share, const std::string& what) {
-    if (!(share >= 0 && share < 1))
-      throw UsageError("pruning.sparsity", what + " must be at least 0 and below 1");
-  };
-  check_share(options.sparsity, "the sparsity");
-  for (const LayerSparsity& layer : options.layers) {
-    check_share(layer.sparsity, "the sparsity of \"" + layer.pattern + "\"");
-    require_match(graph, layer.pattern);
-  }
-}
-
 /// Positions at which each weight of a layer is used: multiplications per weight and inference.
 double positions(const FloatNode& node) {
   return node.kind == FloatKind::conv2d ? static_cast<double>(node.shape.height * node.shape.width) : 1;
@@ -49,7 +37,7 @@ std::vector<double> layer_scores(const FloatNode& node, const PruningOptions& op
     }
     scores = std::move(adaptive);
   }
-  const double penalty = std::pow(positions(node), options.cost_exponent);
+  const double penalty = cost_penalty(node, options);
   for (double& score : scores) score /= penalty;
   return scores;
 }
@@ -83,24 +71,47 @@ std::uint64_t share(double sparsity, std::uint64_t weights) {
 
 }  // namespace
 
+void check_pruning(const FloatGraph& graph, const PruningOptions& options) {
+  const auto check_share = [](double share, const std::string& what) {
+    if (!(share >= 0 && share < 1))
+      throw UsageError("pruning.sparsity", what + " must be at least 0 and below 1");
+  };
+  check_share(options.sparsity, "the sparsity");
+  for (const LayerSparsity& layer : options.layers) {
+    check_share(layer.sparsity, "the sparsity of \"" + layer.pattern + "\"");
+    require_match(graph, layer.pattern);
+  }
+}
+
+const LayerSparsity* own_sparsity(const FloatNode& node, const PruningOptions& options) {
+  const auto own = std::ranges::find_if(
+      options.layers, [&](const LayerSparsity& layer) { return matches(layer.pattern, node.name); });
+  return own == options.layers.end() ? nullptr : &*own;
+}
+
+double cost_penalty(const FloatNode& node, const PruningOptions& options) {
+  return std::pow(positions(node), options.cost_exponent);
+}
+
 double gradual_sparsity(double final_sparsity, double done) {
   const double left = 1 - std::clamp(done, 0.0, 1.0);
   return final_sparsity * (1 - left * left * left);
 }
 
 void prune(FloatGraph& graph, const PruningOptions& options, double fraction) {
-  check(graph, options);
+  check_pruning(graph, options);
+  if (options.scope == PruningScope::sensitivity) {
+    throw UsageError("pruning.scope", "the scope \"sensitivity\" is for post-training compression only");
+  }
   std::vector<std::size_t> together;
   std::uint64_t total = 0, decided = 0;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     FloatNode& node = graph.nodes[i];
     if (!node.has_weights()) continue;
     total += node.weights.size();
-    const auto own =
-        std::find_if(options.layers.begin(), options.layers.end(),
-                     [&](const LayerSparsity& layer) { return matches(layer.pattern, node.name); });
-    if (own != options.layers.end() || options.scope == PruningScope::layer) {
-      const double sparsity = own != options.layers.end() ? own->sparsity : options.sparsity;
+    const LayerSparsity* const own = own_sparsity(node, options);
+    if (own != nullptr || options.scope == PruningScope::layer) {
+      const double sparsity = own != nullptr ? own->sparsity : options.sparsity;
       const std::uint64_t count = share(sparsity * fraction, node.weights.size());
       prune_smallest(graph, {i}, options, count);
       decided += count;

@@ -14,7 +14,9 @@ enum class PruningScope {
   layer,   ///< the same share in every layer
   /// One threshold on the layer-adaptive score w² / Σ{u² : |u| ≥ |w|, same layer} (Lee et al. 2021), which
   /// spares small layers and never empties one.
-  adaptive
+  adaptive,
+  /// One threshold on the estimated loss of the network's own predictions: for compress_post_training() only.
+  sensitivity
 };
 
 /// Share of zeros of one layer, chosen by name; the name may end with * to match a prefix.
@@ -40,7 +42,14 @@ double gradual_sparsity(double final_sparsity, double done);
 /// where a layer has its own share). `fraction` scales all shares, for a gradual schedule. Ties keep the
 /// earlier weight. Weights that were pruned before may come back when their magnitude has grown.
 /// @throws UsageError "pruning.sparsity" for a share outside [0, 1), "layer.unknown" for a pattern without a
-/// match
+/// match, "pruning.scope" for PruningScope::sensitivity
 void prune(FloatGraph& graph, const PruningOptions& options, double fraction = 1);
+
+/// Checks shares and patterns. @throws UsageError as prune()
+void check_pruning(const FloatGraph& graph, const PruningOptions& options);
+/// The share that a layer has of its own; null = none.
+const LayerSparsity* own_sparsity(const FloatNode& node, const PruningOptions& options);
+/// By which the loss of a weight of this layer counts less: positions^cost_exponent.
+double cost_penalty(const FloatNode& node, const PruningOptions& options);
 
 }  // namespace popcorn::compress

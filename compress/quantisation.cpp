@@ -17,6 +17,7 @@ namespace {
 constexpr int kSearchSteps = 60;
 constexpr double kSmallestMultiplier = 4;  // of operands whose channels have their own steps
 constexpr double kLargestSpread = 8;       // of the steps of one layer below their mean
+constexpr double kLiveShare = 1e-3;        // of a layer's largest step
 constexpr double kSmallestClip = 0.3;  // no better step was ever seen below this share of the largest weight
 
 /// Of the non-zero weights; 1 when there are none.
@@ -302,15 +303,19 @@ class Quantiser {
     if (tied) return std::vector<double>(outputs, rule(weights));
     std::vector<double> steps;
     const std::size_t row = weights.size() / outputs;
-    double log_sum = 0;
-    std::size_t live = 0;
     for (std::size_t o = 0; o < outputs; ++o) {
       const auto begin = weights.begin() + static_cast<std::ptrdiff_t>(o * row),
                  end = begin + static_cast<std::ptrdiff_t>(row);
       const bool dead = std::all_of(begin, end, [](double w) { return w == 0; });
       steps.push_back(dead ? 0 : rule({begin, end}));
-      if (dead) continue;
-      log_sum += std::log(steps.back());
+    }
+    // Channels that training left with next to no weights say nothing about the others' scale.
+    const double least = kLiveShare * *std::ranges::max_element(steps);
+    double log_sum = 0;
+    std::size_t live = 0;
+    for (const double q : steps) {
+      if (q <= least) continue;
+      log_sum += std::log(q);
       ++live;
     }
     // A step far below the others would shrink its column in the next layer to nothing there, and a channel

@@ -1,6 +1,7 @@
 #include "compress/torch_graph.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 namespace popcorn::compress {
@@ -50,6 +51,14 @@ std::vector<std::int64_t> weight_shape(const FloatNode& node) {
 }
 
 }  // namespace
+
+at::Tensor fast_convolution(const at::Tensor& x, const at::Tensor& weights, const at::Tensor& bias,
+                            at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
+                            std::int64_t groups) {
+  if (at::hasMKLDNN() && x.scalar_type() == at::kFloat)
+    return at::mkldnn_convolution(x, weights, bias, padding, stride, dilation, groups);
+  return at::conv2d(x, weights, bias, stride, padding, dilation, groups);
+}
 
 at::Tensor to_tensor(const std::vector<float>& values, at::ScalarType type) {
   const at::Tensor view =
@@ -184,8 +193,11 @@ at::Tensor TorchGraph::layer(const FloatNode& node, const NodeTensors& t, const 
   const at::Tensor x = (even ? input : pad(input, w, 0)).contiguous(at::MemoryFormat::ChannelsLast);
   const at::Tensor weights = effective_weights(node, t).contiguous(at::MemoryFormat::ChannelsLast);
   const std::int64_t pad_y = even ? w.pad_top : 0, pad_x = even ? w.pad_left : 0;
-  const at::Tensor y = at::conv2d(x, weights, t.bias, {w.stride_height, w.stride_width}, {pad_y, pad_x},
-                                  {w.dilation_height, w.dilation_width}, node.groups);
+  const std::array<std::int64_t, 2> stride{w.stride_height, w.stride_width}, padding{pad_y, pad_x},
+      dilation{w.dilation_height, w.dilation_width};
+  const at::Tensor y = mode_ == Mode::inference
+                           ? fast_convolution(x, weights, t.bias, stride, padding, dilation, node.groups)
+                           : at::conv2d(x, weights, t.bias, stride, padding, dilation, node.groups);
   return node.gain == 1 ? y : y * node.gain;
 }
 

@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "compress/dataset.h"
 #include "compress/float_graph.h"
 
 namespace popcorn::compress {
@@ -65,6 +66,15 @@ class TorchGraph {
   Mode mode_;
   at::ScalarType type_;
 };
+
+/// Normalised pictures first … first + count − 1 as a batch × channels × height × width.
+at::Tensor input_batch(const FloatGraph& graph, const Dataset& data, std::size_t first, std::size_t count);
+
+/// at::conv2d(), but by oneDNN wherever it can: with one thread LibTorch would leave 1×1 kernels to BLAS,
+/// which is ten times slower where that is the reference BLAS, as in Debian.
+at::Tensor fast_convolution(const at::Tensor& x, const at::Tensor& weights, const at::Tensor& bias,
+                            at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation,
+                            std::int64_t groups);
 
 /// Copies values into a new tensor and back.
 at::Tensor to_tensor(const std::vector<float>& values, at::ScalarType type);

@@ -32,7 +32,7 @@ void check(const FloatGraph& graph, const Dataset& data, const TrainingOptions& 
                                            ", the network expects " + graph.input().shape.to_string());
   }
   const auto classes = graph.output().shape.size();
-  for (const std::uint8_t label : data.classes) {
+  for (const std::uint16_t label : data.classes) {
     if (label >= classes) {
       throw InputError("training.label", "the data have a class " + std::to_string(label) +
                                              ", the network has " + std::to_string(classes) + " outputs");
@@ -173,7 +173,7 @@ class Trainer {
     double loss_sum = 0;
     const std::int64_t steps = source_.steps();
     for (std::int64_t step = 0; step < steps; ++step) {
-      if (hooks_.stop != nullptr && *hooks_.stop) throw Interrupted{};
+      throw_if_stopped(hooks_.stop);
       const double done = (epoch + static_cast<double>(step) / static_cast<double>(steps)) / options_.epochs;
       if (hooks_.rewrite && (epoch * steps + step) % hooks_.rewrite_steps == 0) rewrite(done);
       loss_sum += run_step(step, rate_at(done, options_));

@@ -10,6 +10,7 @@
 #include "compress/augmentation.h"
 #include "compress/dataset.h"
 #include "compress/float_graph.h"
+#include "compress/interruption.h"
 #include "compress/optimizer_kind.h"
 
 namespace popcorn::compress {
@@ -44,9 +45,6 @@ struct EpochReport {
   double test_accuracy = -1;  ///< share; negative when no test set is given
   double seconds_left = 0;    ///< of this phase
 };
-
-/// Thrown when `stop` was raised; the command line ends with code 130.
-struct Interrupted {};
 
 struct TrainingHooks {
   std::string phase = "train";

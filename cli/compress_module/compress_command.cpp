@@ -24,7 +24,7 @@ namespace popcorn::cli {
 namespace {
 
 struct CompressOptions {
-  std::string input, output, onnx, html, shape, scope = "adaptive", grid = "uniform";
+  std::string input, output, onnx, html, shape, scope, grid = "uniform";
   DataChoice data;
   std::string name, color;
   std::optional<std::int64_t> shorter_side;
@@ -94,10 +94,12 @@ void add_size_options(CLI::App& app, CompressOptions& o) {
                  "Share of whole filters of each layer that are removed first: those of the least weights")
       ->check(CLI::Range(0.0, 0.999))
       ->capture_default_str();
-  app.add_option("--scope", o.scope,
-                 "How thresholds are chosen: global, layer, adaptive (spares small layers)")
-      ->check(CLI::IsMember({"global", "layer", "adaptive"}))
-      ->capture_default_str();
+  app.add_option(
+         "--scope", o.scope,
+         "How thresholds are chosen: global, layer, adaptive (spares small layers), sensitivity (what the "
+         "network's predictions depend on least; with --post-training) (default: adaptive, with "
+         "--post-training and without --target-cost sensitivity)")
+      ->check(CLI::IsMember({"global", "layer", "adaptive", "sensitivity"}));
   app.add_option("--layer-sparsity", o.layer_sparsity, "NAME=SHARE for one layer; NAME may end with *");
   app.add_option(
          "--cost-exponent", o.cost_exponent,
@@ -243,11 +245,22 @@ compress::ImportOptions import_options(const CompressOptions& o) {
   return result;
 }
 
+/// @throws UsageError "option.scope"
+compress::PruningScope scope_of(const CompressOptions& o) {
+  const bool by_cost = o.compression.target_cost.has_value();
+  if (o.scope == "sensitivity" && (!o.post_training || by_cost)) {
+    throw UsageError("option.scope", "--scope sensitivity goes with --post-training and a --sparsity only");
+  }
+  if (o.scope == "global") return compress::PruningScope::global;
+  if (o.scope == "layer") return compress::PruningScope::layer;
+  const bool by_default = o.scope.empty() && o.post_training && !by_cost;
+  return o.scope == "sensitivity" || by_default ? compress::PruningScope::sensitivity
+                                                : compress::PruningScope::adaptive;
+}
+
 compress::CompressionOptions compression_options(const CompressOptions& o, const std::string& dataset) {
   compress::CompressionOptions result = o.compression;
-  result.pruning.scope = o.scope == "global"  ? compress::PruningScope::global
-                         : o.scope == "layer" ? compress::PruningScope::layer
-                                              : compress::PruningScope::adaptive;
+  result.pruning.scope = scope_of(o);
   for (const std::string& pair : o.layer_sparsity) {
     const auto [name, share] = parse_pair(pair);
     result.pruning.layers.push_back({name, share});

@@ -7,10 +7,12 @@
 
 #include "base/error.h"
 #include "compress/cholesky.h"
+#include "compress/compression.h"
 #include "compress/executor.h"
 #include "compress/fold_batch_norm.h"
 #include "compress/lowering.h"
 #include "compress/post_training.h"
+#include "compress/sensitivity.h"
 #include "tests/compress/random_graph.h"
 
 using namespace popcorn;
@@ -190,6 +192,122 @@ TEST_CASE("adapting returns to the weights that make the wanted outputs") {
     for (std::size_t i = 0; i < weights.size(); ++i) CHECK(std::abs(weights[i] - layer.weights[i]) < 1e-2);
     CHECK(layer.reconstruction.biases(weights).size() == layer.groups * layer.rows);
   }
+}
+
+TEST_CASE("adapting leaves alone what makes the wanted outputs already, whatever the damping") {
+  test::SeededRng rng(9);
+  for (const double damping : {0.01, 0.3, 1.0}) {
+    const Layer layer = random_layer(rng);
+    const LayerMoments moments = random_moments(rng, layer.weights, layer.groups, layer.rows, layer.columns);
+    std::vector<double> weights = layer.weights;
+    Reconstruction(moments, damping).adapt(weights);
+    for (std::size_t i = 0; i < weights.size(); ++i) CHECK(std::abs(weights[i] - layer.weights[i]) < 1e-9);
+  }
+}
+
+TEST_CASE("the scale of an input does not matter") {
+  test::SeededRng rng(10);
+  const std::size_t rows = 4, columns = 20;
+  std::vector<double> weights(rows * columns), scaled(weights.size());
+  for (double& w : weights) w = real(rng, -1, 1);
+  LayerMoments plain = random_moments(rng, weights, 1, rows, columns), other = plain;
+  for (std::size_t i = 0; i < columns; ++i) {
+    const double factor = std::pow(10.0, real(rng, -2, 2));
+    for (std::size_t k = 0; k < columns; ++k) {
+      other.inputs[i * columns + k] *= factor;
+      other.inputs[k * columns + i] *= factor;
+    }
+    for (std::size_t r = 0; r < rows; ++r) {
+      other.outputs[r * columns + i] *= factor;
+      scaled[r * columns + i] = weights[r * columns + i] / factor;
+    }
+  }
+  CHECK(Reconstruction(plain, 0.01).error(weights, std::vector<double>(weights.size(), 0)) ==
+        Approx(Reconstruction(other, 0.01).error(scaled, std::vector<double>(weights.size(), 0))));
+}
+
+TEST_CASE("few samples ask for more damping") {
+  test::SeededRng rng(11);
+  const std::size_t columns = 30;
+  std::vector<double> weights(columns);
+  for (double& w : weights) w = real(rng, -1, 1);
+  const auto halved = [&](int samples, double noise) {
+    HalvedMoments result;
+    for (LayerMoments* half : {&result.first, &result.second}) {
+      half->rows = 1, half->columns = columns;
+      half->inputs.assign(columns * columns, 0);
+      half->outputs.assign(columns, 0);
+      for (int s = 0; s < samples; ++s) {
+        std::vector<double> x(columns);
+        double y = 0;
+        for (std::size_t i = 0; i < columns; ++i) {
+          x[i] = real(rng, -1, 1);
+          y += x[i] * weights[i];
+        }
+        y += noise * real(rng, -1, 1);
+        for (std::size_t i = 0; i < columns; ++i) {
+          half->outputs[i] += x[i] * y / samples;
+          for (std::size_t k = 0; k < columns; ++k) half->inputs[i * columns + k] += x[i] * x[k] / samples;
+        }
+      }
+    }
+    return result;
+  };
+  CHECK(choose_damping(halved(2000, 0), weights, 0.01) == 0.01);
+  CHECK(choose_damping(halved(20, 1), weights, 0.01) > 0.1);
+}
+
+TEST_CASE("sensitivities: none below zero, the same for the same pictures, alike in the last layer") {
+  test::SeededRng rng(12);
+  for (int round = 0; round < 6; ++round) {
+    FloatGraph graph = test::random_graph(rng, {true, true, round % 2 == 0, true, false});
+    fold_batch_norm(graph);
+    Dataset pictures;
+    pictures.shape = graph.input().shape;
+    pictures.pixels.resize(20 * static_cast<std::size_t>(pictures.shape.size()));
+    rng.fill(pictures.pixels);
+    pictures.classes.assign(20, 0);
+    const auto found = output_sensitivities(graph, pictures);
+    CHECK(found == output_sensitivities(graph, pictures));
+    std::size_t last = 0;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      REQUIRE(found[i].size() == graph.nodes[i].bias.size());
+      for (const double value : found[i]) CHECK(value >= 0);
+      if (graph.nodes[i].has_weights()) last = i;
+    }
+    for (const double value : found[last]) CHECK(value == found[last].front());
+
+    PostTrainingOptions options;
+    options.pruning.sparsity = 0.4;
+    options.pruning.scope = PruningScope::sensitivity;
+    CHECK_THROWS_AS(prune(graph, options.pruning), UsageError);
+    const auto wanted = static_cast<std::uint64_t>(std::llround(0.4 * static_cast<double>(graph.weights())));
+    compress_post_training(graph, pictures, options);
+    CHECK(graph.weights() - graph.kept() == wanted);
+    for (const FloatNode& node : graph.nodes) CHECK((!node.has_weights() || node.kept() > 0));
+  }
+}
+
+TEST_CASE("a raised stop flag ends post-training compression") {
+  test::SeededRng rng(13);
+  FloatGraph graph = test::random_graph(rng, {false, false, false, true, false});
+  Dataset pictures;
+  pictures.shape = graph.input().shape;
+  pictures.pixels.resize(8 * static_cast<std::size_t>(pictures.shape.size()));
+  pictures.classes.assign(8, 0);
+  const std::atomic<bool> stop{true};
+  for (const PruningScope scope : {PruningScope::adaptive, PruningScope::sensitivity}) {
+    PostTrainingOptions options;
+    options.pruning.scope = scope;
+    options.stop = &stop;
+    CHECK_THROWS_AS(compress_post_training(graph, pictures, options), Interrupted);
+  }
+  CompressionOptions options;
+  options.calibration_images = 8;
+  CompressionHooks hooks;
+  hooks.stop = &stop;
+  CHECK_THROWS_AS(compress_network(graph, pictures, pictures, options, hooks), Interrupted);
+  CHECK_THROWS_AS(accuracy(graph, pictures, &stop), Interrupted);
 }
 
 TEST_CASE("networks lose less than by magnitudes and plain rounding") {

@@ -155,6 +155,8 @@ TEST_CASE("data that do not fit the network are refused") {
   Dataset wrong_label = bars(rng, 10);
   wrong_label.classes[3] = 3;
   CHECK_THROWS_AS(train(graph, wrong_label, few_epochs(1), {}), InputError);
+  wrong_label.classes[3] = 256;  // more than a byte holds
+  CHECK_THROWS_AS(train(graph, wrong_label, few_epochs(1), {}), InputError);
   Dataset wrong_shape = bars(rng, 10);
   wrong_shape.shape = {1, 9, 5};
   CHECK_THROWS_AS(train(graph, wrong_shape, few_epochs(1), {}), InputError);
