@@ -210,8 +210,12 @@ OnnxValue OnnxBuilder::batch_normalisation(const onnx::NodeProto& node) {
 OnnxValue OnnxBuilder::element_wise(const onnx::NodeProto& node) {
   if (node.input_size() != 2) throw NotSupported{"two operands are expected"};
   const std::string& op = node.op_type();
-  const bool first_constant = operand(node, 0)->constant.has_value();
-  const bool second_constant = operand(node, 1)->constant.has_value();
+  const auto is_constant = [&](int k) {
+    const OnnxValue* value = operand(node, k);
+    if (value == nullptr) throw NotSupported{"operand " + std::to_string(k) + " is missing"};
+    return value->constant.has_value();
+  };
+  const bool first_constant = is_constant(0), second_constant = is_constant(1);
   if (!first_constant && !second_constant) {
     const OnnxValue a = activation(node, 0), b = activation(node, 1);
     if (op != "Add") throw NotSupported{"supported with one constant operand only"};

@@ -190,6 +190,15 @@ TEST_CASE("a Shape of nothing is refused") {
   CHECK(contains(model.error(), "the_Shape (Shape): supported on constants only"));
 }
 
+TEST_CASE("an element-wise node without one of its operands is refused") {
+  for (const int missing : {0, 1}) {
+    Model model("Add");
+    model.node->add_input("input");
+    model.node->set_input(missing, "");
+    CHECK(contains(model.error(), "the_Add (Add): operand " + std::to_string(missing) + " is missing"));
+  }
+}
+
 TEST_CASE("windows out of range are refused") {
   const auto conv_with = [](const char* name, const std::vector<std::int64_t>& values) {
     Model model("Conv");
