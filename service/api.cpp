@@ -119,6 +119,23 @@ std::optional<std::chrono::seconds> patience_of(const HttpRequest& request) {
   return std::chrono::seconds(std::min(seconds, kMaxPatience));
 }
 
+/// Tests for primes and small factors: work for the queue, like any other that takes long. When the queue
+/// does not take it, it does not count in what the caller may have validated.
+paillier::PublicKey validate_key(const ApiServices& services, const std::string& caller,
+                                 const std::string& who, const Bytes& body, bool binary) {
+  std::future<paillier::PublicKey> key;
+  try {
+    key = submit<paillier::PublicKey>(services.queue, caller, [body, binary, policy = services.key_policy] {
+      return binary ? paillier::PublicKey::parse(body, policy)
+                    : paillier::PublicKey::from_json(text_of(body), policy);
+    });
+  } catch (const Refusal&) {
+    services.admission.give_back(who);
+    throw;
+  }
+  return await(std::move(key), kKeyPatience);
+}
+
 /// 200 with the answer, or 202 and where to ask for it.
 HttpResponse round_response(std::shared_ptr<const Bytes> answer, const std::string& path) {
   HttpResponse response;
@@ -253,14 +270,7 @@ HttpResponse Api::register_key(Call& call) {
   if (!binary) {
     parse_object(body);  // tells JSON that is broken (400) from a key that is not acceptable (422)
   }
-  // Tests for primes and small factors: work for the queue, like any other that takes long.
-  const paillier::PublicKey key = await(
-      submit<paillier::PublicKey>(services_.queue, call.caller.id,
-                                  [body, binary, policy = services_.key_policy] {
-                                    return binary ? paillier::PublicKey::parse(body, policy)
-                                                  : paillier::PublicKey::from_json(text_of(body), policy);
-                                  }),
-      kKeyPatience);
+  const paillier::PublicKey key = validate_key(services_, call.caller.id, who, body, binary);
   const std::string key_id = to_hex(key.fingerprint());
   const bool created = services_.keys.add(key, call.caller.id);
   services_.admission.remember(who, digest, key_id);

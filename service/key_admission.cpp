@@ -47,6 +47,14 @@ void KeyAdmission::admit(const std::string& caller, Clock::time_point now) {
   bucket.tokens -= 1;
 }
 
+void KeyAdmission::give_back(const std::string& caller) {
+  const std::lock_guard lock(mutex_);
+  const auto bucket = buckets_.find(caller);  // one that was full again may be gone
+  if (bucket != buckets_.end()) {
+    bucket->second.tokens = std::min<double>(per_minute_, bucket->second.tokens + 1);
+  }
+}
+
 std::optional<std::string> KeyAdmission::known(const std::string& caller, const Sha256& body) const {
   const std::lock_guard lock(mutex_);
   const auto found = key_ids_.find({caller, body});

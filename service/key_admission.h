@@ -23,6 +23,8 @@ class KeyAdmission {
 
   /// Counts one validation. @throws Refusal over_limit "key.rate" with the seconds until the next is due
   void admit(const std::string& caller, Clock::time_point now = Clock::now());
+  /// The validation that was counted last does not take place: the queue was full, say.
+  void give_back(const std::string& caller);
 
   /// The id of the key that this caller registered with this very body, so that it need not be validated
   /// again.

@@ -1,9 +1,11 @@
 #include "service/key_admission.h"
 
 #include <catch2/catch.hpp>
+#include <future>
 
 #include "service/refusal.h"
 #include "tests/service/service_fixture.h"
+#include "tests/support/prometheus_text.h"
 
 using namespace popcorn;
 using namespace popcorn::test;
@@ -23,6 +25,32 @@ unsigned seconds_to_wait(KeyAdmission& admission, const std::string& caller,
   }
 }
 
+/// The JSON of a key whose validation takes a tenth of a second or more: that of a subgroup's generator.
+const std::string& laborious_key() {
+  static const std::string json = [] {
+    SeededRng rng(1);
+    return paillier::PrivateKey::generate(2048, paillier::KeyKind::subgroup,
+                                          paillier::KeySizePolicy::insecure_test, rng)
+        .public_key()
+        .to_json();
+  }();
+  return json;
+}
+
+/// Registers the key with several requests at once, no two of them with the same body.
+std::vector<RawAnswer> register_at_once(const RunningServer& server, std::size_t batch) {
+  constexpr std::size_t kRequests = 8;
+  std::vector<std::future<RawAnswer>> requests;
+  for (std::size_t i = 0; i < kRequests; ++i) {
+    const std::string body = laborious_key() + std::string(batch * kRequests + i, ' ');
+    requests.push_back(std::async(
+        std::launch::async, [port = server.port(), body] { return ask(port, "POST", "/v2/keys", body); }));
+  }
+  std::vector<RawAnswer> answers;
+  for (auto& request : requests) answers.push_back(request.get());
+  return answers;
+}
+
 }  // namespace
 
 TEST_CASE("A caller registers so many keys a minute, others are not affected", "[key_admission]") {
@@ -39,6 +67,9 @@ TEST_CASE("A caller registers so many keys a minute, others are not affected", "
   now += std::chrono::hours(1);
   for (int i = 0; i < 6; ++i) CHECK(seconds_to_wait(admission, "alice", now) == 0);
   CHECK(seconds_to_wait(admission, "alice", now) > 0);
+  admission.give_back("alice");
+  CHECK(seconds_to_wait(admission, "alice", now) == 0);
+  admission.give_back("carol");
   KeyAdmission open(0);
   for (int i = 0; i < 1000; ++i) CHECK(seconds_to_wait(open, "alice", now) == 0);
 }
@@ -76,4 +107,37 @@ TEST_CASE("Registering the same key again costs nothing, bad keys cost the calle
   const std::string path = "/v2/keys/" + to_hex(small_key()->public_key().fingerprint());
   CHECK(ask(server.port(), "DELETE", path).status == 204);
   CHECK(ask(server.port(), "POST", "/v2/keys", key).status == 429);
+}
+
+TEST_CASE("A full queue refuses to validate a key, says when to come back and keeps nothing of it",
+          "[key_admission]") {
+  auto options = small_server_options();
+  options.workers = 1;
+  options.max_queue = 1;
+  options.keys_per_minute = 0;
+  options.admin_port = 0;
+  RunningServer server(options);
+  const auto registered = [&](const RawAnswer& answer) {
+    return answer.status == 200 || answer.status == 201;
+  };
+  std::size_t refused = 0, batch = 0;
+  for (; refused == 0 && batch < 20; ++batch) {  // of eight at once one is computed and one waits
+    for (const RawAnswer& answer : register_at_once(server, batch)) {
+      if (registered(answer)) continue;
+      ++refused;
+      INFO(answer.body);
+      CHECK(answer.status == 503);
+      CHECK(error_code(answer) == "server.busy");
+      const int seconds = std::stoi("0" + answer.header("retry-after"));
+      CHECK(seconds >= 1);
+      CHECK(seconds <= 120);
+    }
+  }
+  CHECK(refused > 0);
+  CHECK(registered(ask(server.port(), "POST", "/v2/keys", laborious_key() + std::string(batch * 8, ' '))));
+  const auto values = parse_prometheus_text(ask(server.server().admin_port(), "GET", "/metrics").body);
+  CHECK(values.at("popcorn_keys") == 1);
+  CHECK(values.at("popcorn_queue_depth") == 0);
+  CHECK(values.at("popcorn_upload_memory_bytes") == 0);
+  CHECK(values.at("popcorn_connections") <= 1);  // the last one may not have been closed yet
 }
