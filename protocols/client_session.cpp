@@ -318,7 +318,7 @@ std::unique_ptr<ClientSession> ClientSession::restore(const ClientBundle& bundle
   options.sign_test = read_text(in);
   options.output = read_text(in);
   const bool resumes = in.flag();
-  const SignTest& sign_test = accepted_sign_test(bundle, options);
+  const SignTest& sign_test = kept_sign_test(bundle, options);
   const SetUp set_up = sign_test.set_up(resumes);
   if (set_up != SetUp::done && !bundle.steps.empty()) {
     const std::uint64_t size = in.u64();

@@ -242,7 +242,7 @@ std::unique_ptr<ServerSession> ServerSession::restore(std::shared_ptr<const Serv
   options.sign_test = read_text(in);
   options.output = read_text(in);
   const bool resumed = in.flag();
-  const SignTest& sign_test = accepted_sign_test(model->bundle(), options);
+  const SignTest& sign_test = kept_sign_test(model->bundle(), options);
   if (resumed) options.sign_test_state = sign_test.server_state(in.bytes(in.u32()));
   auto state = std::make_unique<State>(std::move(model), std::move(key), options, rng);
   state->round = in.u64();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "protocols/session_state.h"
 
 namespace popcorn::protocols {
 
@@ -19,6 +20,14 @@ const SignTest& accepted_sign_test(const ClientBundle& bundle, const SessionOpti
                        "there is no output \"" + options.output + "\"; the only one is \"logits\"");
   }
   return sign_test_named(options.sign_test);
+}
+
+const SignTest& kept_sign_test(const ClientBundle& bundle, const SessionOptions& options) {
+  try {
+    return accepted_sign_test(bundle, options);
+  } catch (const RefusedError&) {
+    StateReader::reject("its sign test or its output is none of this model");
+  }
 }
 
 }  // namespace popcorn::protocols

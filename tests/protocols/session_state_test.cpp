@@ -1,6 +1,7 @@
 // Sessions that move from one process to another between two rounds, and set-ups that serve several sessions.
 #include "protocols/session_state.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <set>
 
@@ -19,6 +20,15 @@ using test::party;
 using test::Party;
 
 using KeptState = std::shared_ptr<const SignTestState>;
+
+/// The state with the first letter of a word in it changed: an option that nobody has.
+Bytes without_word(const Bytes& state, const std::string& word) {
+  Bytes changed = state;
+  const auto place = std::ranges::search(changed, as_bytes(word)).begin();
+  REQUIRE(place != changed.end());
+  *place ^= 1;
+  return changed;
+}
 
 struct States {
   KeptState server, client;
@@ -113,6 +123,9 @@ TEST_CASE("a damaged, cut, foreign or newer state is refused", "[state]") {
       Bytes newer = good;
       ++newer[4];
       REQUIRE_THROWS_AS(restore(newer), InputError);
+      for (const std::string& word : {std::string(sign_test), std::string("logits")}) {
+        REQUIRE_THROWS_AS(restore(without_word(good, word)), InputError);
+      }
       // Anything else either is refused as what it is or is another state that can be worked on.
       for (int i = 0; i < 40; ++i) {
         Bytes damaged = good;
@@ -213,6 +226,9 @@ TEST_CASE("a damaged, cut, foreign or newer state of a client is refused", "[sta
       Bytes newer = good;
       ++newer[4];
       REQUIRE_THROWS_AS(restore(newer), InputError);
+      for (const std::string& word : {std::string(sign_test), std::string("logits")}) {
+        REQUIRE_THROWS_AS(restore(without_word(good, word)), InputError);
+      }
       for (int i = 0; i < 40; ++i) {  // refused as what it is, or another state
         Bytes damaged = good;
         damaged[small.rng.below(damaged.size())] ^= static_cast<std::uint8_t>(1 + small.rng.below(255));
