@@ -16,8 +16,8 @@ using RunInput = int(const std::uint8_t* data, std::size_t size);
 
 // Each target's LLVMFuzzerTestOneInput under a name of its own (see CMakeLists.txt).
 extern "C" {
-RunInput fuzz_popcorn_file, fuzz_input_encoding, fuzz_public_key, fuzz_key_json, fuzz_message, fuzz_client_bundle,
-    fuzz_http_request, fuzz_session;
+RunInput fuzz_popcorn_file, fuzz_input_encoding, fuzz_public_key, fuzz_key_json, fuzz_message,
+    fuzz_client_bundle, fuzz_http_request, fuzz_session;
 #ifdef POPCORN_FUZZ_KEPT_STATE
 RunInput fuzz_kept_state;
 #endif
@@ -39,10 +39,14 @@ struct Target {
 };
 
 constexpr std::array kTargets = {
-    Target{"popcorn_file", fuzz_popcorn_file}, Target{"input_encoding", fuzz_input_encoding},
-    Target{"public_key", fuzz_public_key},     Target{"key_json", fuzz_key_json},
-    Target{"message", fuzz_message},           Target{"client_bundle", fuzz_client_bundle},
-    Target{"http_request", fuzz_http_request}, Target{"session", fuzz_session},
+    Target{"popcorn_file", fuzz_popcorn_file},
+    Target{"input_encoding", fuzz_input_encoding},
+    Target{"public_key", fuzz_public_key},
+    Target{"key_json", fuzz_key_json},
+    Target{"message", fuzz_message},
+    Target{"client_bundle", fuzz_client_bundle},
+    Target{"http_request", fuzz_http_request},
+    Target{"session", fuzz_session},
 #ifdef POPCORN_FUZZ_KEPT_STATE
     Target{"kept_state", fuzz_kept_state},
 #endif
