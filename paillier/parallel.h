@@ -6,18 +6,20 @@
 
 #include <cstddef>
 
-#ifdef __has_feature
-#define POPCORN_THREAD_SANITIZER __has_feature(thread_sanitizer)
-#else
-#define POPCORN_THREAD_SANITIZER defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__)
+#define POPCORN_THREAD_SANITIZER
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define POPCORN_THREAD_SANITIZER
 #endif
-#if POPCORN_THREAD_SANITIZER
+#endif
+#ifdef POPCORN_THREAD_SANITIZER
 #include <sanitizer/tsan_interface.h>
 #endif
 
 namespace popcorn::paillier {
 
-#if POPCORN_THREAD_SANITIZER
+#ifdef POPCORN_THREAD_SANITIZER
 /// oneTBB is not compiled with ThreadSanitizer, which therefore does not see that all pieces of a loop follow
 /// what was before it and come before what is after it: this says so.
 class LoopOrder {
