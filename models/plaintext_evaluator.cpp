@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/loop_order.h"
 #include "models/sliding_window.h"
 #include "models/wide_arithmetic.h"
 
@@ -58,7 +59,9 @@ class LinearLayer {
 
   WideVector evaluate() const {
     WideVector y(static_cast<std::size_t>(node_.shape.size()), limbs_);
+    const LoopOrder order;
     tbb::parallel_for(std::int64_t{0}, node_.shape.channels, [&](std::int64_t output) {
+      const LoopOrder::Piece piece(order);
       with_limbs(limbs_, [&](auto width) { channel<width()>(output, y); });
     });
     return y;
