@@ -10,7 +10,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/loop_order.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -107,9 +106,7 @@ int evaluate(const EvaluateOptions& options) {
   std::atomic<std::size_t> done{0};
   Progress progress("evaluating " + network.name);
   const auto start = std::chrono::steady_clock::now();
-  const LoopOrder order;
   oneapi::tbb::parallel_for(std::size_t{0}, batches, [&](std::size_t batch) {
-    const LoopOrder::Piece piece(order);
     const std::size_t first = batch * kImagesPerBatch;
     const std::size_t last = std::min(first + kImagesPerBatch, data.count());
     const Correct part = options.exact ? correct_exact(network, data, first, last)

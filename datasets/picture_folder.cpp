@@ -10,7 +10,6 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/loop_order.h"
 #include "base/sha256.h"
 #include "datasets/image_reading.h"
 #include "datasets/label_table.h"
@@ -267,9 +266,7 @@ Dataset load_pictures(std::span<const LabelledPicture> pictures, const models::I
   set.pixels.resize(pictures.size() * size);
   for (const LabelledPicture& picture : pictures) set.classes.push_back(picture.label);
   std::atomic<std::size_t> done{0};
-  const LoopOrder order;
   tbb::parallel_for(std::size_t{0}, pictures.size(), [&](std::size_t i) {
-    const LoopOrder::Piece piece(order);
     const WideVector values = models::encode_image(pixels, read_image(pictures[i].file));
     for (std::size_t k = 0; k < size; ++k)
       set.pixels[i * size + k] = static_cast<std::uint8_t>(values.to_int64(k));

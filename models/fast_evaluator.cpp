@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/loop_order.h"
 #include "models/partial_sums.h"
 #include "models/plaintext_evaluator.h"
 #include "models/popcorn_format.h"
@@ -221,9 +220,7 @@ std::vector<double> FastEvaluator::run(const std::vector<std::int16_t>& inputs, 
                                        std::to_string(inputs.size()) + " values");
   }
   std::vector<double> logits(count * output_size);
-  const LoopOrder order;
   tbb::parallel_for(std::size_t{0}, (count + kLanes - 1) / kLanes, [&](std::size_t block_index) {
-    const LoopOrder::Piece piece(order);
     const std::size_t first = block_index * kLanes;
     const std::size_t lanes = std::min(kLanes, count - first);
     Tensor block(input_size * kLanes);

@@ -1,11 +1,9 @@
 #include "models/plaintext_evaluator.h"
 
-#include <tbb/parallel_for.h>
-
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/loop_order.h"
+#include "base/parallel.h"
 #include "models/sliding_window.h"
 #include "models/wide_arithmetic.h"
 
@@ -59,10 +57,8 @@ class LinearLayer {
 
   WideVector evaluate() const {
     WideVector y(static_cast<std::size_t>(node_.shape.size()), limbs_);
-    const LoopOrder order;
-    tbb::parallel_for(std::int64_t{0}, node_.shape.channels, [&](std::int64_t output) {
-      const LoopOrder::Piece piece(order);
-      with_limbs(limbs_, [&](auto width) { channel<width()>(output, y); });
+    parallel_indices(static_cast<std::size_t>(node_.shape.channels), [&](std::size_t output) {
+      with_limbs(limbs_, [&](auto width) { channel<width()>(static_cast<std::int64_t>(output), y); });
     });
     return y;
   }

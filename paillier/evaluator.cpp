@@ -9,10 +9,10 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "paillier/inversion.h"
 #include "paillier/kernels/kernel_registry.h"
 #include "paillier/operation_costs.h"
-#include "paillier/parallel.h"
 #include "paillier/public_context_parts.h"
 #include "paillier/wire_integers.h"
 

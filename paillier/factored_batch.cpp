@@ -4,9 +4,9 @@
 #include <cstring>
 #include <vector>
 
+#include "base/parallel.h"
 #include "paillier/inversion.h"
 #include "paillier/kernels/modulus.h"
-#include "paillier/parallel.h"
 
 namespace popcorn::paillier {
 

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <memory>
 
-#include "paillier/parallel.h"
+#include "base/parallel.h"
 #include "paillier/prefetch.h"
 
 namespace popcorn::paillier {

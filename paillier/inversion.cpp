@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "paillier/kernels/modulus.h"
-#include "paillier/parallel.h"
 
 namespace popcorn::paillier {
 

@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "paillier/big_integer.h"
 #include "paillier/kernels/kernel_registry.h"
 #include "paillier/kernels/modulus.h"
 #include "paillier/key_owner_half.h"
 #include "paillier/once_pool.h"
-#include "paillier/parallel.h"
 #include "paillier/secret_mpz.h"
 #include "paillier/wire_integers.h"
 

@@ -5,10 +5,10 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "paillier/evaluator.h"
 #include "paillier/factored_rows.h"
 #include "paillier/inversion.h"
-#include "paillier/parallel.h"
 #include "paillier/prefetch.h"
 #include "paillier/public_context_parts.h"
 #include "paillier/weighted_sum_program.h"
