@@ -19,17 +19,25 @@
 
 namespace popcorn {
 
-/// oneTBB is not compiled with ThreadSanitizer, which therefore does not see that all pieces of a loop come after
-/// what was before it and before what is after it: this says so. Nothing in other builds.
+/// oneTBB is not compiled with ThreadSanitizer, which therefore does not see that all pieces of a loop come
+/// after what was before it and before what is after it: this says so. Nothing in other builds.
 class LoopOrder {
  public:
 #ifdef POPCORN_THREAD_SANITIZER
-  LoopOrder() { __tsan_release(&begin_); }
-  ~LoopOrder() { __tsan_acquire(&end_); }
+  LoopOrder() {
+    __tsan_release(&begin_);
+  }
+  ~LoopOrder() {
+    __tsan_acquire(&end_);
+  }
   LoopOrder(const LoopOrder&) = delete;
   LoopOrder& operator=(const LoopOrder&) = delete;
-  void enter() const { __tsan_acquire(&begin_); }
-  void leave() const { __tsan_release(&end_); }
+  void enter() const {
+    __tsan_acquire(&begin_);
+  }
+  void leave() const {
+    __tsan_release(&end_);
+  }
 
  private:
   mutable char begin_ = 0, end_ = 0;
