@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <set>
 
 namespace popcorn::compress {
 
@@ -10,8 +11,7 @@ namespace {
 
 constexpr int kPasses = 20;
 constexpr std::array<double, 3> kStarts{1, 0.7, 0.4};  // of the largest magnitude: what is best varies
-constexpr std::int32_t kLargest = 127;
-constexpr double kTolerance = 1.02;
+constexpr double kTolerance = 1.02;                    // of the squared error
 
 std::size_t nearest(const std::vector<double>& centres, double value) {
   const auto above = std::lower_bound(centres.begin(), centres.end(), value);
@@ -60,7 +60,7 @@ std::vector<double> rounded(const std::vector<double>& centres, double unit) {
 
 }  // namespace
 
-Codebook integer_codebook(const std::vector<double>& weights, std::size_t magnitudes) {
+Codebook integer_codebook(const std::vector<double>& weights, std::size_t magnitudes, std::int32_t limit) {
   std::vector<double> sorted;
   for (const double w : weights) {
     if (w != 0) sorted.push_back(std::abs(w));
@@ -78,9 +78,9 @@ Codebook integer_codebook(const std::vector<double>& weights, std::size_t magnit
   }
   const double permitted = kTolerance * error;
   Codebook result;
-  for (std::int32_t largest = 1; largest <= kLargest; ++largest) {
+  for (std::int32_t largest = 1; largest <= limit; ++largest) {
     result.unit = centres.back() / largest;
-    if (largest == kLargest || squared_error(sorted, rounded(centres, result.unit)) <= permitted) break;
+    if (largest == limit || squared_error(sorted, rounded(centres, result.unit)) <= permitted) break;
   }
   for (const double c : centres) {
     const auto value = static_cast<std::int32_t>(std::lround(c / result.unit));
@@ -90,6 +90,14 @@ Codebook integer_codebook(const std::vector<double>& weights, std::size_t magnit
   std::sort(result.values.begin(), result.values.end());
   result.values.erase(std::unique(result.values.begin(), result.values.end()), result.values.end());
   return result;
+}
+
+bool is_clustered(const std::vector<float>& weights, std::size_t values) {
+  std::set<float> seen;
+  for (const float w : weights) {
+    if (w != 0 && seen.insert(w).second && seen.size() > values) return false;
+  }
+  return seen.size() < weights.size() / 4;  // else a layer has hardly more weights than values
 }
 
 }  // namespace popcorn::compress

@@ -17,7 +17,9 @@ namespace {
 constexpr int kSearchSteps = 60;
 constexpr double kSmallestMultiplier = 4;  // of operands whose channels have their own steps
 constexpr double kLargestSpread = 8;       // of the steps of one layer below their mean
-constexpr double kLiveShare = 1e-3;        // of a layer's largest step
+/// Largest magnitudes of codebooks.
+constexpr std::int32_t kLimit = 127, kFineLimit = 1023;
+constexpr double kLiveShare = 1e-3;    // of a layer's largest step
 constexpr double kSmallestClip = 0.3;  // no better step was ever seen below this share of the largest weight
 
 /// Of the non-zero weights; 1 when there are none.
@@ -287,12 +289,15 @@ class Quantiser {
       case GridKind::codebook:
         break;
     }
-    std::vector<double> steps = choose_steps(weights, outputs, tied, mean_magnitude);
+    // A layer that was clustered elsewhere keeps its values: one step for all its outputs, finer integers.
+    const bool clustered = rounder_ == nullptr && is_clustered(node.weights, std::size_t{1} << bits);
+    std::vector<double> steps = choose_steps(weights, outputs, tied || clustered, mean_magnitude);
     std::vector<double> relative(weights.size());
     for (std::size_t i = 0; i < weights.size(); ++i) {
       relative[i] = weights[i] / steps[i / (weights.size() / outputs)];
     }
-    const Codebook codebook = integer_codebook(relative, std::size_t{1} << (bits - 1));
+    const Codebook codebook =
+        integer_codebook(relative, std::size_t{1} << (bits - 1), clustered ? kFineLimit : kLimit);
     node.grid.codebook = codebook.values;
     for (double& step : steps) step *= codebook.unit;
     return steps;
