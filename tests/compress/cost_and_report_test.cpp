@@ -129,24 +129,8 @@ TEST_CASE("pruning for a budget stays within it and takes no more than that need
 
 TEST_CASE("a budget knows that rows of few values share products") {
   test::SeededRng rng(2);
-  FloatGraph graph;
-  graph.name = "dense";
-  graph.encoding.shape = {1, 8, 8};
-  graph.mean = {0};
-  graph.deviation = {1};
-  FloatNode input, flatten, dense;
-  input.name = "input";
-  input.shape = {1, 8, 8};
-  flatten.kind = FloatKind::flatten;
-  flatten.name = "flatten";
-  flatten.inputs = {0};
-  dense.kind = FloatKind::dense;
-  dense.name = "dense";
-  dense.inputs = {1};
-  dense.weights = test::random_floats(rng, 64 * 200);
-  dense.bias = test::random_floats(rng, 200);
-  graph.nodes = {input, flatten, dense};
-  graph.finish();
+  std::vector<float> weights = test::random_floats(rng, 64 * 200);
+  const FloatGraph graph = test::dense_graph({1, 8, 8}, std::move(weights), test::random_floats(rng, 200));
   QuantisationOptions binary;
   binary.kind = GridKind::binary;
   const auto [layers, rest] = layers_and_rest(graph, {}, binary, 0);

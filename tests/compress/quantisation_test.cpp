@@ -129,32 +129,18 @@ TEST_CASE("bits can be chosen layer by layer") {
 
 TEST_CASE("layers that were clustered elsewhere keep their values") {
   test::SeededRng rng(11);
-  FloatGraph graph;
-  graph.encoding.shape = {1, 20, 10};
-  graph.mean = {0};
-  graph.deviation = {1};
-  FloatNode input, flatten, dense;
-  input.name = "input";
-  input.shape = graph.encoding.shape;
-  flatten.kind = FloatKind::flatten;
-  flatten.name = "flatten";
-  flatten.inputs = {0};
-  dense.kind = FloatKind::dense;
-  dense.name = "dense";
-  dense.inputs = {1};
   // Rows of different sizes, as in a layer that was clustered as a whole.
   const std::vector<float> values = test::random_floats(rng, 60, -1, 1);
+  std::vector<float> weights;
   for (int o = 0; o < 30; ++o) {
     for (int i = 0; i < 200; ++i) {
       const float value = values[rng.below(o % 2 == 0 ? 60 : 20)];
-      dense.weights.push_back(rng.below(3) == 0 ? value : 0);
+      weights.push_back(rng.below(3) == 0 ? value : 0);
     }
   }
-  dense.bias.assign(30, 0);
-  graph.nodes = {input, flatten, dense};
-  graph.finish();
-  CHECK(is_clustered(dense.weights, 60));
-  CHECK_FALSE(is_clustered(dense.weights, 20));
+  FloatGraph graph = test::dense_graph({1, 20, 10}, weights, std::vector<float>(30));
+  CHECK(is_clustered(weights, 60));
+  CHECK_FALSE(is_clustered(weights, 20));
   CHECK_FALSE(is_clustered(test::random_floats(rng, 200), 256));
   QuantisationOptions options;
   options.kind = GridKind::codebook;
@@ -163,9 +149,9 @@ TEST_CASE("layers that were clustered elsewhere keep their values") {
   const FloatNode& result = graph.nodes.back();
   double largest_error = 0;
   std::map<float, std::int32_t> found;
-  for (std::size_t i = 0; i < dense.weights.size(); ++i) {
+  for (std::size_t i = 0; i < weights.size(); ++i) {
     const std::int32_t integer = result.grid.nearest(result.weights[i]);
-    const auto [known, is_new] = found.emplace(dense.weights[i], integer);
+    const auto [known, is_new] = found.emplace(weights[i], integer);
     CHECK(known->second == integer);  // one value, one integer, in every row
     largest_error = std::max(largest_error, std::abs(static_cast<double>(result.weights[i]) - integer));
   }

@@ -152,6 +152,30 @@ compress::FloatGraph random_graph(SeededRng& rng, const GraphKinds& kinds) {
   return GraphMaker(rng, kinds).make();
 }
 
+compress::FloatGraph dense_graph(const models::Shape& shape, std::vector<float> weights,
+                                 std::vector<float> bias) {
+  using compress::FloatKind;
+  compress::FloatGraph graph;
+  graph.name = "dense";
+  graph.encoding.shape = shape;
+  graph.mean = {0};
+  graph.deviation = {1};
+  compress::FloatNode input, flatten, dense;
+  input.name = "input";
+  input.shape = shape;
+  flatten.kind = FloatKind::flatten;
+  flatten.name = "flatten";
+  flatten.inputs = {0};
+  dense.kind = FloatKind::dense;
+  dense.name = "dense";
+  dense.inputs = {1};
+  dense.weights = std::move(weights);
+  dense.bias = std::move(bias);
+  graph.nodes = {input, flatten, dense};
+  graph.finish();
+  return graph;
+}
+
 compress::Dataset random_pictures(SeededRng& rng, const models::Shape& shape, std::size_t count) {
   compress::Dataset set;
   set.shape = shape;

@@ -21,6 +21,11 @@ struct GraphKinds {
 /// permits, a flatten and one or two dense layers. Finished.
 compress::FloatGraph random_graph(SeededRng& rng, const GraphKinds& kinds = {});
 
+/// One dense layer over a grey picture of this shape. Finished.
+/// @param weights row after row, one for each element of `bias`
+compress::FloatGraph dense_graph(const models::Shape& shape, std::vector<float> weights,
+                                 std::vector<float> bias);
+
 /// `count` pictures of random pixels, all of class 0.
 compress::Dataset random_pictures(SeededRng& rng, const models::Shape& shape, std::size_t count);
 
