@@ -19,7 +19,8 @@ struct Codebook {
 Codebook integer_codebook(const std::vector<double>& weights, std::size_t magnitudes,
                           std::int32_t limit = 127);
 
-/// Whether the non-zero weights take at most `values` values: those of a layer that was clustered elsewhere.
+/// Whether the non-zero weights take at most `values` values, and far fewer than there are weights: those of
+/// a layer that was clustered elsewhere.
 bool is_clustered(const std::vector<float>& weights, std::size_t values);
 
 }  // namespace popcorn::compress

@@ -33,12 +33,16 @@ double seconds_of(const std::function<void()>& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+double median(std::array<double, kRuns> seconds) {
+  std::ranges::sort(seconds);
+  return seconds[kRuns / 2];
+}
+
 /// Median of a few runs.
 double median_seconds(const std::function<void()>& work) {
   std::array<double, kRuns> seconds{};
   for (double& run : seconds) run = seconds_of(work);
-  std::ranges::sort(seconds);
-  return seconds[kRuns / 2];
+  return median(seconds);
 }
 
 models::IntegerNetwork sample_layer(Rng& rng) {
@@ -138,8 +142,7 @@ class Measurement {
         run += seconds_of([&] { server->answer(exchange, answer); });
       }
     }
-    std::ranges::sort(seconds);
-    return seconds[kRuns / 2];
+    return median(seconds);
   }
 
   /// Runs a test twice, the set-up being in the first; the second is timed.

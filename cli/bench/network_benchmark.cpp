@@ -227,12 +227,13 @@ NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
   const models::IntegerNetwork network = load_model(options.model.string());
   check_results(network, runs);
   const auto served = protocols::ServedModel::create(network);
-  const auto predicted = [&](bool later) {
-    return protocols::predict_cost(*served, benchmark.bits, benchmark.sign_test, later).multiplications;
-  };
-  benchmark.predicted_multiplications =
-      (predicted(false) + (options.runs - 1) * predicted(true)) / options.runs;
   const protocols::InferenceCost cost = protocols::predict_cost(*served, benchmark.bits, benchmark.sign_test);
+  benchmark.predicted_multiplications = cost.multiplications;
+  if (options.runs > 1) {  // later inferences find the sign test set up
+    const std::uint64_t later =
+        protocols::predict_cost(*served, benchmark.bits, benchmark.sign_test, true).multiplications;
+    benchmark.predicted_multiplications = (cost.multiplications + (options.runs - 1) * later) / options.runs;
+  }
   benchmark.predicted_seconds = protocols::estimate_time(cost, benchmark.bits, speed).total();
   benchmark.predicted_bytes_up = cost.bytes_up;
   benchmark.predicted_bytes_down = cost.bytes_down;

@@ -5,13 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 
 #include "base/error.h"
 #include "protocols/session.h"
 #include "service/session_record.h"
+#include "tests/fuzz/small_world.h"
 #include "tests/protocols/parties.h"
-#include "tests/support/random_network.h"
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
 
@@ -19,30 +18,19 @@ namespace {
 
 using namespace popcorn;
 using namespace popcorn::protocols;
+using popcorn::test::require;
 
 constexpr unsigned kKeyBits = 256;
 constexpr std::size_t kKinds = 4;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 struct World {
   World()
       : rng(7),
         keys(test::party(kKeyBits)),
-        model(ServedModel::create(test::random_network(rng, options()))) {
+        model(ServedModel::create(test::random_network(rng, test::smallest_networks()))) {
     const WideVector input = test::random_input(rng, model->network());
     for (const char* const sign_test : {"blinded", "oblivious"}) walk(input, sign_test);
     add_record();
-  }
-
-  static test::RandomNetworkOptions options() {
-    test::RandomNetworkOptions small;
-    small.nodes = 6;
-    small.max_extent = 3;
-    small.max_channels = 2;
-    return small;
   }
 
   /// Adds the states of a whole inference.

@@ -5,33 +5,24 @@
 // chooses the round and the party, the second how much is cut off.
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 
 #include "base/error.h"
 #include "protocols/session.h"
+#include "tests/fuzz/small_world.h"
 #include "tests/protocols/parties.h"
-#include "tests/support/random_network.h"
 
 namespace {
 
 using namespace popcorn;
 using namespace popcorn::protocols;
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
+using popcorn::test::require;
 
 struct World {
-  World() : rng(7), model(ServedModel::create(test::random_network(rng, options()))), input(1, 1) {
+  World()
+      : rng(7),
+        model(ServedModel::create(test::random_network(rng, test::smallest_networks()))),
+        input(1, 1) {
     input = test::random_input(rng, model->network());
-  }
-
-  static test::RandomNetworkOptions options() {
-    test::RandomNetworkOptions small;
-    small.nodes = 6;
-    small.max_extent = 3;
-    small.max_channels = 2;
-    return small;
   }
 
   test::SeededRng rng;
