@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <numbers>
+#include <vector>
 
 namespace popcorn::compress {
 
@@ -25,6 +26,26 @@ double bell(std::mt19937_64& random) {
 
 constexpr int kControls = 6;
 
+/// Where a coordinate lies between two control points: the first of them and a smoothstep from it to the
+/// next.
+struct Cell {
+  std::size_t index;
+  double t;
+};
+
+std::vector<Cell> cells(std::int64_t extent) {
+  std::vector<Cell> result;
+  for (std::int64_t i = 0; i < extent; ++i) {
+    const double centre = static_cast<double>(extent - 1) / 2;
+    const double position =
+        (static_cast<double>(i) - centre + centre) / std::max(1.0, 2 * centre) * (kControls - 1);
+    const int index = std::clamp(static_cast<int>(position), 0, kControls - 2);
+    const double t = position - index;
+    result.push_back({static_cast<std::size_t>(index), t * t * (3 - 2 * t)});
+  }
+  return result;
+}
+
 /// A smooth displacement: random vectors on a coarse grid, interpolated with a smoothstep.
 class ElasticField {
  public:
@@ -32,21 +53,13 @@ class ElasticField {
     for (auto& point : points_) point = strength * bell(random);
   }
 
-  double at(double y, double x) const {  // y, x in [0, 1]
-    const auto [row, v] = cell(y);
-    const auto [column, u] = cell(x);
-    const double* p = points_.data() + row * kControls + column;
+  double at(const Cell& row, const Cell& column) const {
+    const double* p = points_.data() + row.index * kControls + column.index;
+    const double u = column.t, v = row.t;
     return (p[0] * (1 - u) + p[1] * u) * (1 - v) + (p[kControls] * (1 - u) + p[kControls + 1] * u) * v;
   }
 
  private:
-  static std::pair<int, double> cell(double position) {
-    const double scaled = position * (kControls - 1);
-    const int index = std::clamp(static_cast<int>(scaled), 0, kControls - 2);
-    const double t = scaled - index;
-    return {index, t * t * (3 - 2 * t)};
-  }
-
   std::array<double, kControls * kControls> points_{};
 };
 
@@ -76,17 +89,40 @@ Affine random_affine(const Augmentation& s, std::mt19937_64& random) {
           random_shift(s, random)};
 }
 
-float sample(std::span<const std::uint8_t> plane, std::int64_t height, std::int64_t width, double y, double x,
+/// The pixel above and left of a point and how far the point is from it.
+struct Place {
+  std::int64_t row, column;
+  float v, u;
+};
+
+/// std::floor, which is a call into a library on processors of the portable build.
+std::int64_t floor_of(double x) {
+  const auto whole = static_cast<std::int64_t>(x);
+  return whole - (x < static_cast<double>(whole) ? 1 : 0);
+}
+
+Place place_of(double y, double x) {
+  const std::int64_t row = floor_of(y), column = floor_of(x);
+  return {row, column, static_cast<float>(y - static_cast<double>(row)),
+          static_cast<float>(x - static_cast<double>(column))};
+}
+
+float between(float p00, float p01, float p10, float p11, const Place& at) {
+  return (p00 * (1 - at.u) + p01 * at.u) * (1 - at.v) + (p10 * (1 - at.u) + p11 * at.u) * at.v;
+}
+
+float sample(std::span<const std::uint8_t> plane, std::int64_t height, std::int64_t width, const Place& at,
              float background) {
-  const double floor_y = std::floor(y), floor_x = std::floor(x);
-  const auto v = static_cast<float>(y - floor_y), u = static_cast<float>(x - floor_x);
-  const auto row = static_cast<std::int64_t>(floor_y), column = static_cast<std::int64_t>(floor_x);
+  if (at.row >= 0 && at.column >= 0 && at.row + 1 < height && at.column + 1 < width) {
+    const std::uint8_t* p = plane.data() + at.row * width + at.column;
+    return between(p[0], p[1], p[width], p[width + 1], at);
+  }
   const auto pixel = [&](std::int64_t r, std::int64_t c) {
     if (r < 0 || r >= height || c < 0 || c >= width) return background;
     return static_cast<float>(plane[static_cast<std::size_t>(r * width + c)]);
   };
-  return (pixel(row, column) * (1 - u) + pixel(row, column + 1) * u) * (1 - v) +
-         (pixel(row + 1, column) * (1 - u) + pixel(row + 1, column + 1) * u) * v;
+  return between(pixel(at.row, at.column), pixel(at.row, at.column + 1), pixel(at.row + 1, at.column),
+                 pixel(at.row + 1, at.column + 1), at);
 }
 
 void erase_rectangle(const models::Shape& shape, float background, std::mt19937_64& random,
@@ -142,21 +178,22 @@ void augment(const Augmentation& settings, const models::Shape& shape, std::span
   const double centre_y = static_cast<double>(shape.height - 1) / 2,
                centre_x = static_cast<double>(shape.width - 1) / 2;
   const auto plane = static_cast<std::size_t>(shape.height * shape.width);
+  const std::vector<Cell> rows = cells(shape.height), columns = cells(shape.width);
   std::size_t at = 0;
   for (std::int64_t row = 0; row < shape.height; ++row) {
     for (std::int64_t column = 0; column < shape.width; ++column, ++at) {
       const double y = static_cast<double>(row) - centre_y, x = static_cast<double>(column) - centre_x;
       double from_y = a.yy * y + a.yx * x + centre_y + a.y, from_x = a.xy * y + a.xx * x + centre_x + a.x;
       if (bend) {
-        const double v = (y + centre_y) / std::max(1.0, 2 * centre_y),
-                     u = (x + centre_x) / std::max(1.0, 2 * centre_x);
+        const Cell &v = rows[static_cast<std::size_t>(row)], &u = columns[static_cast<std::size_t>(column)];
         from_y += bend_y.at(v, u);
         from_x += bend_x.at(v, u);
       }
+      const Place place = place_of(from_y, from_x);
       for (std::int64_t c = 0; c < shape.channels; ++c) {
         const std::size_t offset = static_cast<std::size_t>(c) * plane;
         out[offset + at] =
-            sample(picture.subspan(offset, plane), shape.height, shape.width, from_y, from_x, background);
+            sample(picture.subspan(offset, plane), shape.height, shape.width, place, background);
       }
     }
   }
