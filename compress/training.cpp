@@ -60,6 +60,15 @@ class BatchSource {
 
   std::int64_t steps() const { return static_cast<std::int64_t>((data_.count() + batch() - 1) / batch()); }
 
+  /// Rows of a table with one row for each training picture that belong to the batch's pictures.
+  at::Tensor rows_at(std::int64_t step, const at::Tensor& table) const {
+    const std::size_t first = static_cast<std::size_t>(step) * batch();
+    const std::size_t count = std::min(batch(), data_.count() - first);
+    const std::vector<std::int64_t> rows(order_.begin() + static_cast<std::ptrdiff_t>(first),
+                                         order_.begin() + static_cast<std::ptrdiff_t>(first + count));
+    return table.index_select(0, at::tensor(rows, at::kLong));
+  }
+
   std::pair<at::Tensor, at::Tensor> batch_at(std::int64_t step) {
     const std::size_t first = static_cast<std::size_t>(step) * batch();
     const std::size_t count = std::min(batch(), data_.count() - first);
@@ -131,6 +140,10 @@ class Trainer {
     if (hooks.teacher != nullptr && options.distillation > 0) {
       teacher_ = std::make_unique<TorchGraph>(*hooks.teacher, TorchGraph::Mode::inference);
     }
+    if (hooks.teacher_logits != nullptr && options.distillation > 0) {
+      teacher_logits_ =
+          to_tensor(*hooks.teacher_logits, at::kFloat).reshape({static_cast<std::int64_t>(data.count()), -1});
+    }
   }
 
   void run() {
@@ -154,6 +167,9 @@ class Trainer {
     run << graph_.name << ", epochs " << options_.epochs << ", batch " << options_.batch << ", rate "
         << options_.learning_rate << ", decay " << options_.weight_decay << ", seed " << options_.seed
         << (options_.optimizer == OptimizerKind::muon ? ", muon" : "");
+    if (teacher_ || teacher_logits_.defined()) {
+      run << ", distillation " << options_.distillation << " at " << options_.temperature;
+    }
     Checkpoint result{run.str(), epochs_done, optimizer_.steps(), torch_.state()};
     for (const at::Tensor& moment : optimizer_.state()) result.tensors.push_back(moment);
     return result;
@@ -185,13 +201,9 @@ class Trainer {
     const auto [x, classes] = source_.batch_at(step);
     const at::Tensor logits = forward(torch_, x);
     at::Tensor loss = cross_entropy(logits, classes, options_.label_smoothing);
-    if (teacher_) {
-      const at::Tensor target = [&, &input = x] {
-        const at::NoGradGuard guard;
-        return forward(*teacher_, input);
-      }();
+    if (teacher_ || teacher_logits_.defined()) {
       loss = loss * (1 - options_.distillation) +
-             distillation_loss(logits, target, options_.temperature) * options_.distillation;
+             distillation_loss(logits, taught(step, x), options_.temperature) * options_.distillation;
     }
     loss.backward();
     optimizer_.step(rate);
@@ -201,6 +213,13 @@ class Trainer {
       throw Error("training.diverged", "the training diverged; a smaller learning rate may help");
     }
     return value;
+  }
+
+  /// The teacher's logits for a batch.
+  at::Tensor taught(std::int64_t step, const at::Tensor& x) {
+    if (teacher_logits_.defined()) return source_.rows_at(step, teacher_logits_);
+    const at::NoGradGuard guard;
+    return forward(*teacher_, x);
   }
 
   /// Convolutions in bfloat16 with sums in float32 where asked; everything else stays float32.
@@ -233,6 +252,7 @@ class Trainer {
   Optimizer optimizer_;
   BatchSource source_;
   std::unique_ptr<TorchGraph> teacher_;
+  at::Tensor teacher_logits_;
 };
 
 }  // namespace

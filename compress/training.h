@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "compress/augmentation.h"
 #include "compress/dataset.h"
@@ -48,8 +49,10 @@ struct EpochReport {
 
 struct TrainingHooks {
   std::string phase = "train";
-  const Dataset* test = nullptr;  ///< measured after each epoch, for the progress line only
-  const FloatGraph* teacher = nullptr;
+  const Dataset* test = nullptr;        ///< measured after each epoch, for the progress line only
+  const FloatGraph* teacher = nullptr;  ///< sees the same distorted pictures: a pass through it per step
+  /// Instead of a teacher, its logits for every training picture as it is: one pass for the whole training.
+  const std::vector<float>* teacher_logits = nullptr;
   std::function<void(const EpochReport&)> report;
   /// Called every `rewrite_steps` steps with the share of the training done; may change weights and masks
   /// (not the structure) and says whether it did.

@@ -238,6 +238,27 @@ TEST_CASE("train and compress work through the module and end with the documente
     write_file(place / "c.json", as_bytes(R"({"compress": {"no-such-option": 1}})"));
     CHECK(with({"--config", place / "c.json"}).code == 2);
   }
+  SECTION("a trained network teaches another") {
+    const std::string student = place / "student.onnx";
+    const std::vector<std::string> train = {
+        "train", "mnist-conv1", "--data", place.data(), "-o",
+        student, "--epochs",    "1",      "--json",     "--no-augmentation"};
+    const auto taught = [&](std::vector<std::string> more) {
+      more.insert(more.begin(), train.begin(), train.end());
+      return run(more);
+    };
+    const Outcome alone = taught({});
+    REQUIRE(alone.code == 0);
+    const Bytes untaught = read_file(student);
+    REQUIRE(taught({"--teacher", onnx, "--distillation", "0.9", "--temperature", "2"}).code == 0);
+    CHECK(read_file(student) != untaught);
+    CHECK(taught({"--distillation", "0.9"}).code == 2);
+    CHECK(taught({"--teacher", place / "absent.onnx", "--distillation", "0.9"}).code == 4);
+    const Outcome misfit =
+        run({"train", "cifar10-conv7", "--data", place.data(), "-o", student, "--teacher", onnx});
+    CHECK(misfit.code == 3);
+    CHECK(misfit.err.find("maps 1x28x28 to 10") != std::string::npos);
+  }
   SECTION("bad arguments") {
     CHECK(run({}).code == 2);
     CHECK(run({"compress"}).code == 2);

@@ -48,6 +48,28 @@ TEST_CASE("training with orthogonal steps learns") {
   CHECK(accuracy(graph, test_set) > 0.95);
 }
 
+TEST_CASE("a teacher's logits teach what the classes do not") {
+  test::SeededRng rng(9);
+  Dataset training = bars(rng, 300);
+  const Dataset test_set = bars(rng, 200);
+  std::vector<float> teacher;
+  for (std::uint16_t& label : training.classes) {
+    for (int k = 0; k < 3; ++k) teacher.push_back(k == label ? 9.0F : 0.0F);
+    label = static_cast<std::uint16_t>(rng.between(0, 2));  // the classes themselves say nothing
+  }
+  TrainingHooks hooks;
+  hooks.teacher_logits = &teacher;
+  const auto accuracy_after = [&](double distillation) {
+    FloatGraph graph = build_zoo_graph(test::bars_network(), 5);
+    TrainingOptions options = few_epochs(6);
+    options.distillation = distillation;
+    train(graph, training, options, hooks);
+    return accuracy(graph, test_set);
+  };
+  CHECK(accuracy_after(0) < 0.8);
+  CHECK(accuracy_after(0.9) > 0.95);
+}
+
 TEST_CASE("compression reaches its density and keeps the accuracy; the guard refuses a drop") {
   test::SeededRng rng(2);
   const Dataset training = bars(rng, 300), test_set = bars(rng, 200);
