@@ -72,25 +72,13 @@ NodeKind node_kind(Kind kind) {
       return NodeKind::sign;
     case Kind::add:
       return NodeKind::add;
+    case Kind::concat:
+      return NodeKind::concat;
     case Kind::flatten:
     case Kind::batch_norm:
       break;
   }
   return NodeKind::flatten;
-}
-
-models::Shape shape_after(const models::ZooLayer& layer, const models::Shape& input) {
-  if (layer.kind == Kind::flatten) return {input.size(), 1, 1};
-  if (layer.kind == Kind::dense) return {layer.outputs, 1, 1};
-  if (layer.kind == Kind::relu || layer.kind == Kind::sign || layer.kind == Kind::add) return input;
-  const models::Window& window = layer.window;
-  const auto extent = [](std::int64_t size, std::int64_t pads, std::int64_t kernel, std::int64_t stride) {
-    return (size + pads - kernel) / stride + 1;
-  };
-  return {
-      layer.kind == Kind::conv2d ? layer.outputs : input.channels,
-      extent(input.height, window.pad_top + window.pad_bottom, window.kernel_height, window.stride_height),
-      extent(input.width, window.pad_left + window.pad_right, window.kernel_width, window.stride_width)};
 }
 
 }  // namespace
@@ -121,8 +109,11 @@ models::IntegerNetwork with_random_weights(const models::ZooNetwork& zoo, const 
     last = layer.kind == Kind::batch_norm ? inputs.front() : network.nodes.size();
     node_of[layer.name] = last;
     if (layer.kind == Kind::batch_norm) continue;
-    const models::Shape input = network.nodes[inputs.front()].shape;
-    Node& node = append(node_kind(layer.kind), layer.name, std::move(inputs), shape_after(layer, input));
+    std::vector<models::Shape> operands;
+    for (const std::size_t operand : inputs) operands.push_back(network.nodes[operand].shape);
+    const models::Shape input = operands.front();
+    Node& node =
+        append(node_kind(layer.kind), layer.name, std::move(inputs), models::output_shape(layer, operands));
     node.window = layer.window;
     node.groups = layer.groups;
     std::int64_t count = 0;

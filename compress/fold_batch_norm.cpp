@@ -128,17 +128,19 @@ bool fold_into_reader(FloatGraph& graph, std::size_t index,
   return true;
 }
 
-/// Whether a layer on a grid makes the node's operand, with nothing but average pools between.
+/// Whether layers on grids make the node's operand, with nothing but sums, joins and average pools between.
 bool behind_grid(const FloatGraph& graph, std::size_t index) {
-  std::size_t producer = graph.nodes[index].inputs.front();
-  while (graph.nodes[producer].kind == FloatKind::average_pool2d) {
-    producer = graph.nodes[producer].inputs.front();
-  }
-  return graph.nodes[producer].grid.active();
+  const std::vector<std::size_t>& operands = graph.nodes[index].inputs;
+  return std::all_of(operands.begin(), operands.end(), [&](std::size_t operand) {
+    const FloatKind kind = graph.nodes[operand].kind;
+    const bool passes =
+        kind == FloatKind::average_pool2d || kind == FloatKind::add || kind == FloatKind::concat;
+    return passes ? behind_grid(graph, operand) : graph.nodes[operand].grid.active();
+  });
 }
 
-/// a·x + b ≥ 0 ⟺ sgn(a)·x + b/|a| ≥ 0: behind pooled sums of a layer on a grid the map becomes a convolution
-/// of ±1 of each channel alone, which is exact after the lowering.
+/// a·x + b ≥ 0 ⟺ sgn(a)·x + b/|a| ≥ 0: behind sums of layers on grids the map becomes a convolution of ±1 of
+/// each channel alone, which is exact after the lowering.
 void turn_into_threshold(FloatGraph& graph, std::size_t index,
                          const std::vector<std::vector<std::size_t>>& readers) {
   FloatNode& affine = graph.nodes[index];

@@ -31,6 +31,8 @@ FloatKind float_kind(Kind kind) {
       return FloatKind::batch_norm;
     case Kind::add:
       return FloatKind::add;
+    case Kind::concat:
+      return FloatKind::concat;
   }
   return FloatKind::relu;
 }
@@ -61,27 +63,12 @@ void add_parameters(FloatNode& node, const models::ZooLayer& layer, const models
   initialise(node, inputs, random);
 }
 
-/// Weights of ±1, chosen by the signs of real ones; sums of k of them are about √k.
+/// Weights of ±1, chosen by the signs of real ones; sums of k of them are about √k. The gain is a power of
+/// two near 1/√k: sums of such layers then need small multipliers only, and their thresholds few bits.
 void make_binary(FloatNode& node) {
   node.grid.codebook = {-1, 1};
   const double inputs = static_cast<double>(node.weights.size()) / static_cast<double>(node.bias.size());
-  node.gain = 1 / std::sqrt(inputs);
-}
-
-models::Shape shape_after(const FloatNode& node, const models::ZooLayer& layer, const models::Shape& input) {
-  switch (node.kind) {
-    case FloatKind::conv2d:
-      return window_output(input, node.window, layer.outputs, node.name);
-    case FloatKind::max_pool2d:
-    case FloatKind::average_pool2d:
-      return window_output(input, node.window, input.channels, node.name);
-    case FloatKind::dense:
-      return {layer.outputs, 1, 1};
-    case FloatKind::flatten:
-      return {input.size(), 1, 1};
-    default:
-      return input;
-  }
+  node.gain = std::exp2(-std::round(std::log2(inputs) / 2));
 }
 
 std::size_t find_node(const FloatGraph& graph, const std::string& name) {
@@ -119,12 +106,14 @@ FloatGraph build_zoo_graph(const models::ZooNetwork& network, std::uint64_t seed
     for (const std::string& name : layer.inputs) node.inputs.push_back(find_node(graph, name));
     if (layer.inputs.empty()) node.inputs = {graph.nodes.size() - 1};
     node.window = layer.window;
-    const models::Shape before = graph.nodes[node.inputs.front()].shape;
-    add_parameters(node, layer, before, random);
+    std::vector<models::Shape> operands;
+    for (const std::size_t operand : node.inputs) operands.push_back(graph.nodes[operand].shape);
+    add_parameters(node, layer, operands.front(), random);
     if (network.binary_weights && node.has_weights()) make_binary(node);
-    node.shape = shape_after(node, layer, before);
+    node.shape = models::output_shape(layer, operands);
     graph.nodes.push_back(std::move(node));
   }
+  if (network.binary_weights) graph.nodes.back().gain *= network.logit_gain;
   graph.finish();
   return graph;
 }

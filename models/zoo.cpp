@@ -1,6 +1,7 @@
 #include "models/zoo.h"
 
 #include "base/error.h"
+#include "models/sliding_window.h"
 
 namespace popcorn::models {
 
@@ -10,6 +11,34 @@ Window square_window(std::int64_t kernel, std::int64_t stride, std::int64_t pad)
   window.stride_height = window.stride_width = stride;
   window.pad_top = window.pad_left = window.pad_bottom = window.pad_right = pad;
   return window;
+}
+
+Shape output_shape(const ZooLayer& layer, const std::vector<Shape>& operands) {
+  const Window& w = layer.window;
+  Shape shape = operands.front();
+  const auto slide = [&](std::int64_t channels) {
+    return Shape{channels,
+                 window_outputs(shape.height, w.kernel_height, w.stride_height, w.pad_top, w.pad_bottom,
+                                w.dilation_height),
+                 window_outputs(shape.width, w.kernel_width, w.stride_width, w.pad_left, w.pad_right,
+                                w.dilation_width)};
+  };
+  switch (layer.kind) {
+    case ZooLayer::Kind::conv2d:
+      return slide(layer.outputs);
+    case ZooLayer::Kind::max_pool2d:
+    case ZooLayer::Kind::average_pool2d:
+      return slide(shape.channels);
+    case ZooLayer::Kind::dense:
+      return {layer.outputs, 1, 1};
+    case ZooLayer::Kind::flatten:
+      return {shape.size(), 1, 1};
+    case ZooLayer::Kind::concat:
+      for (std::size_t i = 1; i < operands.size(); ++i) shape.channels += operands[i].channels;
+      return shape;
+    default:
+      return shape;
+  }
 }
 
 namespace {
@@ -57,6 +86,11 @@ ZooLayer from(std::string input, ZooLayer layer) {
 
 ZooLayer add(std::string name, std::string first, std::string second) {
   return {Kind::add, std::move(name), 0, {}, {std::move(first), std::move(second)}};
+}
+
+/// Channels of both, one behind the other.
+ZooLayer concat(std::string name, std::string first, std::string second) {
+  return {Kind::concat, std::move(name), 0, {}, {std::move(first), std::move(second)}};
 }
 
 /// Grey 28×28, white strokes on black as in MNIST; what is drawn dark on a bright page is inverted first.
@@ -159,23 +193,36 @@ std::vector<ZooLayer> resnet20_layers() {
   return layers;
 }
 
-/// Five convolutions of ±1, the first one with a stride: many channels on few places. Pooling is a sum before
-/// the threshold: linear, so it costs next to nothing under encryption and leaves a quarter of the sign
-/// tests.
-std::vector<ZooLayer> binary_vgg_layers() {
-  std::vector<ZooLayer> layers;
-  const auto block = [&](const std::string& index, ZooLayer convolution, bool pooled) {
-    convolution.name = "conv" + index;
-    layers.push_back(std::move(convolution));
-    if (pooled) layers.push_back(average_pool("pool" + index, 2));
-    layers.push_back(batch_norm("norm" + index));
-    layers.push_back(sign("sign" + index));
+/// Convolutions of ±1 between thresholds, with shortcuts of real values around each of them (Bi-Real Net, Liu
+/// et al. 2018; where the channels double, BinaryDenseNet, Bethge et al. 2019): what a threshold takes away
+/// reaches later layers all the same. Sums and average pools of ciphertexts cost next to nothing, and pooling
+/// before a threshold leaves a quarter of the sign tests.
+std::vector<ZooLayer> binary_residual_layers() {
+  std::int64_t channels = 64;
+  std::string before = "conv1";
+  std::vector<ZooLayer> layers{conv(before, channels, 4, 2, 1)};
+  const auto block = [&](const std::string& id, bool widens) {
+    layers.push_back(from(before, batch_norm("norm" + id)));
+    layers.push_back(sign("sign" + id));
+    layers.push_back(conv("conv" + id, channels, 3, 1, 1));
+    layers.push_back(widens ? concat("join" + id, before, "conv" + id)
+                            : add("join" + id, before, "conv" + id));
+    before = "join" + id;
+    if (widens) channels *= 2;
   };
-  block("1", conv("", 96, 4, 2, 1), false);
-  block("2", conv("", 96, 3, 1, 1), true);
-  block("3", conv("", 192, 3, 1, 1), false);
-  block("4", conv("", 192, 3, 1, 1), true);
-  block("5", conv("", 256, 3, 1, 1), false);
+  const auto stage = [&](int number, int blocks) {
+    const std::string id = std::to_string(number);
+    if (number > 2) {
+      layers.push_back(average_pool("pool" + id, 2));
+      before = "pool" + id;
+    }
+    for (int k = 1; k <= blocks; ++k) block(id + "." + std::to_string(k), number > 2 && k == 1);
+  };
+  stage(2, 2);
+  stage(3, 4);
+  stage(4, 3);
+  layers.push_back(batch_norm("norm"));
+  layers.push_back(sign("sign"));
   layers.push_back(flatten());
   layers.push_back(dense("fc", 10));
   return layers;
@@ -211,9 +258,10 @@ std::vector<ZooNetwork> all_networks() {
                                      "residual network of 20 layers (He et al. 2016; option B shortcuts)",
                                      resnet20_layers()));
   networks.push_back(cifar10_network(
-      "cifar10-bnn", "binarised VGG-like network: five convolutions of 96 to 256 channels, FC 4096-10",
-      binary_vgg_layers()));
+      "cifar10-bnn", "binarised network of 11 layers of 64 to 256 channels with shortcuts of real values",
+      binary_residual_layers()));
   networks.back().binary_weights = true;
+  networks.back().logit_gain = 0.25;
   return networks;
 }
 

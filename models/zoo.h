@@ -15,7 +15,7 @@ Window square_window(std::int64_t kernel, std::int64_t stride, std::int64_t pad)
 
 /// One float layer of a zoo network; layers are in topological order.
 struct ZooLayer {
-  enum class Kind { conv2d, dense, max_pool2d, average_pool2d, relu, sign, flatten, batch_norm, add };
+  enum class Kind { conv2d, dense, max_pool2d, average_pool2d, relu, sign, flatten, batch_norm, add, concat };
   Kind kind;
   std::string name;                   ///< "conv1"
   std::int64_t outputs = 0;           ///< channels of conv2d, units of dense
@@ -23,6 +23,9 @@ struct ZooLayer {
   std::vector<std::string> inputs{};  ///< names of earlier layers; none = the layer before this one
   std::int64_t groups = 1;            ///< conv2d
 };
+
+/// The shape that a layer makes of the shapes of its operands (one, except of sums and joins).
+Shape output_shape(const ZooLayer& layer, const std::vector<Shape>& operands);
 
 struct ZooNetwork {
   std::string name;         ///< "mnist-conv2"
@@ -35,6 +38,8 @@ struct ZooNetwork {
   /// Published shares of non-zero weights: layer (or "*" for all others) and share; and where they are from.
   std::vector<std::pair<std::string, double>> densities{};
   std::string density_source{};
+  /// Of binary weights: factor of the last layer's sums, whose scale no weight can learn.
+  double logit_gain = 1;
 };
 
 /// The small networks, which `popcorn train` trains.

@@ -44,6 +44,34 @@ models::ZooNetwork binary_network(test::SeededRng& rng) {
   return network;
 }
 
+/// Shortcuts of real values around two convolutions: a sum, then a join behind a pool.
+models::ZooNetwork binary_residual_network(test::SeededRng& rng) {
+  models::ZooNetwork network;
+  network.name = "binary";
+  network.binary_weights = true;
+  network.logit_gain = 0.25;
+  network.encoding.shape = {rng.between(1, 3), 8, 8};
+  network.encoding.offset = {0};
+  using Kind = models::ZooLayer::Kind;
+  const models::Window same = models::square_window(3, 1, 1), half = models::square_window(2, 2, 0);
+  const std::int64_t channels = rng.between(1, 4);
+  network.layers = {{Kind::conv2d, "conv1", channels, models::square_window(4, 2, 1)},
+                    {Kind::batch_norm, "norm2", 0, {}},
+                    {Kind::sign, "sign2", 0, {}},
+                    {Kind::conv2d, "conv2", channels, same},
+                    {Kind::add, "sum", 0, {}, {"conv1", "conv2"}},
+                    {Kind::average_pool2d, "pool", 0, half},
+                    {Kind::batch_norm, "norm3", 0, {}},
+                    {Kind::sign, "sign3", 0, {}},
+                    {Kind::conv2d, "conv3", rng.between(1, 4), same},
+                    {Kind::concat, "join", 0, {}, {"pool", "conv3"}},
+                    {Kind::batch_norm, "norm", 0, {}},
+                    {Kind::sign, "sign", 0, {}},
+                    {Kind::flatten, "flatten", 0, {}},
+                    {Kind::dense, "fc", 3, {}}};
+  return network;
+}
+
 void randomise(FloatGraph& graph, test::SeededRng& rng) {
   for (FloatNode& node : graph.nodes) {
     if (node.has_weights()) node.bias = test::random_floats(rng, node.bias.size());
@@ -57,14 +85,24 @@ void randomise(FloatGraph& graph, test::SeededRng& rng) {
   }
 }
 
+std::int64_t largest(const std::vector<std::int64_t>& values) {
+  return values.empty() ? 1 : *std::max_element(values.begin(), values.end());
+}
+
 }  // namespace
 
 TEST_CASE("binary networks become thresholds on integers, with the same outputs") {
   test::SeededRng rng(1);
   std::size_t same = 0, all = 0;
-  for (int round = 0; round < 40; ++round) {
-    FloatGraph graph = build_zoo_graph(binary_network(rng), static_cast<std::uint64_t>(round));
+  for (int round = 0; round < 80; ++round) {
+    const models::ZooNetwork zoo = round % 2 == 0 ? binary_network(rng) : binary_residual_network(rng);
+    FloatGraph graph = build_zoo_graph(zoo, static_cast<std::uint64_t>(round));
     randomise(graph, rng);
+    for (FloatNode& node : graph.nodes) {  // biases before a sum are rounded to the units of their layers
+      if (zoo.logit_gain != 1 && node.kind == FloatKind::conv2d) {
+        std::fill(node.bias.begin(), node.bias.end(), 0.0F);
+      }
+    }
     graph = parse_onnx(serialise_onnx(graph), "binary.onnx");
     const Dataset pictures = test::random_pictures(rng, graph.input().shape, 10);
     const std::vector<float> expected = logits(graph, pictures);
@@ -78,6 +116,8 @@ TEST_CASE("binary networks become thresholds on integers, with the same outputs"
     CHECK(network.nonzeros() == network.weights());
     for (const models::Node& node : network.nodes) {
       if (!node.weights.empty()) CHECK(node.magnitudes() == std::vector<std::int32_t>{1});
+      if (node.kind == models::NodeKind::add)
+        CHECK(largest(node.multipliers) <= 1020);  // 255 and powers of two
     }
     for (std::size_t i = 0; i < pictures.count(); ++i, ++all) {
       const std::vector<std::int16_t> values = integer_inputs(network, pictures, i, 1);
