@@ -49,10 +49,8 @@ class SecondOrderRounder : public LayerRounder {
     throw_if_stopped(options_.stop);
     const double damping =
         moments.first.columns == 0 ? options_.damping : choose_damping(moments, weights, options_.damping);
-    reconstruction_ = std::make_unique<Reconstruction>(std::move(moments.both), damping);
     if (mask.empty()) mask = zeros_[layer];
-    throw_if_stopped(options_.stop);
-    reconstruction_->adapt(weights);
+    adapt(std::move(moments.both), damping, weights);
     throw_if_stopped(options_.stop);
     reconstruction_->prune(weights, mask, removed_[layer], importance_[layer]);
     throw_if_stopped(options_.stop);
@@ -70,6 +68,20 @@ class SecondOrderRounder : public LayerRounder {
   }
 
  private:
+  /// Again with its inputs held where a weight went astray, which is rare.
+  void adapt(LayerMoments moments, double damping, std::vector<double>& weights) {
+    const std::vector<double> before = weights;
+    const std::size_t groups = moments.groups, columns = moments.columns;
+    std::vector<std::uint8_t> pinned;
+    for (int attempt = 1;; ++attempt) {
+      reconstruction_ = std::make_unique<Reconstruction>(moments, damping, pinned);
+      throw_if_stopped(options_.stop);
+      weights = before;
+      reconstruction_->adapt(weights);
+      if (attempt == kAttempts || !pin_outliers(before, weights, groups, columns, pinned)) return;
+    }
+  }
+
   /// How many weights each node loses when all those go that the predictions depend on least.
   std::vector<std::uint64_t> shares_by_loss(const FloatGraph& graph, const Dataset& pictures) {
     const Calibration calibration(graph, pictures, options_.stop);
@@ -140,6 +152,7 @@ class SecondOrderRounder : public LayerRounder {
   }
 
   static constexpr std::size_t kLeastKept = 100;  // one in so many
+  static constexpr int kAttempts = 4;
 
   Calibration calibration_;
   const PostTrainingOptions& options_;

@@ -18,6 +18,7 @@ constexpr int kSettlingSteps = 16, kDescents = 8;
 constexpr std::array<double, 4> kDampings{0.25, 4, 16, 64};  // multiples of the usual one
 constexpr double kClearly = 1e-5;                            // as a share of what the weights explain
 constexpr double kSettled = 1e-8;                            // of the gradient's square
+constexpr double kGrowth = 2;                                // of the largest weight, when a layer adapts
 
 struct Score {
   double loss;
@@ -33,7 +34,8 @@ void select_least(std::vector<Score>& scores, std::size_t count) {
 
 }  // namespace
 
-Reconstruction::Reconstruction(LayerMoments moments, double damping) : moments_(std::move(moments)) {
+Reconstruction::Reconstruction(LayerMoments moments, double damping, const std::vector<std::uint8_t>& pinned)
+    : moments_(std::move(moments)) {
   const std::size_t n = moments_.columns;
   for (std::size_t g = 0; g < moments_.groups; ++g) {
     double* const matrix = moments_.inputs.data() + g * n * n;
@@ -41,7 +43,8 @@ Reconstruction::Reconstruction(LayerMoments moments, double damping) : moments_(
     for (std::size_t i = 0; i < n; ++i) largest = std::max(largest, matrix[i * n + i]);
     const double least = largest > 0 ? kSmallestVariance * largest : 1;
     for (std::size_t i = 0; i < n; ++i) {
-      ridge_.push_back(std::max(damping * matrix[i * n + i], least));
+      const bool pin = !pinned.empty() && pinned[g * n + i] != 0;
+      ridge_.push_back(std::max(pin ? largest : damping * matrix[i * n + i], least));
       matrix[i * n + i] += ridge_.back();
     }
     std::vector<std::size_t> order(n);
@@ -318,6 +321,22 @@ double Reconstruction::error(const std::vector<double>& weights, const std::vect
     }
   }
   return sum;
+}
+
+bool pin_outliers(const std::vector<double>& before, const std::vector<double>& adapted, std::size_t groups,
+                  std::size_t columns, std::vector<std::uint8_t>& pinned) {
+  double limit = 0;
+  for (const double w : before) limit = std::max(limit, kGrowth * std::abs(w));
+  const std::size_t rows = before.size() / (groups * columns);
+  pinned.resize(groups * columns, 0);
+  bool found = false;
+  for (std::size_t at = 0; at < adapted.size(); ++at) {
+    if (std::abs(adapted[at]) <= limit) continue;
+    std::uint8_t& mark = pinned[at / (rows * columns) * columns + at % columns];
+    found = found || mark == 0;
+    mark = 1;
+  }
+  return found;
 }
 
 double choose_damping(const HalvedMoments& moments, const std::vector<double>& weights, double usual) {

@@ -34,8 +34,9 @@ class Reconstruction {
  public:
   /// @param damping share by which the variance of each input grows, in (0, 1]: keeps what the inputs do not
   /// determine as it was, whatever the scale of an input
+  /// @param pinned inputs (groups × columns, not 0 = yes) whose weights stay about as they are; empty = none
   /// @throws Error "cholesky.indefinite" for moments that are no covariances
-  Reconstruction(LayerMoments moments, double damping);
+  Reconstruction(LayerMoments moments, double damping, const std::vector<std::uint8_t>& pinned = {});
 
   /// Moves weights (groups × rows × columns) to the regression of the wanted outputs on the inputs, with a
   /// ridge about where they are: makes up for what the layers before did to the inputs. Masked weights take
@@ -79,6 +80,13 @@ class Reconstruction {
   std::vector<std::vector<std::size_t>> order_;  // per group: columns of large variance first
   std::vector<std::vector<double>> factor_;      // per group, in that order: U with H⁻¹ = Uᵀ·U
 };
+
+/// Marks the inputs to which adapting gave a weight far beyond any there was: what hardly varies on the
+/// samples (a dying channel, say) explains next to nothing with a weight of any size, and one enormous weight
+/// would leave the others no steps to be rounded to. Returns whether there were any that `pinned` (empty, or
+/// groups × columns) had not yet.
+bool pin_outliers(const std::vector<double>& before, const std::vector<double>& adapted, std::size_t groups,
+                  std::size_t columns, std::vector<std::uint8_t>& pinned);
 
 /// The damping with which weights that were adapted on the first half of the samples do best on the second:
 /// few samples for many inputs ask for more. @param usual is kept unless another is clearly better

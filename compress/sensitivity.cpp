@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 
+#include "compress/executor.h"
 #include "compress/interruption.h"
 #include "compress/torch_graph.h"
 
@@ -11,6 +13,8 @@ namespace popcorn::compress {
 namespace {
 
 constexpr std::size_t kBatch = 16;  // all tensors of a batch are held for the way back
+constexpr double kSure = 0.9, kHottest = 0x1p40;
+constexpr int kBisections = 20;
 
 /// One class for each row of logits, drawn from their softmax.
 at::Tensor draw(const at::Tensor& log_p, std::mt19937_64& random) {
@@ -27,6 +31,24 @@ at::Tensor draw(const at::Tensor& log_p, std::mt19937_64& random) {
     classes.data_ptr<std::int64_t>()[row] = k;
   }
   return classes;
+}
+
+/// Mean over rows of the likeliest class's probability when logits are divided by the temperature.
+double confidence(const at::Tensor& logits, double temperature) {
+  return std::get<0>(at::softmax(logits / temperature, 1).max(1)).mean().item<double>();
+}
+
+/// The least temperature, from 1, at which the network is not surer of its classes than kSure: one that is
+/// sure of all of them has next to no gradients, and what is left of them says little.
+double softening(const at::Tensor& logits) {
+  if (confidence(logits, 1) <= kSure) return 1;
+  double low = 1, high = 2;
+  while (high < kHottest && confidence(logits, high) > kSure) low = std::exchange(high, 2 * high);
+  for (int step = 0; step < kBisections; ++step) {
+    const double middle = (low + high) / 2;
+    (confidence(logits, middle) > kSure ? low : high) = middle;
+  }
+  return high;
 }
 
 bool has_sign(const FloatGraph& graph) {
@@ -54,6 +76,8 @@ std::vector<std::vector<double>> output_sensitivities(const FloatGraph& graph, c
   std::vector<std::vector<double>> result(graph.nodes.size());
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) result[i].assign(graph.nodes[i].bias.size(), 0);
   std::mt19937_64 random(1);
+  const at::Tensor all = to_tensor(logits(graph, pictures, stop), at::kFloat);
+  const double temperature = softening(all.reshape({static_cast<std::int64_t>(pictures.count()), -1}));
   for (std::size_t at = 0; at < pictures.count(); at += kBatch) {
     throw_if_stopped(stop);
     at::Tensor x = input_batch(graph, pictures, at, std::min(kBatch, pictures.count() - at));
@@ -62,7 +86,7 @@ std::vector<std::vector<double>> output_sensitivities(const FloatGraph& graph, c
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (graph.nodes[i].has_weights()) values[i].retain_grad();
     }
-    const at::Tensor log_p = at::log_softmax(values.back().flatten(1), 1);
+    const at::Tensor log_p = at::log_softmax(values.back().flatten(1) / temperature, 1);
     const at::Tensor loss = at::nll_loss(log_p, draw(log_p, random), {}, at::Reduction::Sum);
     loss.backward();
     const at::NoGradGuard guard;

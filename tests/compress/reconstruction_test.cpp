@@ -226,6 +226,28 @@ TEST_CASE("the scale of an input does not matter") {
         Approx(Reconstruction(other, 0.01).error(scaled, std::vector<double>(weights.size(), 0))));
 }
 
+TEST_CASE("an input that hardly varies gets no enormous weight") {
+  LayerMoments moments;  // y = x₀ + noise, and the noise happens to follow the last stirrings of x₁
+  moments.rows = 1;
+  moments.columns = 2;
+  moments.inputs = {1, 0, 0, 1e-6};
+  moments.outputs = {1, 45e-6};
+  moments.input_mean = {0, 0};
+  moments.output_mean = {0};
+  const std::vector<double> before = {0.9, 0.5};
+  std::vector<double> adapted = before;
+  Reconstruction(moments, 0.01).adapt(adapted);
+  REQUIRE(adapted[1] > 40);
+  std::vector<std::uint8_t> pinned;
+  REQUIRE(pin_outliers(before, adapted, 1, 2, pinned));
+  CHECK(pinned == std::vector<std::uint8_t>{0, 1});
+  CHECK_FALSE(pin_outliers(before, adapted, 1, 2, pinned));
+  adapted = before;
+  Reconstruction(moments, 0.01, pinned).adapt(adapted);
+  CHECK(adapted[0] == Approx(1).epsilon(0.01));
+  CHECK(adapted[1] == Approx(0.5).epsilon(0.01));
+}
+
 TEST_CASE("few samples ask for more damping") {
   test::SeededRng rng(11);
   const std::size_t columns = 30;
@@ -286,6 +308,27 @@ TEST_CASE("sensitivities: none below zero, the same for the same pictures, alike
     CHECK(graph.weights() - graph.kept() == wanted);
     for (const FloatNode& node : graph.nodes) CHECK((!node.has_weights() || node.kept() > 0));
   }
+}
+
+TEST_CASE("how sure a network is of its classes does not change what it is sensitive to") {
+  test::SeededRng rng(14);
+  FloatGraph graph = test::random_graph(rng, {false, false, false, true, false});
+  const Dataset pictures = test::random_pictures(rng, graph.input().shape, 20);
+  const auto louder = [&] {
+    FloatNode& last = *std::find_if(graph.nodes.rbegin(), graph.nodes.rend(),
+                                    [](const FloatNode& node) { return node.has_weights(); });
+    for (float& w : last.weights) w *= 0x1p14F;
+    for (float& b : last.bias) b *= 0x1p14F;
+    return output_sensitivities(graph, pictures);
+  };
+  const auto sure = louder(), surer = louder();
+  for (std::size_t i = 0; i + 1 < sure.size(); ++i) {
+    if (static_cast<std::int64_t>(sure[i].size()) == graph.output().shape.size()) continue;  // scaled itself
+    for (std::size_t o = 0; o < sure[i].size(); ++o) CHECK(surer[i][o] == Approx(sure[i][o]).epsilon(0.01));
+  }
+  CHECK(std::ranges::any_of(sure, [](const auto& node) {
+    return std::ranges::any_of(node, [](double value) { return value > 0; });
+  }));
 }
 
 TEST_CASE("a raised stop flag ends post-training compression") {
