@@ -51,10 +51,6 @@ double softening(const at::Tensor& logits) {
   return high;
 }
 
-bool has_sign(const FloatGraph& graph) {
-  return std::ranges::any_of(graph.nodes, [](const FloatNode& node) { return node.kind == FloatKind::sign; });
-}
-
 std::size_t last_layer(const FloatGraph& graph) {
   std::size_t last = graph.nodes.size() - 1;
   while (last > 0 && !graph.nodes[last].has_weights()) --last;
@@ -71,8 +67,7 @@ void average(std::vector<double>& values) {
 
 std::vector<std::vector<double>> output_sensitivities(const FloatGraph& graph, const Dataset& pictures,
                                                       const std::atomic<bool>* stop) {
-  // Only training passes gradients through a sign; without one no gradients of the weights are wanted.
-  TorchGraph torch(graph, has_sign(graph) ? TorchGraph::Mode::training : TorchGraph::Mode::inference);
+  TorchGraph torch(graph, TorchGraph::Mode::inference);  // no gradients of the weights are wanted
   std::vector<std::vector<double>> result(graph.nodes.size());
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) result[i].assign(graph.nodes[i].bias.size(), 0);
   std::mt19937_64 random(1);

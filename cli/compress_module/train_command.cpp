@@ -77,10 +77,10 @@ void add_options(CLI::App& app, TrainOptions& o) {
       ->capture_default_str();
   CLI::Option* teacher =
       app.add_option("--teacher", o.teacher, "Trained ONNX network to learn from as well")->type_name("FILE");
-  app.add_option("--distillation", t.distillation, "Weight of the teacher's outputs in the loss")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str()
-      ->needs(teacher);
+  teacher->needs(
+      app.add_option("--distillation", t.distillation, "Weight of the teacher's outputs in the loss")
+          ->check(CLI::Range(0.0, 1.0))
+          ->needs(teacher));
   app.add_option("--temperature", t.temperature, "Softens the teacher's outputs")
       ->check(CLI::PositiveNumber)
       ->capture_default_str()

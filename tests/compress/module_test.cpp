@@ -253,9 +253,10 @@ TEST_CASE("train and compress work through the module and end with the documente
     REQUIRE(taught({"--teacher", onnx, "--distillation", "0.9", "--temperature", "2"}).code == 0);
     CHECK(read_file(student) != untaught);
     CHECK(taught({"--distillation", "0.9"}).code == 2);
+    CHECK(taught({"--teacher", onnx}).code == 2);
     CHECK(taught({"--teacher", place / "absent.onnx", "--distillation", "0.9"}).code == 4);
-    const Outcome misfit =
-        run({"train", "cifar10-conv7", "--data", place.data(), "-o", student, "--teacher", onnx});
+    const Outcome misfit = run({"train", "cifar10-conv7", "--data", place.data(), "-o", student, "--teacher",
+                                onnx, "--distillation", "0.5"});
     CHECK(misfit.code == 3);
     CHECK(misfit.err.find("maps 1x28x28 to 10") != std::string::npos);
   }
