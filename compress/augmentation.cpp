@@ -36,9 +36,8 @@ struct Cell {
 std::vector<Cell> cells(std::int64_t extent) {
   std::vector<Cell> result;
   for (std::int64_t i = 0; i < extent; ++i) {
-    const double centre = static_cast<double>(extent - 1) / 2;
-    const double position =
-        (static_cast<double>(i) - centre + centre) / std::max(1.0, 2 * centre) * (kControls - 1);
+    const double last = std::max(1.0, static_cast<double>(extent - 1));
+    const double position = static_cast<double>(i) / last * (kControls - 1);
     const int index = std::clamp(static_cast<int>(position), 0, kControls - 2);
     const double t = position - index;
     result.push_back({static_cast<std::size_t>(index), t * t * (3 - 2 * t)});
@@ -178,7 +177,7 @@ void augment(const Augmentation& settings, const models::Shape& shape, std::span
   const double centre_y = static_cast<double>(shape.height - 1) / 2,
                centre_x = static_cast<double>(shape.width - 1) / 2;
   const auto plane = static_cast<std::size_t>(shape.height * shape.width);
-  const std::vector<Cell> rows = cells(shape.height), columns = cells(shape.width);
+  const std::vector<Cell> rows = cells(bend ? shape.height : 0), columns = cells(bend ? shape.width : 0);
   std::size_t at = 0;
   for (std::int64_t row = 0; row < shape.height; ++row) {
     for (std::int64_t column = 0; column < shape.width; ++column, ++at) {

@@ -129,14 +129,19 @@ bool fold_into_reader(FloatGraph& graph, std::size_t index,
 }
 
 /// Whether layers on grids make the node's operand, with nothing but sums, joins and average pools between.
+/// One pass over the nodes before it: sums of sums would have exponentially many paths.
 bool behind_grid(const FloatGraph& graph, std::size_t index) {
-  const std::vector<std::size_t>& operands = graph.nodes[index].inputs;
-  return std::all_of(operands.begin(), operands.end(), [&](std::size_t operand) {
-    const FloatKind kind = graph.nodes[operand].kind;
-    const bool passes =
-        kind == FloatKind::average_pool2d || kind == FloatKind::add || kind == FloatKind::concat;
-    return passes ? behind_grid(graph, operand) : graph.nodes[operand].grid.active();
-  });
+  std::vector<bool> made(index);
+  const auto all_made = [&](const FloatNode& node) {
+    return std::all_of(node.inputs.begin(), node.inputs.end(), [&](std::size_t k) { return made[k]; });
+  };
+  for (std::size_t i = 1; i < index; ++i) {
+    const FloatNode& node = graph.nodes[i];
+    const bool passes = node.kind == FloatKind::average_pool2d || node.kind == FloatKind::add ||
+                        node.kind == FloatKind::concat;
+    made[i] = passes ? all_made(node) : node.grid.active();
+  }
+  return all_made(graph.nodes[index]);
 }
 
 /// a·x + b ≥ 0 ⟺ sgn(a)·x + b/|a| ≥ 0: behind sums of layers on grids the map becomes a convolution of ±1 of

@@ -167,7 +167,7 @@ class Trainer {
     run << graph_.name << ", epochs " << options_.epochs << ", batch " << options_.batch << ", rate "
         << options_.learning_rate << ", decay " << options_.weight_decay << ", seed " << options_.seed
         << (options_.optimizer == OptimizerKind::muon ? ", muon" : "");
-    if (teacher_ || teacher_logits_.defined()) {
+    if (has_teacher()) {
       run << ", distillation " << options_.distillation << " at " << options_.temperature;
     }
     Checkpoint result{run.str(), epochs_done, optimizer_.steps(), torch_.state()};
@@ -201,7 +201,7 @@ class Trainer {
     const auto [x, classes] = source_.batch_at(step);
     const at::Tensor logits = forward(torch_, x);
     at::Tensor loss = cross_entropy(logits, classes, options_.label_smoothing);
-    if (teacher_ || teacher_logits_.defined()) {
+    if (has_teacher()) {
       loss = loss * (1 - options_.distillation) +
              distillation_loss(logits, taught(step, x), options_.temperature) * options_.distillation;
     }
@@ -214,6 +214,8 @@ class Trainer {
     }
     return value;
   }
+
+  bool has_teacher() const { return teacher_ || teacher_logits_.defined(); }
 
   /// The teacher's logits for a batch.
   at::Tensor taught(std::int64_t step, const at::Tensor& x) {

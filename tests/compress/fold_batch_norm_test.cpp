@@ -45,6 +45,39 @@ TEST_CASE("folding keeps the function and leaves no normalisation") {
   CHECK(folded > 30);
 }
 
+TEST_CASE("a map behind many sums of the same value is folded at once") {
+  FloatGraph graph;
+  FloatNode input;
+  input.name = "input";
+  input.shape = {2, 3, 3};
+  graph.mean = {0, 0};
+  graph.deviation = {1, 1};
+  FloatNode layer;
+  layer.kind = FloatKind::conv2d;
+  layer.name = "conv";
+  layer.inputs = {0};
+  layer.weights = {1, -1, -1, 1};
+  layer.bias = {0, 0};
+  layer.grid.codebook = {-1, 1};
+  graph.nodes = {input, layer};
+  for (std::size_t i = 0; i < 60; ++i) {  // 2⁶⁰ paths
+    FloatNode sum;
+    sum.kind = FloatKind::add;
+    sum.name = "sum" + std::to_string(i);
+    sum.inputs = {i + 1, i + 1};
+    graph.nodes.push_back(sum);
+  }
+  graph.nodes.push_back(affine("map", {graph.nodes.size() - 1}, {2, -2}, {1, 1}));
+  FloatNode sign;
+  sign.kind = FloatKind::sign;
+  sign.name = "sign";
+  sign.inputs = {graph.nodes.size() - 1};
+  graph.nodes.push_back(sign);
+  graph.finish();
+  fold_batch_norm(graph);
+  CHECK(graph.nodes[62].grid.codebook == std::vector<std::int32_t>{-1, 1});  // a threshold
+}
+
 TEST_CASE("an affine map on the input becomes its normalisation") {
   test::SeededRng rng(2);
   for (const bool negative : {false, true}) {
