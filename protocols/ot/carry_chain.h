@@ -1,0 +1,41 @@
+// The carry of a0 + a1 out of its low bits, shared by exclusive or: digits from the lowest, each a transfer of a small table
+// whose choice is the receiver's digit and its share of the carry so far. No equality bits, no conjunctions.
+//
+// Roles alternate, so q digits take q + 1 flights. A first digit of b bits costs b + 2^b − 1 bits, a later one b + 2^(b+1).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "protocols/ot/share_transfers.h"
+
+namespace popcorn::protocols::ot {
+
+/// Largest digit: with the carry's share a table has 32 entries.
+inline constexpr unsigned kMaxDigit = 4;
+
+/// Digits of a chain, lowest first.
+using ChainPlan = std::vector<unsigned>;
+
+/// The digits that cost the fewest bits for `length` ≥ 1 bits in at most `digits` digits (0: any number); among equals the
+/// fewest digits. @throws UsageError "ot.chain" when so few digits cannot hold them
+ChainPlan plan_chain(unsigned length, unsigned digits = 0);
+/// The same with a digit that ends after `cut` bits, where a carry is read on the way.
+ChainPlan plan_chain_with_cut(unsigned length, unsigned cut, unsigned digits = 0);
+ShareCost chain_cost(const ChainPlan& plan);
+/// Random transfers by who sends them: of the digits 0, 2, 4 …, and of the others.
+struct ChainTransfers {
+  unsigned even = 0, odd = 0;
+};
+ChainTransfers chain_transfers(const ChainPlan& plan);
+
+/// @param sends whether this party sends the first digit's table. @param carry_in public, 0 or 1
+/// @param addends this party's, at least as long as the plan. Shares of the carry, 0 or 1
+Dialogue<Words> carry_chain(TransferParty& party, bool sends, const Words& addends, const ChainPlan& plan,
+                            std::uint32_t carry_in = 0);
+
+/// One digit of it, for chains that are interrupted. @param state this party's share of the carry so far, or null
+Words carry_choices(const Words& addends, unsigned shift, unsigned digit, const Words* state);
+Words carry_tables(const Words& addends, unsigned shift, unsigned digit, const Words* state, std::uint32_t carry_in);
+
+}  // namespace popcorn::protocols::ot

@@ -1,0 +1,357 @@
+// Steps on shares: every value and every share on small widths, random ones on large; predicted cost = what travels.
+#include "protocols/ot/share_steps.h"
+
+#include <catch2/catch.hpp>
+#include <map>
+#include <numeric>
+
+#include "base/error.h"
+#include "tests/protocols/ot/two_halves.h"
+#include "tests/support/seeded_rng.h"
+
+using namespace popcorn;
+using namespace popcorn::protocols::ot;
+
+namespace {
+
+std::int64_t as_signed(std::uint32_t word, unsigned bits) {
+  const std::int64_t value = word & low_bits(bits);
+  return value >> (bits - 1) != 0 ? value - (std::int64_t{1} << bits) : value;
+}
+
+struct Case {
+  std::int64_t x;
+  std::uint32_t share;
+};
+
+/// Every value of [low, high) with every share modulo 2^w.
+std::vector<Case> all_cases(std::int64_t low, std::int64_t high, unsigned w) {
+  std::vector<Case> cases;
+  for (std::int64_t x = low; x < high; ++x) {
+    for (std::uint32_t share = 0; share <= low_bits(w); ++share) cases.push_back({x, share});
+  }
+  return cases;
+}
+
+std::vector<Case> random_cases(std::int64_t low, std::int64_t high, unsigned w, std::size_t count, Rng& rng) {
+  std::vector<Case> cases;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto range = static_cast<std::uint64_t>(high - low);
+    cases.push_back({low + static_cast<std::int64_t>(rng.below(range)),
+                     static_cast<std::uint32_t>(rng.next_u64()) & low_bits(w)});
+  }
+  return cases;
+}
+
+using Step = std::function<Dialogue<Words>(TransferParty&, const Words&)>;
+
+struct Outcome {
+  Words results[2];
+  test::Traffic traffic;
+  std::uint64_t transfers[2];
+};
+
+/// Runs a step on both parties' words; costs are those of the step alone, its transfers being reserved before.
+Outcome run_step(test::TwoParties& parties, const StepCost& cost, const Words& first, const Words& second,
+                 const Step& step) {
+  parties.run([&](TransferParty& party) -> Dialogue<void> { co_await reserve(party, cost, first.size()); });
+  const std::uint64_t before[2] = {parties.party(true).sender.taken(), parties.party(false).sender.taken()};
+  Outcome outcome;
+  outcome.traffic = parties.run([&](TransferParty& party) -> Dialogue<void> {
+    Words result = co_await step(party, party.first ? first : second);
+    outcome.results[party.first ? 0 : 1] = std::move(result);
+  });
+  outcome.transfers[0] = parties.party(true).sender.taken() - before[0];
+  outcome.transfers[1] = parties.party(false).sender.taken() - before[1];
+  return outcome;
+}
+
+void check_cost(const Outcome& outcome, const StepCost& cost, std::size_t n) {
+  CHECK(outcome.traffic.bytes[0] + outcome.traffic.bytes[1] == cost.bytes(n));
+  CHECK(outcome.traffic.flights == cost.flights);
+  CHECK(outcome.transfers[0] == std::uint64_t{cost.transfers.from_first} * n);
+  CHECK(outcome.transfers[1] == std::uint64_t{cost.transfers.from_second} * n);
+}
+
+Words first_shares(const std::vector<Case>& cases) {
+  Words words;
+  for (const Case& one : cases) words.push_back(one.share);
+  return words;
+}
+
+Words second_shares(const std::vector<Case>& cases, unsigned w) {
+  Words words;
+  for (const Case& one : cases) words.push_back((static_cast<std::uint32_t>(one.x) - one.share) & low_bits(w));
+  return words;
+}
+
+TransferSource small_source() {
+  return TransferSource::named("softspoken");
+}
+
+}  // namespace
+
+TEST_CASE("the planner finds the cheapest digits", "[ot][shares]") {
+  CHECK(plan_chain(7) == ChainPlan{3, 2, 2});
+  CHECK(chain_cost(plan_chain(7)).bits == 30);
+  CHECK(plan_chain(7, 2) == ChainPlan{4, 3});
+  CHECK(chain_cost(plan_chain(7, 2)).bits == 38);
+  CHECK(chain_cost(plan_chain(8)).bits == 35);
+  CHECK(chain_cost(plan_chain(8, 3)).bits == 39);
+  CHECK_THROWS_AS(plan_chain(9, 2), UsageError);
+  // Against every partition into digits.
+  for (unsigned length = 1; length <= 11; ++length) {
+    for (unsigned digits = (length + kMaxDigit - 1) / kMaxDigit; digits <= length; ++digits) {
+      unsigned best = ~0U;
+      ChainPlan plan;
+      const std::function<void(unsigned)> extend = [&](unsigned left) {
+        if (left == 0) best = std::min(best, chain_cost(plan).bits);
+        if (plan.size() == digits) return;
+        for (unsigned digit = 1; digit <= std::min(kMaxDigit, left); ++digit) {
+          plan.push_back(digit);
+          extend(left - digit);
+          plan.pop_back();
+        }
+      };
+      extend(length);
+      const ChainPlan found = plan_chain(length, digits);
+      CHECK(chain_cost(found).bits == best);
+      CHECK(std::accumulate(found.begin(), found.end(), 0U) == length);
+    }
+  }
+}
+
+TEST_CASE("ReLU with truncation to nearest is right for all values and shares", "[ot][shares]") {
+  test::SeededRng rng(1);
+  test::TwoParties parties(small_source(), rng);
+  for (const unsigned w : {4U, 6U, 7U}) {
+    for (unsigned t = 1; t + 2 <= w; ++t) {
+      for (const unsigned digits : {0U, 3U}) {
+        if (digits > 0 && w - 1 > digits * kMaxDigit) continue;
+        ReluShape shape;
+        shape.ring = w;
+        shape.shift = t;
+        shape.result_ring = w - t + (t % 2) * 3;
+        shape.digits = digits;
+        const std::int64_t half = std::int64_t{1} << (w - 1);
+        const auto cases = all_cases(-half, half - (std::int64_t{1} << (t - 1)), w);
+        const StepCost cost = relu_truncate_cost(shape);
+        const Outcome outcome =
+            run_step(parties, cost, first_shares(cases), second_shares(cases, w),
+                     [&](TransferParty& party, const Words& mine) { return relu_truncate(party, shape, mine); });
+        CAPTURE(w, t, digits);
+        check_cost(outcome, cost, cases.size());
+        std::size_t wrong = 0;
+        for (std::size_t j = 0; j < cases.size(); ++j) {
+          const std::int64_t rounded = (cases[j].x + (std::int64_t{1} << (t - 1))) >> t;
+          const std::uint32_t got = (outcome.results[0][j] + outcome.results[1][j]) & low_bits(shape.result_ring);
+          wrong += got != static_cast<std::uint32_t>(std::max<std::int64_t>(0, rounded)) ? 1 : 0;
+        }
+        CHECK(wrong == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("the bound of the nearest ReLU is exact", "[ot][shares]") {
+  // The first value beyond it fails for every share: the bound is not too careful.
+  test::SeededRng rng(2);
+  test::TwoParties parties(small_source(), rng);
+  ReluShape shape;
+  shape.ring = 6;
+  shape.shift = 2;
+  shape.result_ring = 6;
+  const std::int64_t bound = 32 - 2;
+  const auto cases = all_cases(bound, bound + 1, 6);
+  const Outcome outcome = run_step(parties, relu_truncate_cost(shape), first_shares(cases), second_shares(cases, 6),
+                                   [&](TransferParty& party, const Words& mine) {
+                                     return relu_truncate(party, shape, mine);
+                                   });
+  for (std::size_t j = 0; j < cases.size(); ++j) {
+    CHECK(((outcome.results[0][j] + outcome.results[1][j]) & 63U) == 0);  // its sign has turned
+  }
+}
+
+TEST_CASE("the carry of the packed neighbour is taken in", "[ot][shares]") {
+  // x = a0 + a1 + c, c the carry of the two lowest bits and 1: both parties' bits decide it.
+  test::SeededRng rng(3);
+  test::TwoParties parties(small_source(), rng);
+  const unsigned w = 6;
+  ReluShape shape;
+  shape.ring = w;
+  shape.shift = 2;
+  shape.result_ring = 6;
+  shape.neighbour = true;
+  const std::int64_t half = 32;
+  Words first;
+  Words second;
+  Words lowest[2];
+  std::vector<std::int64_t> values;
+  for (std::int64_t x = -half; x < half - 2; ++x) {
+    for (std::uint32_t share = 0; share < 64; ++share) {
+      for (std::uint32_t bits = 0; bits < 4; ++bits) {
+        const std::uint32_t carry = ((bits & 1U) + (bits >> 1) + 1) >> 1;
+        first.push_back(share);
+        second.push_back((static_cast<std::uint32_t>(x) - share - carry) & 63U);
+        lowest[0].push_back(bits & 1U);
+        lowest[1].push_back(bits >> 1);
+        values.push_back(x);
+      }
+    }
+  }
+  const StepCost cost = relu_truncate_cost(shape);
+  const Outcome outcome = run_step(parties, cost, first, second, [&](TransferParty& party, const Words& mine) {
+    return relu_truncate(party, shape, mine, &lowest[party.first ? 0 : 1]);
+  });
+  check_cost(outcome, cost, values.size());
+  std::size_t wrong = 0;
+  for (std::size_t j = 0; j < values.size(); ++j) {
+    const std::int64_t expected = std::max<std::int64_t>(0, (values[j] + 2) >> 2);
+    wrong += ((outcome.results[0][j] + outcome.results[1][j]) & 63U) != static_cast<std::uint32_t>(expected) ? 1 : 0;
+  }
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("stochastic truncation gives the floor or one more, without bias", "[ot][shares]") {
+  test::SeededRng rng(4);
+  test::TwoParties parties(small_source(), rng);
+  for (const unsigned w : {6U, 7U}) {
+    for (const unsigned t : {1U, 3U}) {
+      ReluShape shape;
+      shape.ring = w;
+      shape.shift = t;
+      shape.result_ring = w;
+      shape.nearest = false;
+      const std::int64_t half = std::int64_t{1} << (w - 1);
+      const auto cases = all_cases(-half, half - (std::int64_t{1} << t), w);
+      const StepCost cost = relu_truncate_cost(shape);
+      const Outcome outcome =
+          run_step(parties, cost, first_shares(cases), second_shares(cases, w),
+                   [&](TransferParty& party, const Words& mine) { return relu_truncate(party, shape, mine); });
+      check_cost(outcome, cost, cases.size());
+      std::map<std::int64_t, std::int64_t> sums;
+      for (std::size_t j = 0; j < cases.size(); ++j) {
+        const std::int64_t x = cases[j].x;
+        const std::int64_t got = as_signed((outcome.results[0][j] + outcome.results[1][j]) & low_bits(w), w);
+        sums[x] += got;
+        if (x >= 0) {
+          CHECK((got == x >> t || got == (x >> t) + 1));
+        } else {
+          CHECK(got == 0);
+        }
+      }
+      // Over all shares the mean is x / 2^t.
+      for (const auto& [x, sum] : sums) {
+        if (x >= 0) CHECK(sum << t == x << w);
+      }
+    }
+  }
+}
+
+TEST_CASE("signed truncation, sign and maximum", "[ot][shares]") {
+  test::SeededRng rng(5);
+  test::TwoParties parties(small_source(), rng);
+  const unsigned w = 7;
+  SECTION("truncation within its bounds") {
+    for (unsigned t = 1; t <= 4; ++t) {
+      ReluShape shape;
+      shape.ring = w;
+      shape.shift = t;
+      shape.result_ring = 8;
+      const std::int64_t quarter = std::int64_t{1} << (w - 2);
+      const std::int64_t rounding = std::int64_t{1} << (t - 1);
+      const auto cases = all_cases(-quarter - rounding, quarter - rounding, w);
+      const StepCost cost = truncate_signed_cost(shape);
+      const Outcome outcome =
+          run_step(parties, cost, first_shares(cases), second_shares(cases, w),
+                   [&](TransferParty& party, const Words& mine) { return truncate_signed(party, shape, mine); });
+      CAPTURE(t);
+      check_cost(outcome, cost, cases.size());
+      std::size_t wrong = 0;
+      for (std::size_t j = 0; j < cases.size(); ++j) {
+        const std::int64_t got = as_signed((outcome.results[0][j] + outcome.results[1][j]) & 255U, 8);
+        wrong += got != (cases[j].x + rounding) >> t ? 1 : 0;
+      }
+      CHECK(wrong == 0);
+    }
+  }
+  SECTION("sign") {
+    const auto cases = all_cases(-64, 64, w);
+    const StepCost cost = sign_cost(w);
+    const Outcome outcome = run_step(parties, cost, first_shares(cases), second_shares(cases, w),
+                                     [&](TransferParty& party, const Words& mine) { return sign(party, w, mine); });
+    check_cost(outcome, cost, cases.size());
+    for (std::size_t j = 0; j < cases.size(); ++j)
+      REQUIRE((outcome.results[0][j] ^ outcome.results[1][j]) == (cases[j].x >= 0 ? 1U : 0U));
+  }
+  SECTION("maximum of all pairs in one bit more than they have") {
+    const unsigned ring = 6;
+    Words first[2];
+    Words second[2];
+    std::vector<std::int64_t> expected;
+    for (std::int64_t x = -16; x < 16; ++x) {
+      for (std::int64_t y = -16; y < 16; ++y) {
+        for (unsigned repeat = 0; repeat < 4; ++repeat) {
+          const auto a = static_cast<std::uint32_t>(rng.next_u64()) & 63U;
+          const auto b = static_cast<std::uint32_t>(rng.next_u64()) & 63U;
+          first[0].push_back(a);
+          first[1].push_back((static_cast<std::uint32_t>(x) - a) & 63U);
+          second[0].push_back(b);
+          second[1].push_back((static_cast<std::uint32_t>(y) - b) & 63U);
+          expected.push_back(std::max(x, y));
+        }
+      }
+    }
+    const StepCost cost = maximum_cost(ring);
+    const Outcome outcome = run_step(parties, cost, first[0], first[1], [&](TransferParty& party, const Words& mine) {
+      return maximum(party, ring, mine, second[party.first ? 0 : 1]);
+    });
+    check_cost(outcome, cost, expected.size());
+    for (std::size_t j = 0; j < expected.size(); ++j)
+      REQUIRE(as_signed((outcome.results[0][j] + outcome.results[1][j]) & 63U, ring) == expected[j]);
+  }
+}
+
+TEST_CASE("steps on wide rings, with every source", "[ot][shares]") {
+  test::SeededRng rng(6);
+  for (const char* const source : {"softspoken", "b10"}) {
+    test::TwoParties parties(TransferSource::named(source), rng);
+    for (const unsigned w : {16U, 20U, 31U}) {
+      ReluShape shape;
+      shape.ring = w;
+      shape.shift = w / 2;
+      shape.result_ring = w;
+      const std::int64_t half = std::int64_t{1} << (w - 1);
+      const std::int64_t rounding = std::int64_t{1} << (shape.shift - 1);
+      const std::size_t n = 1003;
+      const auto cases = random_cases(-half, half - rounding, w, n, rng);
+      const StepCost cost = relu_truncate_cost(shape);
+      const Outcome outcome =
+          run_step(parties, cost, first_shares(cases), second_shares(cases, w),
+                   [&](TransferParty& party, const Words& mine) { return relu_truncate(party, shape, mine); });
+      CAPTURE(source, w);
+      check_cost(outcome, cost, n);
+      for (std::size_t j = 0; j < n; ++j) {
+        const std::int64_t expected = std::max<std::int64_t>(0, (cases[j].x + rounding) >> shape.shift);
+        REQUIRE(((outcome.results[0][j] + outcome.results[1][j]) & low_bits(w)) == static_cast<std::uint32_t>(expected));
+      }
+    }
+  }
+}
+
+TEST_CASE("re-sharing gives the second party the share it chose", "[ot][shares]") {
+  test::SeededRng rng(7);
+  test::TwoParties parties(small_source(), rng);
+  const unsigned w = 11;
+  const auto cases = random_cases(-1024, 1024, w, 77, rng);
+  Words chosen(cases.size());
+  for (std::uint32_t& word : chosen) word = static_cast<std::uint32_t>(rng.next_u64()) & low_bits(w);
+  const Outcome outcome = run_step(parties, re_share_cost(w), first_shares(cases), second_shares(cases, w),
+                                   [&](TransferParty& party, const Words& mine) {
+                                     return re_share(party, w, mine, party.first ? nullptr : &chosen);
+                                   });
+  CHECK(outcome.results[1] == chosen);
+  check_cost(outcome, re_share_cost(w), cases.size());
+  for (std::size_t j = 0; j < cases.size(); ++j)
+    CHECK(as_signed((outcome.results[0][j] + chosen[j]) & low_bits(w), w) == cases[j].x);
+}

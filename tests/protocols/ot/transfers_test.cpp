@@ -1,0 +1,319 @@
+// Random transfers: all sources give what they promise, all kernels the same bytes, and whoever cheats is caught.
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <set>
+
+#include "base/error.h"
+#include "protocols/ot/random_transfer.h"
+#include "tests/protocols/ot/two_halves.h"
+#include "tests/support/seeded_rng.h"
+
+using namespace popcorn;
+using namespace popcorn::protocols::ot;
+
+namespace {
+
+std::vector<Block> random_blocks(Rng& rng, std::size_t count) {
+  std::vector<Block> blocks(count);
+  rng.fill({reinterpret_cast<std::uint8_t*>(blocks.data()), count * sizeof(Block)});
+  return blocks;
+}
+
+/// Schoolbook multiplication modulo x^128 + x^7 + x^2 + x + 1.
+Block slow_multiply(Block a, Block b) {
+  Block product;
+  for (int bit = 127; bit >= 0; --bit) {
+    const bool carry = product.high >> 63 != 0;
+    product = {product.low << 1, (product.high << 1) | (product.low >> 63)};
+    if (carry) product.low ^= 0x87;
+    if ((((bit < 64 ? b.low : b.high) >> (bit % 64)) & 1U) != 0) product ^= a;
+  }
+  return product;
+}
+
+struct Drawn {
+  std::vector<std::uint32_t> zero, one, pads;
+  std::vector<std::uint8_t> bits;
+  test::Traffic traffic;
+};
+
+Drawn draw(TransferSource source, std::size_t count, Rng& rng, const kernels::Kernel& first = kernels::active(),
+           const kernels::Kernel& second = kernels::active(), const test::DealtBase* dealt = nullptr,
+           const std::function<void(bool, Bytes&)>& alter = {}) {
+  const test::DealtBase base = dealt != nullptr ? *dealt : test::deal_base(rng);
+  RandomTransferSender sender(source, base.chosen, as_bytes("session"), rng, first);
+  RandomTransferReceiver receiver(source, base.offered, as_bytes("session"), rng, second);
+  Wire sender_wire;
+  Wire receiver_wire;
+  Half sender_half(sender_wire, sender.reserve(sender_wire, count));
+  Half receiver_half(receiver_wire, receiver.reserve(receiver_wire, count));
+  Drawn drawn{std::vector<std::uint32_t>(count), std::vector<std::uint32_t>(count), std::vector<std::uint32_t>(count),
+              std::vector<std::uint8_t>(count), {}};
+  drawn.traffic = test::run_halves(sender_half, receiver_half, alter);
+  sender.take(count, drawn.zero.data(), drawn.one.data());
+  receiver.take(count, drawn.pads.data(), drawn.bits.data());
+  return drawn;
+}
+
+std::size_t wrong(const Drawn& drawn) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < drawn.pads.size(); ++i)
+    count += drawn.pads[i] != (drawn.bits[i] != 0 ? drawn.one[i] : drawn.zero[i]) ? 1 : 0;
+  return count;
+}
+
+/// |ones − n/2| within six standard deviations.
+void check_balanced(std::size_t ones, std::size_t n) {
+  const double deviation = std::abs(static_cast<double>(ones) - static_cast<double>(n) / 2);
+  CHECK(deviation * deviation * 4 < 36 * static_cast<double>(n));
+}
+
+}  // namespace
+
+TEST_CASE("the field's multiplication is right", "[ot][transfers]") {
+  test::SeededRng rng(1);
+  CHECK(kernels::gf_multiply({2, 0}, {0, std::uint64_t{1} << 63}) == Block{0x87, 0});
+  for (int i = 0; i < 200; ++i) {
+    const auto x = random_blocks(rng, 2);
+    CHECK(kernels::gf_multiply(x[0], x[1]) == slow_multiply(x[0], x[1]));
+  }
+}
+
+TEST_CASE("AES-128 of the kernels has the standard's answer", "[ot][transfers]") {
+  // FIPS 197, appendix C.1.
+  Block key;
+  Block text;
+  Bytes key_bytes = from_hex("000102030405060708090a0b0c0d0e0f");
+  Bytes text_bytes = from_hex("00112233445566778899aabbccddeeff");
+  Bytes answer = from_hex("69c4e0d86a7b0430d8cdb78070b4c55a");
+  std::memcpy(&key, key_bytes.data(), 16);
+  for (const kernels::Kernel* const kernel : kernels::all()) {
+    if (!kernel->supported()) continue;
+    std::memcpy(&text, text_bytes.data(), 16);
+    kernel->encrypt(*kernel->key(key), &text, 1);
+    CHECK(std::memcmp(&text, answer.data(), 16) == 0);
+    CHECK(kernels::self_test(*kernel));
+  }
+}
+
+TEST_CASE("every kernel gives the portable one's bytes", "[ot][transfers]") {
+  test::SeededRng rng(2);
+  const kernels::Kernel& portable = kernels::portable();
+  for (const kernels::Kernel* const kernel : kernels::all()) {
+    if (!kernel->supported()) {
+      WARN("kernel " << kernel->name() << " cannot run on this processor: not tested");
+      continue;
+    }
+    const Block key = random_blocks(rng, 1)[0];
+    const auto here = kernel->key(key);
+    const auto there = portable.key(key);
+    for (std::size_t count = 1; count <= 40; ++count) {
+      auto mine = random_blocks(rng, count);
+      auto other = mine;
+      kernel->encrypt(*here, mine.data(), count);
+      portable.encrypt(*there, other.data(), count);
+      CHECK(mine == other);
+      kernel->stream(*here, 77, mine.data(), count);
+      portable.stream(*there, 77, other.data(), count);
+      CHECK(mine == other);
+      std::vector<std::uint32_t> words(count);
+      std::vector<std::uint32_t> expected(count);
+      const Block offset = random_blocks(rng, 1)[0];
+      kernel->pads(*here, mine.data(), offset, 9, count, words.data());
+      portable.pads(*there, mine.data(), offset, 9, count, expected.data());
+      CHECK(words == expected);
+      const auto r = random_blocks(rng, 2);
+      CHECK(kernel->polynomial(r[0], r[1], mine.data(), count) == portable.polynomial(r[0], r[1], mine.data(), count));
+    }
+    for (std::size_t n = 2; n <= 1024; n *= 2) {
+      for (int variant = 0; variant < 4; ++variant) {
+        auto mine = random_blocks(rng, 2 * n);
+        auto other = mine;
+        const bool right = (variant & 1) != 0;
+        const bool last = (variant & 2) != 0;
+        CHECK(kernel->expand_level(*here, mine.data(), n, right, last) ==
+              portable.expand_level(*there, other.data(), n, right, last));
+        CHECK(mine == other);
+      }
+    }
+    const auto secret = random_blocks(rng, 1024);
+    auto mine = random_blocks(rng, 320);
+    auto other = mine;
+    kernel->encode(*here, 5, mine.data(), secret.data(), 1023, 320);
+    portable.encode(*there, 5, other.data(), secret.data(), 1023, 320);
+    CHECK(mine == other);
+  }
+}
+
+TEST_CASE("every source gives random transfers", "[ot][transfers]") {
+  test::SeededRng rng(3);
+  for (const char* const name : {"softspoken", "b10", "b12"}) {
+    CAPTURE(name);
+    const std::size_t count = 200'000;
+    const Drawn drawn = draw(TransferSource::named(name), count, rng);
+    CHECK(wrong(drawn) == 0);
+    std::size_t ones = 0;
+    std::size_t equal = 0;
+    std::array<std::size_t, 32> zero_bits{};
+    std::array<std::size_t, 32> differences{};
+    for (std::size_t i = 0; i < count; ++i) {
+      ones += drawn.bits[i];
+      equal += drawn.zero[i] == drawn.one[i] ? 1 : 0;
+      for (unsigned bit = 0; bit < 32; ++bit) {
+        zero_bits[bit] += (drawn.zero[i] >> bit) & 1U;
+        differences[bit] += ((drawn.zero[i] ^ drawn.one[i]) >> bit) & 1U;
+      }
+    }
+    check_balanced(ones, count);
+    CHECK(equal < 3);
+    for (unsigned bit = 0; bit < 32; ++bit) {
+      check_balanced(zero_bits[bit], count);
+      check_balanced(differences[bit], count);
+    }
+  }
+}
+
+TEST_CASE("a party on the portable kernel and one on the fastest understand each other", "[ot][transfers]") {
+  test::SeededRng rng(4);
+  for (const char* const name : {"softspoken", "b10"}) {
+    CHECK(wrong(draw(TransferSource::named(name), 40'000, rng, kernels::portable(), kernels::active())) == 0);
+    CHECK(wrong(draw(TransferSource::named(name), 40'000, rng, kernels::active(), kernels::portable())) == 0);
+  }
+}
+
+TEST_CASE("two sessions on the same base transfers share no pads", "[ot][transfers]") {
+  test::SeededRng rng(5);
+  const test::DealtBase base = test::deal_base(rng);
+  const std::size_t count = 20'000;
+  std::set<std::uint64_t> seen;
+  std::size_t repeated = 0;
+  for (const std::string_view session : {"one", "two"}) {
+    RandomTransferSender sender(TransferSource::named("softspoken"), base.chosen, as_bytes(session), rng);
+    RandomTransferReceiver receiver(TransferSource::named("softspoken"), base.offered, as_bytes(session), rng);
+    Wire sender_wire;
+    Wire receiver_wire;
+    Half sender_half(sender_wire, sender.reserve(sender_wire, count));
+    Half receiver_half(receiver_wire, receiver.reserve(receiver_wire, count));
+    test::run_halves(sender_half, receiver_half);
+    std::vector<std::uint32_t> zero(count);
+    std::vector<std::uint32_t> one(count);
+    sender.take(count, zero.data(), one.data());
+    for (std::size_t i = 0; i < count; ++i)
+      repeated += seen.insert((std::uint64_t{zero[i]} << 32) | one[i]).second ? 0 : 1;
+  }
+  CHECK(repeated == 0);
+}
+
+TEST_CASE("any changed bit of any message is caught, and nothing comes of it", "[ot][transfers][malicious]") {
+  test::SeededRng rng(6);
+  for (const char* const name : {"softspoken", "b10"}) {
+    const TransferSource source = TransferSource::named(name);
+    // How many flights there are, and how long.
+    std::vector<std::pair<bool, std::size_t>> flights;
+    draw(source, 1000, rng, kernels::active(), kernels::active(), nullptr,
+         [&](bool first, Bytes& flight) { flights.emplace_back(first, flight.size()); });
+    std::size_t trials = 0;
+    std::size_t caught = 0;
+    std::size_t harmless = 0;
+    for (int trial = 0; trial < 60; ++trial) {
+      const std::size_t target = rng.below(std::min<std::size_t>(flights.size(), 6));
+      std::size_t at = 0;
+      const std::size_t byte = rng.below(flights[target].second);
+      const auto bit = static_cast<std::uint8_t>(1U << rng.below(8));
+      ++trials;
+      try {
+        const Drawn drawn = draw(source, 1000, rng, kernels::active(), kernels::active(), nullptr,
+                                 [&](bool, Bytes& flight) {
+                                   if (at++ == target) flight[byte] ^= bit;
+                                 });
+        // A sum for the side that the chooser does not have changes nothing for it.
+        CHECK(wrong(drawn) == 0);
+        ++harmless;
+      } catch (const InputError& error) {
+        CHECK(error.code() == "ot.check");
+        ++caught;
+      }
+    }
+    CAPTURE(name, trials, caught, harmless);
+    CHECK(caught + harmless == trials);
+    CHECK(caught > trials / 2);
+  }
+}
+
+TEST_CASE("a receiver whose choices differ between columns is caught", "[ot][transfers][malicious]") {
+  // The attack on the extension without check: a correction that is no codeword tells a bit of Δ a row.
+  test::SeededRng rng(7);
+  std::size_t caught = 0;
+  constexpr int kTrials = 40;
+  for (int trial = 0; trial < kTrials; ++trial) {
+    const test::DealtBase base = test::deal_base(rng);
+    SoftSpokenReceiver receiver(base.offered, as_bytes("s"), rng, kernels::active());
+    SoftSpokenSender sender(base.chosen, as_bytes("s"), kernels::active());
+    Bytes set_up;
+    receiver.set_up(set_up);
+    sender.set_up(set_up);
+    std::vector<Block> rows(256);
+    Bytes message;
+    receiver.extend(2, rows.data(), message);
+    message[rng.below(15 * 3 * sizeof(Block))] ^= 1;
+    std::vector<Block> got(256);
+    try {
+      sender.extend(2, message, got.data());
+    } catch (const InputError&) {
+      ++caught;
+    }
+  }
+  // With the challenge made from the corrections, only a tree whose eight bits of Δ are all 0 does not see it: 1 in 256.
+  CHECK(caught + 3 >= kTrials);
+}
+
+TEST_CASE("a guess of hidden leaves fails the check", "[ot][transfers][malicious]") {
+  // The sender changes one correction of one tree: without the check the receiver's outputs would tell where its leaf is.
+  test::SeededRng rng(8);
+  std::size_t caught = 0;
+  constexpr std::size_t kTrials = 30;
+  for (std::size_t trial = 0; trial < kTrials; ++trial) {
+    Block delta = random_blocks(rng, 1)[0];
+    delta.low |= 1;
+    auto y = random_blocks(rng, kSilentB10.base());
+    auto z = y;
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      const bool choice = (y[i].low & 1U) != 0;
+      y[i].low &= ~std::uint64_t{1};
+      z[i] = choice ? y[i] ^ delta : y[i];
+    }
+    SilentSender sender(kSilentB10, as_bytes("t"), delta, y.data(), rng, kernels::active());
+    SilentReceiver receiver(kSilentB10, as_bytes("t"), z.data(), kernels::active());
+    Bytes corrections;
+    Bytes check;
+    Bytes proof;
+    std::vector<Block> sent;
+    std::vector<Block> got;
+    sender.trees(corrections);
+    Bytes altered = corrections;
+    if (trial > 0) altered[rng.below(altered.size())] ^= static_cast<std::uint8_t>(1U << rng.below(8));
+    receiver.check(altered, check);
+    sender.prove(check, proof, sent);
+    try {
+      receiver.accept(proof, got);
+      CHECK(trial == 0);
+    } catch (const InputError& error) {
+      CHECK(error.code() == "ot.check");
+      CHECK(got.empty());
+      ++caught;
+    }
+  }
+  CHECK(caught == kTrials - 1);
+}
+
+TEST_CASE("memory and bytes of the silent sets stay within bounds", "[ot][transfers]") {
+  CHECK(kSilentB12.usable() == (1520 - kSilentB12.refill()) * 4096);
+  CHECK(kSilentB12.usable() > 5'900'000);
+  CHECK(kSilentB10.usable() > 780'000);
+  CHECK(kSilentB13.usable() > 14'000'000);
+  // Bytes of a round over its transfers.
+  for (const SilentParameters& set : {kSilentB10, kSilentB12, kSilentB13}) {
+    const double bytes = static_cast<double>(set.trees * set.depth * sizeof(Block) + set.batches() * 48);
+    CHECK(bytes / static_cast<double>(set.usable()) < (set.name == "b10" ? 0.18 : 0.052));
+  }
+}
