@@ -8,6 +8,7 @@
 #include "compress/checkpoint_progress.h"
 #include "compress/compression_checkpoint.h"
 #include "compress/cost_budget.h"
+#include "compress/equalisation.h"
 #include "compress/executor.h"
 #include "compress/filter_pruning.h"
 #include "compress/fold_batch_norm.h"
@@ -27,6 +28,7 @@ std::string percent(double share) {
 }
 
 constexpr int kFloatBits = 32;
+constexpr std::size_t kMeanPictures = 256;
 /// Files of the epochs of a phase, beside the checkpoint of the whole compression.
 constexpr char kPruneSuffix[] = ".prune", kQuantiseSuffix[] = ".quantise";
 
@@ -55,6 +57,22 @@ void guard(const CompressionResult& result, double max_drop) {
                                             percent(max_drop) + "; nothing was written");
 }
 
+/// Gives the outputs of a network that was only rounded the mean that the float network's have on sample pictures.
+void match_output_means(FloatGraph& graph, const FloatGraph& wanted, const Dataset& pictures,
+                        const std::atomic<bool>* stop) {
+  FloatNode& last = graph.nodes.back();
+  if (!last.has_weights() || pictures.count() == 0) return;
+  const std::vector<float> right = logits(wanted, pictures, stop), rounded = logits(graph, pictures, stop);
+  const std::size_t outputs = last.bias.size();
+  if (static_cast<std::size_t>(last.shape.size()) != outputs) return;
+  for (std::size_t o = 0; o < outputs; ++o) {
+    double difference = 0;
+    for (std::size_t i = o; i < right.size(); i += outputs)
+      difference += static_cast<double>(right[i]) - static_cast<double>(rounded[i]);
+    last.bias[o] += static_cast<float>(difference / static_cast<double>(pictures.count()) / last.gain);
+  }
+}
+
 /// Whether a training had, before this epoch, already asked for the whole share of zeros: train() calls its
 /// rewrite at every `every`-th step with the share of the training that is done.
 bool is_ramp_over(int epochs_done, const TrainingOptions& training, std::size_t pictures, int every,
@@ -77,6 +95,7 @@ class Compression {
               const CompressionHooks& hooks)
       : training_(training), test_(test), options_(std::move(options)), hooks_(hooks) {
     fold_batch_norm(graph);
+    result_.equalised = equalise_channels(graph);
     teacher_ = graph;
     graph_ = std::move(graph);
     result_.test_images = test.count();
@@ -96,13 +115,15 @@ class Compression {
       if (options_.calibration_images > 0) {
         compress_post_training(
             graph_, training_.first(options_.calibration_images),
-            {.pruning = options_.pruning, .quantisation = options_.quantisation, .stop = hooks_.stop});
+            {.pruning = options_.pruning, .quantisation = options_.quantisation, .stop = hooks_.stop}, &result_.cut);
         state_.pruned_accuracy = accuracy(graph_, test_, hooks_.stop);
       } else {
         prune_with_training();
         state_.pruned_accuracy = accuracy(graph_, test_, hooks_.stop);
         state_.points.push_back({"pruned", 0, density(graph_), kFloatBits, state_.pruned_accuracy});
-        quantise(graph_, options_.quantisation);
+        quantise(graph_, options_.quantisation, nullptr, &result_.cut);
+        if (options_.quantisation_training.epochs == 0)
+          match_output_means(graph_, teacher_, training_.first(kMeanPictures), hooks_.stop);
       }
       finish_phase(Phase::quantised);
     }
@@ -208,6 +229,7 @@ class Compression {
     const int bits = weight_bits(result_.network);
     for (VisitedPoint& point : result_.points) point.bits = point.phase == "quantise" ? bits : point.bits;
     result_.points.push_back({"integer", 0, nonzero, bits, result_.integer_accuracy});
+    result_.noise = layer_noise(teacher_, graph_, training_, kNoisePictures, trained ? nullptr : hooks_.stop);
     result_.graph = std::move(graph_);
     if (options_.max_drop) guard(result_, *options_.max_drop);
     return std::move(result_);

@@ -9,6 +9,7 @@
 
 #include "compress/dataset.h"
 #include "compress/float_graph.h"
+#include "compress/layer_noise.h"
 #include "compress/pruning.h"
 #include "compress/quantisation.h"
 #include "compress/training.h"
@@ -52,7 +53,11 @@ struct CompressionResult {
   FloatGraph graph;                  ///< the quantised float graph it was lowered from
   double float_accuracy = 0, pruned_accuracy = 0, integer_accuracy = 0;
   std::size_t test_images = 0;
+  bool equalised = false;             ///< channels were scaled across layers first, see equalise_channels()
+  std::vector<CutLayer> cut;          ///< layers with channels whose steps are still cut; none after a resumed run
+  std::vector<LayerNoise> noise;      ///< layer by layer, on kNoisePictures training pictures at most
 };
+inline constexpr std::size_t kNoisePictures = 32;
 
 struct CompressionHooks {
   std::function<void(const EpochReport&)> report;
@@ -60,7 +65,7 @@ struct CompressionHooks {
   bool measure = false;  ///< the accuracy after each epoch for CompressionResult::points, report or not
 };
 
-/// Folds batch-norm, prunes with fine-tuning, quantises with fine-tuning, lowers, measures on all of `test`.
+/// Folds batch-norm, equalises channels where it must, prunes with fine-tuning, quantises with fine-tuning, lowers, measures on all of `test`.
 /// The float network is the teacher where the training options ask for distillation.
 /// @throws CheckError "compress.accuracy" when more than `max_drop` is lost; UsageError, InputError
 /// (also "checkpoint.*"), IoError, Interrupted

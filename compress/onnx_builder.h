@@ -21,10 +21,13 @@ struct OnnxValue {
   /// A vector that was flattened channel last: the shape it had; the next dense layer reorders its columns.
   std::optional<models::Shape> flattened_from;
   models::Window padding;  ///< zeros around the picture that the next convolution or pool takes over
+  /// A limit from above (Min, Clip) that waits for the limit of zero from below: together they are a clip.
+  std::optional<float> upper;
   /// Between a QuantizeLinear and its DequantizeLinear, which alone may read it. The value itself is not
   /// rounded.
   std::optional<OnnxQuantisation> quantised;
-  bool softmax = false;  ///< a Softmax was dropped here: only the graph output may follow
+  /// What was dropped at the end of the network, where only the graph output may follow.
+  enum class End { none, softmax, sigmoid, sigmoid_complement, arg_max } end = End::none;
   bool unknown = false;  ///< a node that was not taken over made it
 
   bool padded() const noexcept {
@@ -40,13 +43,20 @@ std::int64_t positive_extent(std::int64_t value, const char* what);
 class OnnxBuilder {
  public:
   /// @param keep_saturation whether the upper limit of quantised activations becomes a clip
-  explicit OnnxBuilder(const onnx::GraphProto& source, bool keep_saturation = false)
-      : source_(source), keep_saturation_(keep_saturation) {}
+  /// @param output_node the graph output, or any node or value, that the network ends with; empty: the obvious one
+  explicit OnnxBuilder(const onnx::GraphProto& source, bool keep_saturation = false, ExternalBytes external = {},
+                       std::string output_node = {})
+      : source_(source),
+        keep_saturation_(keep_saturation),
+        external_(std::move(external)),
+        output_node_(std::move(output_node)) {}
 
   /// Takes over initialisers, the input (with this shape if given) and all nodes.
   void build(const std::optional<models::Shape>& input_shape);
-  /// One line for each node that could not be taken over: name, operator, reason.
+  /// One line for each node that the output needs and that could not be taken over: name, operator, reason.
   const std::vector<std::string>& problems() const noexcept { return problems_; }
+  /// Whether one of them is an operator that the importer does not know.
+  bool has_unknown_operator() const noexcept { return unknown_operator_; }
   /// The nodes up to the graph's output; only without problems.
   FloatGraph take();
 
@@ -58,9 +68,14 @@ class OnnxBuilder {
 
   void add_initialisers();
   void add_input(const std::optional<models::Shape>& shape);
-  void add_node(const onnx::NodeProto& node);
+  void add_node(int index);
   std::optional<OnnxConstant> constant_result(const onnx::NodeProto& node) const;
+  std::vector<std::int64_t> given_dims(const onnx::ValueInfoProto& input, const models::Shape* wanted);
+  void choose_output();
   void check_output();
+  void end_with_two_classes();
+  /// Problems of the nodes that `output` needs.
+  std::vector<std::string> problems_of(const std::string& output) const;
 
   OnnxValue convolution(const onnx::NodeProto& node);
   OnnxValue gemm(const onnx::NodeProto& node);
@@ -73,6 +88,15 @@ class OnnxBuilder {
   OnnxValue max_pool(const onnx::NodeProto& node);
   OnnxValue average_pool(const onnx::NodeProto& node);
   OnnxValue global_average_pool(const onnx::NodeProto& node);
+  OnnxValue global_max_pool(const onnx::NodeProto& node);
+  OnnxValue sum(const onnx::NodeProto& node);
+  OnnxValue extreme(const onnx::NodeProto& node);  ///< Max, Min
+  OnnxValue cast(const onnx::NodeProto& node);
+  OnnxValue gather(const onnx::NodeProto& node);
+  OnnxValue sigmoid(const onnx::NodeProto& node);
+  OnnxValue arg_max(const onnx::NodeProto& node);
+  OnnxValue zip_map(const onnx::NodeProto& node);
+  OnnxValue dynamic_quantize(const onnx::NodeProto& node);
   OnnxValue reduce_mean(const onnx::NodeProto& node);
   OnnxValue concat(const onnx::NodeProto& node);
   OnnxValue flatten(const onnx::NodeProto& node);
@@ -88,8 +112,12 @@ class OnnxBuilder {
   OnnxValue softmax(const onnx::NodeProto& node);
 
   const OnnxValue* operand(const onnx::NodeProto& node, int k) const;  ///< null when absent
-  OnnxValue activation(const onnx::NodeProto& node, int k, bool padding_allowed = false) const;
-  OnnxValue picture(const onnx::NodeProto& node, int k, bool padding_allowed = false) const;
+  /// What a node reads that only looks at it otherwise: nothing is computed, an end may stand before it.
+  OnnxValue viewed(const onnx::NodeProto& node, int k) const;
+  /// A value to compute with; a picture that is seen as a vector gets a flatten.
+  OnnxValue activation(const onnx::NodeProto& node, int k, bool padding_allowed = false);
+  OnnxValue picture(const onnx::NodeProto& node, int k, bool padding_allowed = false);
+  OnnxValue flattened(const onnx::NodeProto& node, OnnxValue x);
   const OnnxConstant& constant(const onnx::NodeProto& node, int k) const;
   const OnnxConstant* optional_constant(const onnx::NodeProto& node, int k) const;
   std::vector<float> per_channel(const OnnxConstant& values, const OnnxValue& x) const;
@@ -107,7 +135,13 @@ class OnnxBuilder {
   models::Window window(const onnx::NodeProto& node, const OnnxValue& x, std::int64_t kernel_height,
                         std::int64_t kernel_width) const;
   void round_up(const onnx::NodeProto& node, const OnnxValue& x, models::Window& w, bool allowed) const;
-  OnnxValue average_over_all(const onnx::NodeProto& node, const OnnxValue& x);
+  OnnxValue pool_over(const onnx::NodeProto& node, const OnnxValue& x, FloatKind kind, bool height, bool width);
+  OnnxValue sum_of(const onnx::NodeProto& node, const OnnxValue& a, const OnnxValue& b);
+  OnnxValue scaled(const onnx::NodeProto& node, const OnnxValue& x, float factor);
+  OnnxValue rectified(const onnx::NodeProto& node, const OnnxValue& x);
+  OnnxValue limited(const onnx::NodeProto& node, OnnxValue x, float low, float high);
+  OnnxValue choose_channels(const onnx::NodeProto& node, const OnnxValue& x,
+                            const std::vector<std::int64_t>& channels);
   OnnxValue spread_channels(const onnx::NodeProto& node, const OnnxValue& x, std::int64_t before,
                             std::int64_t after);
   bool keeps_non_negative(const FloatNode& node) const;
@@ -116,6 +150,20 @@ class OnnxBuilder {
 
   const onnx::GraphProto& source_;
   bool keep_saturation_;
+  ExternalBytes external_;
+  std::string output_node_;
+  std::string output_;  ///< the value that the network ends with
+  bool unknown_operator_ = false;
+  /// A vector input read as a picture: whether its channels come last. Unset until somebody looks.
+  std::optional<bool> input_channels_last_;
+  bool input_is_vector_ = false;
+  struct Problem {
+    int node;  ///< of the source; −1: the input, −2: an initialiser
+    std::string name;  ///< of the value that is missing
+    std::string text;
+    bool unknown_operator = false;
+  };
+  std::vector<Problem> found_;
   FloatGraph graph_;
   std::vector<bool> non_negative_;  ///< per node: no value is below zero; the input counts as such
   std::map<std::string, OnnxValue> values_;

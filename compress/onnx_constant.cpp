@@ -50,6 +50,58 @@ std::vector<std::int64_t> small_integers(const onnx::TensorProto& tensor, std::i
   return {values.begin(), values.end()};
 }
 
+/// IEEE half precision, exactly.
+float widened_half(std::uint16_t half) {
+  const unsigned exponent = (half >> 10) & 31U;
+  const unsigned fraction = half & 1023U;
+  const float magnitude = exponent == 31 ? (fraction == 0 ? INFINITY : NAN)
+                          : exponent == 0
+                              ? std::ldexp(static_cast<float>(fraction), -24)
+                              : std::ldexp(static_cast<float>(fraction + 1024), static_cast<int>(exponent) - 25);
+  return (half >> 15) != 0 ? -magnitude : magnitude;
+}
+
+/// bfloat16: the upper half of a float.
+float widened_bfloat(std::uint16_t half) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(half) << 16);
+}
+
+/// Numbers of 16 bits: raw, or the bits of each in a field of int32_data.
+std::vector<float> half_values(const onnx::TensorProto& tensor, std::int64_t count) {
+  const std::vector<std::int64_t> bits = small_integers<std::uint16_t>(tensor, count);
+  const bool brain = tensor.data_type() == onnx::TensorProto::BFLOAT16;
+  std::vector<float> values;
+  values.reserve(bits.size());
+  for (const std::int64_t b : bits) {
+    const auto half = static_cast<std::uint16_t>(b);
+    values.push_back(brain ? widened_bfloat(half) : widened_half(half));
+  }
+  return values;
+}
+
+/// Bytes of one element of a type that is read; 0 for others.
+std::size_t element_bytes(std::int32_t type) {
+  switch (type) {
+    case onnx::TensorProto::DOUBLE:
+    case onnx::TensorProto::INT64:
+      return 8;
+    case onnx::TensorProto::FLOAT:
+    case onnx::TensorProto::INT32:
+      return 4;
+    case onnx::TensorProto::FLOAT16:
+    case onnx::TensorProto::BFLOAT16:
+    case onnx::TensorProto::INT16:
+    case onnx::TensorProto::UINT16:
+      return 2;
+    case onnx::TensorProto::INT8:
+    case onnx::TensorProto::UINT8:
+    case onnx::TensorProto::BOOL:
+      return 1;
+    default:
+      return 0;
+  }
+}
+
 void set_integers(OnnxConstant& constant, std::vector<std::int64_t> integers) {
   constant.integers = std::move(integers);
   constant.values.assign(constant.integers.begin(), constant.integers.end());
@@ -111,12 +163,23 @@ OnnxConstant transpose(const OnnxConstant& x, std::vector<std::int64_t> order) {
 }
 
 OnnxConstant gather(const OnnxConstant& x, const OnnxConstant& indices, std::int64_t axis) {
-  if (x.dims.size() != 1 || axis != 0) throw NotSupported{"Gather is supported on constant vectors only"};
+  const auto rank = static_cast<std::int64_t>(x.dims.size());
+  axis += axis < 0 ? rank : 0;
+  if (axis < 0 || axis >= rank) throw NotSupported{"its axis is out of range"};
   if (!indices.is_integer()) throw NotSupported{"its indices are not integers"};
-  return gather_elements(x, indices.dims, [&](std::size_t i) {
-    const std::int64_t k = indices.integers[i] + (indices.integers[i] < 0 ? x.size() : 0);
-    if (k < 0 || k >= x.size()) throw NotSupported{"an index is out of range"};
-    return static_cast<std::size_t>(k);
+  const std::int64_t length = x.dims[static_cast<std::size_t>(axis)];
+  const auto inner = static_cast<std::size_t>(element_count({x.dims.begin() + axis + 1, x.dims.end()}));
+  std::vector<std::int64_t> dims(x.dims.begin(), x.dims.begin() + axis);
+  dims.insert(dims.end(), indices.dims.begin(), indices.dims.end());
+  dims.insert(dims.end(), x.dims.begin() + axis + 1, x.dims.end());
+  const std::size_t chosen = indices.integers.size();
+  return gather_elements(x, std::move(dims), [&](std::size_t i) {
+    const std::size_t within = i % inner;
+    const std::int64_t index = indices.integers[i / inner % chosen];
+    const std::int64_t k = index + (index < 0 ? length : 0);
+    if (k < 0 || k >= length) throw NotSupported{"an index is out of range"};
+    const std::size_t outer = i / inner / chosen;
+    return (outer * static_cast<std::size_t>(length) + static_cast<std::size_t>(k)) * inner + within;
   });
 }
 
@@ -132,6 +195,51 @@ OnnxConstant concatenate(const std::vector<const OnnxConstant*>& operands) {
   }
   if (!integer) result.integers.clear();
   result.dims = {result.size()};
+  return result;
+}
+
+/// Slice of a constant: `places` are lists of starts, ends, axes, steps as the operator has them.
+OnnxConstant slice(const OnnxConstant& x, const OnnxSlice& slice) {
+  std::vector<std::int64_t> dims = x.dims;
+  std::vector<std::int64_t> first(dims.size(), 0);
+  std::vector<std::int64_t> step(dims.size(), 1);
+  for (const OnnxSlice::Axis& cut : slice.axes) {
+    dims[cut.axis] = cut.count;
+    first[cut.axis] = cut.start;
+    step[cut.axis] = cut.step;
+  }
+  return gather_elements(x, dims, [&](std::size_t flat) {
+    std::size_t source = 0;
+    std::size_t stride = 1;
+    for (std::size_t k = dims.size(); k-- > 0;) {
+      const auto size = static_cast<std::size_t>(dims[k]);
+      const std::int64_t at = first[k] + static_cast<std::int64_t>(flat % size) * step[k];
+      source += static_cast<std::size_t>(at) * stride;
+      stride *= static_cast<std::size_t>(x.dims[k]);
+      flat /= size;
+    }
+    return source;
+  });
+}
+
+OnnxConstant reduce_product(const OnnxConstant& x, const std::vector<std::int64_t>& axes, bool keep) {
+  if (x.dims.size() > 1 || (axes.size() == 1 && axes.front() != 0 && axes.front() != -1) || axes.size() > 1)
+    throw NotSupported{"ReduceProd is supported on constant vectors only"};
+  OnnxConstant result;
+  result.type = x.type;
+  if (keep) result.dims = {1};
+  if (!x.integers.empty()) {
+    std::int64_t product = 1;
+    for (const std::int64_t v : x.integers) {
+      if (v != 0 && std::abs(product) > (std::int64_t{1} << 31) / std::abs(v)) throw NotSupported{"an integer is too large"};
+      product *= v;
+    }
+    set_integers(result, {product});
+  } else {
+    float product = 1;
+    for (const float v : x.values) product *= v;
+    result.values = {product};
+  }
   return result;
 }
 
@@ -168,7 +276,7 @@ OnnxConstant arithmetic(const std::string& op, const OnnxConstant& a, const Onnx
 OnnxConstant cast(const OnnxConstant& x, std::int64_t type) {
   OnnxConstant result = x;
   result.type = static_cast<std::int32_t>(type);
-  if (type == onnx::TensorProto::FLOAT || type == onnx::TensorProto::DOUBLE) {
+  if (is_float_type(type)) {
     result.integers.clear();
   } else if (type == onnx::TensorProto::INT64 || type == onnx::TensorProto::INT32) {
     if (x.integers.empty()) {
@@ -189,9 +297,9 @@ std::vector<std::int64_t> axes_of(const onnx::NodeProto& node,
   return OnnxAttributes(node).integers("axes", {});
 }
 
-OnnxConstant constant_node(const onnx::NodeProto& node) {
+OnnxConstant constant_node(const onnx::NodeProto& node, const ExternalBytes& external) {
   const OnnxAttributes attributes(node);
-  if (const onnx::TensorProto* tensor = attributes.tensor("value")) return read_constant(*tensor);
+  if (const onnx::TensorProto* tensor = attributes.tensor("value")) return read_constant(*tensor, external);
   OnnxConstant result;
   if (attributes.has("value_float")) {
     result.values = {attributes.real("value_float", 0)};
@@ -235,14 +343,21 @@ std::int64_t element_count(const std::vector<std::int64_t>& dims) {
   return count;
 }
 
-OnnxConstant read_constant(const onnx::TensorProto& tensor) {
-  if (tensor.has_data_location() && tensor.data_location() == onnx::TensorProto::EXTERNAL) {
-    throw NotSupported{"its tensor lies in another file"};
-  }
+OnnxConstant read_constant(const onnx::TensorProto& tensor, const ExternalBytes& external) {
   OnnxConstant result;
   if (tensor.dims_size() > 8) throw NotSupported{"its tensor has more than 8 dimensions"};
   result.dims.assign(tensor.dims().begin(), tensor.dims().end());
   const std::int64_t count = element_count(result.dims);
+  if (tensor.has_data_location() && tensor.data_location() == onnx::TensorProto::EXTERNAL) {
+    if (!external) {
+      throw NotSupported{"its tensor lies in another file, which can be read beside a file only: give the path of the network"};
+    }
+    onnx::TensorProto inside;
+    inside.set_data_type(tensor.data_type());
+    for (const std::int64_t d : result.dims) inside.add_dims(d);
+    inside.set_raw_data(external(tensor, static_cast<std::size_t>(count) * element_bytes(tensor.data_type())));
+    return read_constant(inside);
+  }
   switch (tensor.data_type()) {
     case onnx::TensorProto::FLOAT:
       result.values = typed_values<float>(tensor, tensor.float_data(), count);
@@ -252,6 +367,10 @@ OnnxConstant read_constant(const onnx::TensorProto& tensor) {
       result.values.assign(values.begin(), values.end());
       break;
     }
+    case onnx::TensorProto::FLOAT16:
+    case onnx::TensorProto::BFLOAT16:
+      result.values = half_values(tensor, count);
+      break;
     case onnx::TensorProto::INT64:
       set_integers(result, typed_values<std::int64_t>(tensor, tensor.int64_data(), count));
       break;
@@ -275,7 +394,8 @@ OnnxConstant read_constant(const onnx::TensorProto& tensor) {
       break;
     default:
       throw NotSupported{"its tensor has data type " + std::to_string(tensor.data_type()) +
-                         " (float, double, bool, int8, uint8, int16, uint16, int32 and int64 are supported)"};
+                         " (float, float16, bfloat16, double, bool, int8, uint8, int16, uint16, int32 and int64 are "
+                         "supported)"};
   }
   result.type = tensor.data_type();
   return result;
@@ -368,10 +488,42 @@ std::vector<std::int64_t> unsqueezed(const std::vector<std::int64_t>& dims, std:
   return result;
 }
 
+bool is_float_type(std::int64_t type) noexcept {
+  return type == onnx::TensorProto::FLOAT || type == onnx::TensorProto::DOUBLE ||
+         type == onnx::TensorProto::FLOAT16 || type == onnx::TensorProto::BFLOAT16;
+}
+
+OnnxSlice read_slice(const std::vector<std::int64_t>& dims, const std::optional<std::vector<std::int64_t>>& starts,
+                     const std::optional<std::vector<std::int64_t>>& ends,
+                     const std::optional<std::vector<std::int64_t>>& axes,
+                     const std::optional<std::vector<std::int64_t>>& steps) {
+  if (!starts || !ends) throw NotSupported{"its starts or ends are missing"};
+  const std::size_t count = starts->size();
+  if (ends->size() != count || (axes && axes->size() != count) || (steps && steps->size() != count))
+    throw NotSupported{"its lists have different lengths"};
+  OnnxSlice result;
+  for (std::size_t k = 0; k < count; ++k) {
+    const auto rank = static_cast<std::int64_t>(dims.size());
+    std::int64_t axis = axes ? (*axes)[k] : static_cast<std::int64_t>(k);
+    axis += axis < 0 ? rank : 0;
+    if (axis < 0 || axis >= rank) throw NotSupported{"an axis is out of range"};
+    const std::int64_t size = dims[static_cast<std::size_t>(axis)];
+    const std::int64_t step = steps ? (*steps)[k] : 1;
+    if (step < 1) throw NotSupported{"a step of " + std::to_string(step) + "; only forward slices are supported"};
+    const auto clamped = [&](std::int64_t place) { return std::clamp<std::int64_t>(place < 0 ? place + size : place, 0, size); };
+    const std::int64_t start = clamped((*starts)[k]);
+    const std::int64_t end = clamped((*ends)[k]);
+    if (end <= start) throw NotSupported{"its slice is empty"};
+    result.axes.push_back({static_cast<std::size_t>(axis), start, (end - start + step - 1) / step, step});
+  }
+  return result;
+}
+
 std::optional<OnnxConstant> evaluate_constant(const onnx::NodeProto& node,
-                                              const std::vector<const OnnxConstant*>& operands) {
+                                              const std::vector<const OnnxConstant*>& operands,
+                                              const ExternalBytes& external) {
   const std::string& op = node.op_type();
-  if (op == "Constant") return constant_node(node);
+  if (op == "Constant") return constant_node(node, external);
   if (operands.empty() || operands.front() == nullptr) return std::nullopt;
   const OnnxConstant& x = *operands.front();
   const OnnxAttributes attributes(node);
@@ -390,6 +542,15 @@ std::optional<OnnxConstant> evaluate_constant(const onnx::NodeProto& node,
   if (op == "Squeeze") return with_dims(x, squeezed(x.dims, axes_of(node, operands)));
   if (op == "Unsqueeze") return with_dims(x, unsqueezed(x.dims, axes_of(node, operands)));
   if (op == "Gather") return gather(x, required(operands, 1), attributes.integer("axis", 0));
+  if (op == "Slice") {
+    const auto list = [&](std::size_t k, const char* name) -> std::optional<std::vector<std::int64_t>> {
+      if (k < operands.size() && operands[k] != nullptr) return operands[k]->integers;
+      if (attributes.has(name)) return attributes.integers(name, {});
+      return std::nullopt;
+    };
+    return slice(x, read_slice(x.dims, list(1, "starts"), list(2, "ends"), list(3, "axes"), list(4, "steps")));
+  }
+  if (op == "ReduceProd") return reduce_product(x, axes_of(node, operands), attributes.integer("keepdims", 1) != 0);
   if (op == "Concat") return concatenate(operands);
   if (op == "Cast") return cast(x, attributes.integer("to", 0));
   if (op == "Add" || op == "Sub" || op == "Mul" || op == "Div")

@@ -4,6 +4,7 @@
 
 #include <onnx/onnx_pb.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,9 +33,14 @@ struct NotSupported {
 /// Product of dimensions. @throws NotSupported when one is negative or the product exceeds kMaxConstantSize
 std::int64_t element_count(const std::vector<std::int64_t>& dims);
 
-/// Floating-point numbers, integers of at most 64 bits, booleans (as 0 and 1).
-/// @throws NotSupported for foreign types, external data and sizes that do not match the dimensions
-OnnxConstant read_constant(const onnx::TensorProto& tensor);
+/// Gives the bytes of a tensor that lies in another file. @throws NotSupported that says what is wrong with the place
+using ExternalBytes = std::function<std::string(const onnx::TensorProto& tensor, std::size_t bytes)>;
+
+/// Floating-point numbers (of 16, 32 and 64 bits; those of 16 are widened exactly, those of 64 rounded to the nearest float),
+/// integers of at most 64 bits, booleans (as 0 and 1).
+/// @param external for tensors in other files; without it they are not supported
+/// @throws NotSupported for foreign types and sizes that do not match the dimensions
+OnnxConstant read_constant(const onnx::TensorProto& tensor, const ExternalBytes& external = {});
 
 /// Typed access to the attributes of a node; the default when it is absent.
 class OnnxAttributes {
@@ -57,7 +63,25 @@ class OnnxAttributes {
 /// operators.
 /// @param operands null for an absent optional operand
 std::optional<OnnxConstant> evaluate_constant(const onnx::NodeProto& node,
-                                              const std::vector<const OnnxConstant*>& operands);
+                                              const std::vector<const OnnxConstant*>& operands,
+                                              const ExternalBytes& external = {});
+
+/// Whether an onnx::TensorProto type is a floating-point one.
+bool is_float_type(std::int64_t type) noexcept;
+
+/// A Slice along some axes: places start, start + step, … `count` of them.
+struct OnnxSlice {
+  struct Axis {
+    std::size_t axis = 0;
+    std::int64_t start = 0, count = 0, step = 1;
+  };
+  std::vector<Axis> axes;
+};
+/// Resolves negative and open places. @throws NotSupported for backward and empty slices, lists that do not fit
+OnnxSlice read_slice(const std::vector<std::int64_t>& dims, const std::optional<std::vector<std::int64_t>>& starts,
+                     const std::optional<std::vector<std::int64_t>>& ends,
+                     const std::optional<std::vector<std::int64_t>>& axes,
+                     const std::optional<std::vector<std::int64_t>>& steps);
 
 /// What a Shape node gives for these dimensions: all of them, or from `start` to `end` (set 15 and later).
 OnnxConstant shape_constant(const onnx::NodeProto& node, const std::vector<std::int64_t>& dims);

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "compress/onnx_builder.h"
+#include "compress/onnx_external.h"
 #include "compress/onnx_metadata.h"
 #include "models/input_encoding.h"
 
@@ -140,12 +142,19 @@ void recognise_binary_layers(FloatGraph& graph) {
   }
 }
 
-[[noreturn]] void fail_unsupported(const std::vector<std::string>& problems, const std::string& source) {
-  std::string message = source + ": " + std::to_string(problems.size()) +
-                        (problems.size() == 1 ? " part" : " parts") + " of the network cannot be taken over:";
-  for (const std::string& problem : problems) message += "\n  " + problem;
-  message += "\nsupported operators:";
-  for (const std::string& op : onnx_operators()) message += " " + op;
+[[noreturn]] void fail_unsupported(const OnnxBuilder& builder, const std::string& source) {
+  const std::vector<std::string>& problems = builder.problems();
+  std::string message = source + ": ";
+  if (problems.size() == 1) {
+    message += problems.front();
+  } else {
+    message += std::to_string(problems.size()) + " parts of the network cannot be taken over:";
+    for (const std::string& problem : problems) message += "\n  " + problem;
+  }
+  if (builder.has_unknown_operator()) {
+    message += "\nsupported operators:";
+    for (const std::string& op : onnx_operators()) message += " " + op;
+  }
   throw InputError("onnx.unsupported", message);
 }
 
@@ -158,16 +167,47 @@ std::optional<models::Shape> wanted_shape(const std::map<std::string, std::strin
   return models::encoding_from_json(encoding->second).shape;
 }
 
-}  // namespace
+/// Dimensions of the graph input after the batch; −1 where open.
+std::vector<std::int64_t> open_dims(const onnx::GraphProto& graph) {
+  std::set<std::string> initialisers;
+  for (const onnx::TensorProto& tensor : graph.initializer()) initialisers.insert(tensor.name());
+  for (const onnx::ValueInfoProto& input : graph.input()) {
+    if (initialisers.count(input.name()) != 0) continue;
+    std::vector<std::int64_t> dims;
+    for (const auto& d : input.type().tensor_type().shape().dim())
+      dims.push_back(d.has_dim_value() && d.dim_value() > 0 ? d.dim_value() : -1);
+    if (!dims.empty()) dims.erase(dims.begin());
+    return dims;
+  }
+  return {};
+}
 
-FloatGraph parse_onnx(ByteView file, const std::string& source, const ImportOptions& options) {
+/// The data set's pictures, where the file does not say what it takes, or takes just as many numbers in a row.
+std::optional<models::Shape> shape_of_pictures(const onnx::GraphProto& graph, const ImportOptions& options) {
+  if (!options.picture_shape) return std::nullopt;
+  const std::vector<std::int64_t> dims = open_dims(graph);
+  if (std::count(dims.begin(), dims.end(), -1) > 0) return options.picture_shape;
+  std::int64_t size = 1;
+  for (const std::int64_t d : dims) {
+    if (d > models::Limits::kTensorSize / size) return std::nullopt;
+    size *= d;
+  }
+  const bool flat = std::count_if(dims.begin(), dims.end(), [](std::int64_t d) { return d != 1; }) <= 1;
+  const bool fits = (flat || dims.size() == 2) && size == options.picture_shape->size();
+  return fits ? options.picture_shape : std::nullopt;
+}
+
+FloatGraph import_model(ByteView file, const std::string& source, const ImportOptions& options,
+                        const ExternalBytes& external) {
   const onnx::ModelProto model = parse_model(file, source);
   check_opset(model, source);
   const std::map<std::string, std::string> meta = metadata(model);
   try {
-    OnnxBuilder builder(model.graph(), options.keep_saturation);
-    builder.build(wanted_shape(meta, options));
-    if (!builder.problems().empty()) fail_unsupported(builder.problems(), source);
+    std::optional<models::Shape> wanted = wanted_shape(meta, options);
+    if (!wanted) wanted = shape_of_pictures(model.graph(), options);
+    OnnxBuilder builder(model.graph(), options.keep_saturation, external, options.output_node);
+    builder.build(wanted);
+    if (!builder.problems().empty()) fail_unsupported(builder, source);
     FloatGraph graph = builder.take();
     describe(graph, meta, options, source);
     if (meta.count(kMetaInteger) == 0) recognise_binary_layers(graph);  // dividing biases is not exact
@@ -179,8 +219,14 @@ FloatGraph parse_onnx(ByteView file, const std::string& source, const ImportOpti
   }
 }
 
+}  // namespace
+
+FloatGraph parse_onnx(ByteView file, const std::string& source, const ImportOptions& options) {
+  return import_model(file, source, options, {});
+}
+
 FloatGraph read_onnx(const std::filesystem::path& path, const ImportOptions& options) {
-  return parse_onnx(read_file(path, kMaxOnnxBytes), path.string(), options);
+  return import_model(read_file(path, kMaxOnnxBytes), path.string(), options, external_beside(path));
 }
 
 }  // namespace popcorn::compress

@@ -28,6 +28,10 @@ void pad_same(std::int64_t size, std::int64_t kernel, std::int64_t stride, std::
   after = total - before;
 }
 
+bool is_flat(const std::vector<std::int64_t>& dims) {
+  return std::count_if(dims.begin(), dims.end(), [](std::int64_t d) { return d != 1; }) <= 1;
+}
+
 void set_padding(models::Window& w, const std::vector<std::int64_t>& pads) {
   if (pads.size() != 4)
     throw NotSupported{"pads has " + std::to_string(pads.size()) + " values, 4 are expected"};
@@ -81,9 +85,10 @@ models::Window OnnxBuilder::window(const onnx::NodeProto& node, const OnnxValue&
   const std::string auto_pad = attributes.text("auto_pad", "NOTSET");
   if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {
     const bool upper = auto_pad == "SAME_UPPER";
-    pad_same(shape(x).height, w.kernel_height, w.stride_height, w.dilation_height, upper, w.pad_top,
+    // Of the tensor as ONNX sees it: with what a Pad before has added.
+    pad_same(x.dims[2], w.kernel_height, w.stride_height, w.dilation_height, upper, w.pad_top,
              w.pad_bottom);
-    pad_same(shape(x).width, w.kernel_width, w.stride_width, w.dilation_width, upper, w.pad_left,
+    pad_same(x.dims[3], w.kernel_width, w.stride_width, w.dilation_width, upper, w.pad_left,
              w.pad_right);
   } else if (auto_pad == "NOTSET") {
     set_padding(w, attributes.integers("pads", {0, 0, 0, 0}));
@@ -106,7 +111,10 @@ void OnnxBuilder::round_up(const onnx::NodeProto& node, const OnnxValue& x, mode
     const std::int64_t span = size + before + after - kernel;
     std::int64_t extra = span > 0 ? (stride - span % stride) % stride : 0;
     if (extra > 0 && size + before <= (span + extra)) extra = 0;  // that window would see padding only
-    if (extra > 0 && !allowed) throw NotSupported{"ceil_mode with a partial last window"};
+    if (extra > 0 && !allowed) {
+      throw NotSupported{"ceil_mode with a partial last window, whose average has another divisor: export it with ceil_mode = 0, or "
+                         "with a kernel that divides its picture"};
+    }
     after += extra;
   };
   extend(shape(x).height, w.dilation_height * (w.kernel_height - 1) + 1, w.stride_height, w.pad_top,
@@ -138,8 +146,9 @@ OnnxValue OnnxBuilder::convolution(const onnx::NodeProto& node) {
   return emit(std::move(conv), result);
 }
 
-OnnxValue OnnxBuilder::dense(const onnx::NodeProto& node, const OnnxValue& x, std::vector<float> weights,
-                             std::vector<float> bias) {
+OnnxValue OnnxBuilder::dense(const onnx::NodeProto& node, const OnnxValue& operand_value,
+                             std::vector<float> weights, std::vector<float> bias) {
+  const OnnxValue x = flattened(node, operand_value);
   FloatNode layer = start(FloatKind::dense, node, x);
   layer.weights = x.flattened_from ? reorder_columns(weights, *x.flattened_from) : std::move(weights);
   layer.bias = std::move(bias);
@@ -153,7 +162,7 @@ OnnxValue OnnxBuilder::gemm(const onnx::NodeProto& node) {
   if (attributes.integer("transA", 0) != 0) throw NotSupported{"transA"};
   const OnnxConstant& b = constant(node, 1);
   const bool transposed = attributes.integer("transB", 0) != 0;
-  if (b.dims.size() != 2 || x.dims.size() != 2) throw NotSupported{"its operands must be matrices"};
+  if (b.dims.size() != 2 || !is_flat(x.dims)) throw NotSupported{"its operands must be a vector and a matrix"};
   const std::int64_t inputs = b.dims[transposed ? 1 : 0], outputs = b.dims[transposed ? 0 : 1];
   if (inputs != shape(x).size() || outputs < 1)
     throw NotSupported{"its weights do not fit a vector of " + std::to_string(shape(x).size())};
@@ -176,7 +185,8 @@ OnnxValue OnnxBuilder::gemm(const onnx::NodeProto& node) {
 OnnxValue OnnxBuilder::mat_mul(const onnx::NodeProto& node) {
   const OnnxValue x = activation(node, 0);
   const OnnxConstant& b = constant(node, 1);
-  if (x.dims.size() != 2 || b.dims.size() != 2 || b.dims[0] != shape(x).size() || b.dims[1] < 1) {
+  const bool row = is_flat(x.dims) && !x.dims.empty() && x.dims.back() == shape(x).size();
+  if (!row || b.dims.size() != 2 || b.dims[0] != shape(x).size() || b.dims[1] < 1) {
     throw NotSupported{"supported as vector times matrix only"};
   }
   const std::int64_t inputs = b.dims[0], outputs = b.dims[1];
@@ -192,7 +202,12 @@ OnnxValue OnnxBuilder::mat_mul(const onnx::NodeProto& node) {
 OnnxValue OnnxBuilder::batch_normalisation(const onnx::NodeProto& node) {
   const OnnxAttributes attributes(node);
   const OnnxValue x = activation(node, 0);
-  if (attributes.integer("training_mode", 0) != 0) throw NotSupported{"training_mode"};
+  const bool trains = attributes.integer("training_mode", 0) != 0 ||
+                      (node.output_size() > 1 && !node.output(1).empty());
+  if (trains) {
+    throw NotSupported{"it is in training mode, where it depends on the other pictures of a batch: export the network in evaluation "
+                       "mode (model.eval(), or training=TrainingMode.EVAL)"};
+  }
   if (attributes.integer("spatial", 1) != 1) throw NotSupported{"spatial = 0"};
   if (x.channels_last || x.flattened_from) throw NotSupported{"its operand has its channels last"};
   FloatNode norm = start(FloatKind::batch_norm, node, x);
@@ -218,13 +233,16 @@ OnnxValue OnnxBuilder::element_wise(const onnx::NodeProto& node) {
   const bool first_constant = is_constant(0), second_constant = is_constant(1);
   if (!first_constant && !second_constant) {
     const OnnxValue a = activation(node, 0), b = activation(node, 1);
-    if (op != "Add") throw NotSupported{"supported with one constant operand only"};
-    if (a.dims != b.dims || a.channels_last != b.channels_last || a.flattened_from != b.flattened_from) {
-      throw NotSupported{"its operands have different shapes"};
-    }
-    FloatNode sum = start(FloatKind::add, node, a);
-    sum.inputs.push_back(b.node);
-    return emit_like(std::move(sum), a);
+    if (op == "Add") return sum_of(node, a, b);
+    if (op == "Sub") return sum_of(node, a, scaled(node, b, -1));
+    throw NotSupported{"supported with one constant operand only"};
+  }
+  const OnnxValue seen = viewed(node, first_constant ? 1 : 0);
+  if (op == "Sub" && first_constant && seen.end == OnnxValue::End::sigmoid && constant(node, 0).size() == 1 &&
+      constant(node, 0).values.front() == 1) {
+    OnnxValue complement = seen;  // the probability of the other class
+    complement.end = OnnxValue::End::sigmoid_complement;
+    return complement;
   }
   const OnnxValue x = activation(node, first_constant ? 1 : 0);
   const std::vector<float> c = per_channel(constant(node, first_constant ? 0 : 1), x);
@@ -242,9 +260,77 @@ OnnxValue OnnxBuilder::element_wise(const onnx::NodeProto& node) {
   return emit_like(std::move(affine), x);
 }
 
-OnnxValue OnnxBuilder::relu(const onnx::NodeProto& node) {
-  const OnnxValue x = activation(node, 0);
+OnnxValue OnnxBuilder::sum_of(const onnx::NodeProto& node, const OnnxValue& a, const OnnxValue& b) {
+  if (a.dims != b.dims || a.channels_last != b.channels_last || a.flattened_from != b.flattened_from) {
+    throw NotSupported{"its operands have different shapes"};
+  }
+  FloatNode sum = start(FloatKind::add, node, a);
+  sum.inputs.push_back(b.node);
+  return emit_like(std::move(sum), a);
+}
+
+OnnxValue OnnxBuilder::scaled(const onnx::NodeProto& node, const OnnxValue& x, float factor) {
+  FloatNode affine = start(FloatKind::affine, node, x);
+  affine.gamma.assign(static_cast<std::size_t>(shape(x).channels), factor);
+  affine.beta.assign(affine.gamma.size(), 0);
+  return emit_like(std::move(affine), x);
+}
+
+OnnxValue OnnxBuilder::sum(const onnx::NodeProto& node) {
+  if (node.input_size() == 0) throw NotSupported{"it has no operands"};
+  OnnxValue total = activation(node, 0);
+  for (int k = 1; k < node.input_size(); ++k) total = sum_of(node, total, activation(node, k));
+  return total;
+}
+
+OnnxValue OnnxBuilder::rectified(const onnx::NodeProto& node, const OnnxValue& x) {
   return emit_like(start(FloatKind::relu, node, x), x);
+}
+
+/// min(max(x, low), high) where it has a form: limits of zero from below, any positive one from above, in either order.
+OnnxValue OnnxBuilder::limited(const onnx::NodeProto& node, OnnxValue x, float low, float high) {
+  if (x.upper) high = std::min(high, *x.upper);
+  x.upper.reset();
+  if (!(high > 0)) throw NotSupported{"an upper limit of " + std::to_string(high) + ", a positive one is expected"};
+  if (low < 0 && non_negative_[x.node] && x.node != 0) low = 0;  // nothing is below zero
+  if (low == 0) {
+    if (std::isinf(high)) return rectified(node, x);
+    FloatNode clip = start(FloatKind::clip, node, x);
+    clip.upper = high;
+    return emit_like(std::move(clip), x);
+  }
+  if (std::isinf(low) && low < 0) {
+    if (!std::isinf(high)) x.upper = high;
+    return x;
+  }
+  throw NotSupported{"a lower limit of " + std::to_string(low) + "; limits of zero from below are supported (Relu, Clip from 0)"};
+}
+
+OnnxValue OnnxBuilder::relu(const onnx::NodeProto& node) {
+  OnnxValue x = viewed(node, 0);
+  if (x.upper) return limited(node, std::move(x), 0, INFINITY);
+  return rectified(node, activation(node, 0));
+}
+
+/// Max and Min: with a constant a limit; of two activations max(a, b) = b + Relu(a − b).
+OnnxValue OnnxBuilder::extreme(const onnx::NodeProto& node) {
+  const bool maximum = node.op_type() == "Max";
+  if (node.input_size() == 1) return viewed(node, 0);
+  if (node.input_size() != 2) throw NotSupported{"supported with two operands only"};
+  for (const int k : {0, 1}) {
+    const OnnxValue* other = operand(node, k);
+    if (other == nullptr || !other->constant) continue;
+    if (other->constant->size() != 1) throw NotSupported{"its limit is not one number"};
+    const float limit = other->constant->values.front();
+    OnnxValue x = viewed(node, 1 - k);
+    if (!x.upper) x = activation(node, 1 - k);
+    return limited(node, std::move(x), maximum ? limit : -INFINITY, maximum ? INFINITY : limit);
+  }
+  const OnnxValue a = activation(node, 0), b = activation(node, 1);
+  // min(a, b) = b − Relu(b − a)
+  const OnnxValue difference = maximum ? sum_of(node, a, scaled(node, b, -1)) : sum_of(node, b, scaled(node, a, -1));
+  const OnnxValue positive = rectified(node, difference);
+  return sum_of(node, b, maximum ? positive : scaled(node, positive, -1));
 }
 
 OnnxValue OnnxBuilder::sign(const onnx::NodeProto& node) {
@@ -254,7 +340,8 @@ OnnxValue OnnxBuilder::sign(const onnx::NodeProto& node) {
 
 OnnxValue OnnxBuilder::clip(const onnx::NodeProto& node) {
   const OnnxAttributes attributes(node);
-  const OnnxValue x = activation(node, 0);
+  OnnxValue x = viewed(node, 0);
+  if (!x.upper) x = activation(node, 0);
   float low = attributes.real("min", -INFINITY), high = attributes.real("max", INFINITY);
   for (const int k : {1, 2}) {
     const OnnxConstant* limit = optional_constant(node, k);
@@ -262,11 +349,10 @@ OnnxValue OnnxBuilder::clip(const onnx::NodeProto& node) {
     if (limit->size() != 1) throw NotSupported{"a limit is not one number"};
     (k == 1 ? low : high) = limit->values.front();
   }
-  if (low != 0 || !(high > 0)) throw NotSupported{"supported from 0 to a positive limit only"};
-  if (std::isinf(high)) return emit_like(start(FloatKind::relu, node, x), x);
-  FloatNode clip = start(FloatKind::clip, node, x);
-  clip.upper = high;
-  return emit_like(std::move(clip), x);
+  // The largest float stands for no limit in files of some exporters.
+  if (low <= -3e38F) low = -INFINITY;
+  if (high >= 3e38F) high = INFINITY;
+  return limited(node, std::move(x), low, high);
 }
 
 OnnxValue OnnxBuilder::max_pool(const onnx::NodeProto& node) {
@@ -295,7 +381,9 @@ OnnxValue OnnxBuilder::average_pool(const onnx::NodeProto& node) {
       w.pad_top + w.pad_bottom + w.pad_left + w.pad_right >
       x.padding.pad_top + x.padding.pad_bottom + x.padding.pad_left + x.padding.pad_right;
   if (own_padding && attributes.integer("count_include_pad", 0) == 0) {
-    throw NotSupported{"padding that is left out of the average (count_include_pad = 0)"};
+    throw NotSupported{"its padding is left out of the average (count_include_pad = 0), so that pixels at the border have other "
+                       "divisors, which has no form on ciphertexts: export it with count_include_pad = 1, without padding, or with "
+                       "a MaxPool in its place, and fine-tune"};
   }
   if (w.dilation_height != 1 || w.dilation_width != 1) throw NotSupported{"dilations"};
   round_up(node, x, pool.window, false);
@@ -303,39 +391,71 @@ OnnxValue OnnxBuilder::average_pool(const onnx::NodeProto& node) {
   return emit(std::move(pool), result);
 }
 
-OnnxValue OnnxBuilder::average_over_all(const onnx::NodeProto& node, const OnnxValue& x) {
-  FloatNode pool = start(FloatKind::average_pool2d, node, x);
-  pool.window.kernel_height = shape(x).height;
-  pool.window.kernel_width = shape(x).width;
-  const models::Shape result{shape(x).channels, 1, 1};
+OnnxValue OnnxBuilder::pool_over(const onnx::NodeProto& node, const OnnxValue& x, FloatKind kind, bool height,
+                                 bool width) {
+  FloatNode pool = start(kind, node, x);
+  const models::Shape& from = shape(x);
+  pool.window.kernel_height = height ? from.height : 1;
+  pool.window.kernel_width = width ? from.width : 1;
+  const models::Shape result{from.channels, height ? 1 : from.height, width ? 1 : from.width};
   return emit(std::move(pool), result);
 }
 
 OnnxValue OnnxBuilder::global_average_pool(const onnx::NodeProto& node) {
-  return average_over_all(node, picture(node, 0));
+  return pool_over(node, picture(node, 0), FloatKind::average_pool2d, true, true);
 }
 
+OnnxValue OnnxBuilder::global_max_pool(const onnx::NodeProto& node) {
+  return pool_over(node, picture(node, 0), FloatKind::max_pool2d, true, true);
+}
+
+/// ReduceMean and ReduceMax over height, width or both, or over both as one axis.
 OnnxValue OnnxBuilder::reduce_mean(const onnx::NodeProto& node) {
   const OnnxAttributes attributes(node);
-  OnnxValue x = activation(node, 0);
+  const OnnxValue x = activation(node, 0);
+  const FloatKind kind = node.op_type() == "ReduceMax" ? FloatKind::max_pool2d : FloatKind::average_pool2d;
+  const auto rank = static_cast<std::int64_t>(x.dims.size());
   const OnnxConstant* given = optional_constant(node, 1);
   std::vector<std::int64_t> axes = given != nullptr ? given->integers : attributes.integers("axes", {});
-  for (std::int64_t& axis : axes) axis += axis < 0 ? 4 : 0;
+  for (std::int64_t& axis : axes) axis += axis < 0 ? rank : 0;
   std::sort(axes.begin(), axes.end());
-  const std::vector<std::int64_t> space =
-      x.channels_last ? std::vector<std::int64_t>{1, 2} : std::vector<std::int64_t>{2, 3};
-  if (x.dims.size() != 4 || axes != space) throw NotSupported{"supported over height and width only"};
-  const bool keep = attributes.integer("keepdims", 1) != 0, last = x.channels_last;
-  x = average_over_all(node, x);
-  if (!keep)
-    x.dims = {1, shape(x).channels};
-  else if (last)
-    x.dims = {1, 1, 1, shape(x).channels};
-  x.channels_last = keep && last;
-  return x;
+  const bool keep = attributes.integer("keepdims", 1) != 0;
+  bool height = false, width = false;
+  const models::Shape from = shape(x);
+  const std::int64_t plane_axis = x.channels_last ? 1 : 2;
+  for (const std::int64_t axis : axes) {
+    const std::int64_t size = axis < rank && axis >= 0 ? x.dims[static_cast<std::size_t>(axis)] : 0;
+    if (rank == 4 && axis == plane_axis) {
+      height = true;
+    } else if (rank == 4 && axis == plane_axis + 1) {
+      width = true;
+    } else if (rank == 3 && axis == plane_axis && size == from.height * from.width && !x.flattened_from) {
+      height = width = true;
+    } else if (size != 1 || axis == 0) {
+      throw NotSupported{"supported over height and width only"};
+    }
+  }
+  if (axes.empty()) throw NotSupported{"supported over height and width only"};
+  std::vector<std::int64_t> dims;
+  for (std::int64_t axis = 0; axis < rank; ++axis) {
+    if (!std::binary_search(axes.begin(), axes.end(), axis)) {
+      dims.push_back(x.dims[static_cast<std::size_t>(axis)]);
+    } else if (keep) {
+      dims.push_back(1);
+    }
+  }
+  OnnxValue result = pool_over(node, x, kind, height, width);
+  result.dims = std::move(dims);
+  result.channels_last = x.channels_last;
+  if (is_flat(result.dims)) result.channels_last = false;
+  return result;
 }
 
 OnnxValue OnnxBuilder::concat(const onnx::NodeProto& node) {
+  if (node.input_size() == 2) {  // the probabilities of two classes
+    const OnnxValue a = viewed(node, 0), b = viewed(node, 1);
+    if (a.end == OnnxValue::End::sigmoid_complement && b.end == OnnxValue::End::sigmoid && a.node == b.node) return b;
+  }
   if (node.input_size() == 1) return activation(node, 0);
   const OnnxValue first = activation(node, 0);
   const std::int64_t rank = static_cast<std::int64_t>(first.dims.size());

@@ -24,7 +24,7 @@ std::vector<std::int64_t> pads_of_all_axes(const std::vector<std::int64_t>& pads
 }  // namespace
 
 OnnxValue OnnxBuilder::flatten(const onnx::NodeProto& node) {
-  OnnxValue x = activation(node, 0);
+  OnnxValue x = viewed(node, 0);
   const std::int64_t rank = static_cast<std::int64_t>(x.dims.size());
   std::int64_t axis = OnnxAttributes(node).integer("axis", 1);
   axis += axis < 0 ? rank : 0;
@@ -36,7 +36,7 @@ OnnxValue OnnxBuilder::flatten(const onnx::NodeProto& node) {
 }
 
 OnnxValue OnnxBuilder::reshape(const onnx::NodeProto& node) {
-  OnnxValue x = activation(node, 0);
+  OnnxValue x = viewed(node, 0);
   const OnnxConstant* given = optional_constant(node, 1);
   const std::vector<std::int64_t> target =
       given != nullptr ? given->integers : OnnxAttributes(node).integers("shape", {});
@@ -47,7 +47,7 @@ OnnxValue OnnxBuilder::reshape(const onnx::NodeProto& node) {
 }
 
 OnnxValue OnnxBuilder::squeeze(const onnx::NodeProto& node) {
-  OnnxValue x = activation(node, 0);
+  OnnxValue x = viewed(node, 0);
   const OnnxConstant* given = optional_constant(node, 1);
   std::vector<std::int64_t> dims =
       squeezed(x.dims, given != nullptr ? given->integers : OnnxAttributes(node).integers("axes", {}));
@@ -55,7 +55,7 @@ OnnxValue OnnxBuilder::squeeze(const onnx::NodeProto& node) {
 }
 
 OnnxValue OnnxBuilder::unsqueeze(const onnx::NodeProto& node) {
-  OnnxValue x = activation(node, 0);
+  OnnxValue x = viewed(node, 0);
   const OnnxConstant* given = optional_constant(node, 1);
   std::vector<std::int64_t> dims =
       unsqueezed(x.dims, given != nullptr ? given->integers : OnnxAttributes(node).integers("axes", {}));
@@ -63,18 +63,35 @@ OnnxValue OnnxBuilder::unsqueeze(const onnx::NodeProto& node) {
 }
 
 OnnxValue OnnxBuilder::transpose(const onnx::NodeProto& node) {
-  OnnxValue x = activation(node, 0);
-  const std::vector<std::int64_t> order = OnnxAttributes(node).integers("perm", {});
+  OnnxValue x = viewed(node, 0);
+  if (x.padded()) throw NotSupported{"follows a Pad, which only a convolution or pool may"};
+  std::vector<std::int64_t> order = OnnxAttributes(node).integers("perm", {});
+  const std::size_t rank = x.dims.size();
+  if (order.empty()) {
+    for (std::size_t k = rank; k-- > 0;) order.push_back(static_cast<std::int64_t>(k));
+  }
+  std::vector<std::int64_t> sorted = order;
+  std::sort(sorted.begin(), sorted.end());
+  for (std::size_t k = 0; k < sorted.size(); ++k) {
+    if (sorted.size() != rank || sorted[k] != static_cast<std::int64_t>(k)) throw NotSupported{"its order of axes is invalid"};
+  }
+  std::vector<std::int64_t> dims;
+  std::vector<std::int64_t> moved;  // axes larger than one, in their new order
+  for (const std::int64_t axis : order) {
+    dims.push_back(x.dims[static_cast<std::size_t>(axis)]);
+    if (dims.back() != 1) moved.push_back(axis);
+  }
   const std::vector<std::int64_t> to_first{0, 3, 1, 2}, to_last{0, 2, 3, 1};
-  if (x.dims.size() == 4 && order == to_first && x.channels_last) {
+  if (rank == 4 && order == to_first && x.channels_last) {
     x.channels_last = false;
-    x.dims = {x.dims[0], x.dims[3], x.dims[1], x.dims[2]};
-  } else if (x.dims.size() == 4 && order == to_last && !x.channels_last) {
+  } else if (rank == 4 && order == to_last && !x.channels_last && !x.flattened_from) {
     x.channels_last = true;
-    x.dims = {x.dims[0], x.dims[2], x.dims[3], x.dims[1]};
+  } else if (std::is_sorted(moved.begin(), moved.end())) {
+    return relabel(node, std::move(x), std::move(dims));  // only axes of one element move
   } else {
     throw NotSupported{"supported between N×C×H×W and N×H×W×C only"};
   }
+  x.dims = std::move(dims);
   return x;
 }
 
@@ -100,12 +117,15 @@ OnnxValue OnnxBuilder::pad(const onnx::NodeProto& node) {
   OnnxValue x = picture(node, 0, true);
   const OnnxConstant* given = optional_constant(node, 1);
   std::vector<std::int64_t> pads = given != nullptr ? given->integers : attributes.integers("pads", {});
-  if (attributes.text("mode", "constant") != "constant")
-    throw NotSupported{"mode \"" + attributes.text("mode", "") + "\""};
+  if (attributes.text("mode", "constant") != "constant") {
+    throw NotSupported{"pads with mode \"" + attributes.text("mode", "") +
+                       "\", which has no form on ciphertexts: pad with zeros (mode \"constant\") and fine-tune, or pad the "
+                       "pictures before they are given to the network"};
+  }
   const OnnxConstant* value = optional_constant(node, 2);
   const float fill =
       value != nullptr && value->size() == 1 ? value->values.front() : attributes.real("value", 0);
-  if (fill != 0) throw NotSupported{"a padding other than zero"};
+  if (fill != 0) throw NotSupported{"pads with " + std::to_string(fill) + ", only zeros are supported: shift the values so that zero is the padding"};
   if (const OnnxConstant* axes = optional_constant(node, 3)) pads = pads_of_all_axes(pads, axes->integers);
   if (pads.size() != 8 || pads[0] != 0 || pads[4] != 0) throw NotSupported{"its list of pads"};
   if (std::any_of(pads.begin(), pads.end(), [](std::int64_t p) { return p < 0 || p > kMaxOnnxWindow; })) {
@@ -125,49 +145,155 @@ OnnxValue OnnxBuilder::pad(const onnx::NodeProto& node) {
   return x;
 }
 
-/// Every s-th pixel from the first: a 1×1 convolution of each channel alone with stride s.
+OnnxValue OnnxBuilder::choose_channels(const onnx::NodeProto& node, const OnnxValue& x,
+                                       const std::vector<std::int64_t>& channels) {
+  const std::int64_t inputs = shape(x).channels;
+  const auto outputs = static_cast<std::int64_t>(channels.size());
+  if (outputs > kMaxOnnxWindow || outputs > (std::int64_t{1} << 26) / inputs)
+    throw NotSupported{"it chooses too many channels"};
+  const bool vector = shape(x).size() == inputs;
+  FloatNode choice = start(vector ? FloatKind::dense : FloatKind::conv2d, node, x);
+  choice.weights.assign(static_cast<std::size_t>(outputs * inputs), 0);
+  choice.bias.assign(static_cast<std::size_t>(outputs), 0);
+  for (std::int64_t o = 0; o < outputs; ++o) {
+    std::int64_t c = channels[static_cast<std::size_t>(o)];
+    c += c < 0 ? inputs : 0;
+    if (c < 0 || c >= inputs) throw NotSupported{"a channel is out of range"};
+    choice.weights[static_cast<std::size_t>(o * inputs + c)] = 1;
+  }
+  const models::Shape result{outputs, shape(x).height, shape(x).width};
+  return emit(std::move(choice), result);
+}
+
+/// Channels in another order or fewer of them, as for BGR.
+OnnxValue OnnxBuilder::gather(const onnx::NodeProto& node) {
+  OnnxValue x = activation(node, 0);
+  const OnnxConstant& indices = constant(node, 1);
+  const std::int64_t given = OnnxAttributes(node).integer("axis", 0);
+  const auto rank = static_cast<std::int64_t>(x.dims.size());
+  const std::int64_t axis = given + (given < 0 ? rank : 0);
+  const std::int64_t channel_axis = x.channels_last ? rank - 1 : 1;
+  if (axis != channel_axis || indices.dims.size() != 1 || !indices.is_integer() || x.flattened_from)
+    throw NotSupported{"supported as a choice of channels only"};
+  std::vector<std::int64_t> dims = x.dims;
+  dims[static_cast<std::size_t>(axis)] = indices.size();
+  OnnxValue result = choose_channels(node, x, indices.integers);
+  result.dims = std::move(dims);
+  result.channels_last = x.channels_last;
+  return result;
+}
+
+/// Some channels, and every s-th row and column of a range: convolutions with one weight each.
 OnnxValue OnnxBuilder::slice(const onnx::NodeProto& node) {
   const OnnxAttributes attributes(node);
-  const OnnxValue x = picture(node, 0);
-  const auto list = [&](int k, const char* name, std::vector<std::int64_t> otherwise) {
-    const OnnxConstant* given = optional_constant(node, k);
-    return given != nullptr ? given->integers : attributes.integers(name, std::move(otherwise));
+  OnnxValue x = activation(node, 0);
+  const auto list = [&](int k, const char* name) -> std::optional<std::vector<std::int64_t>> {
+    if (const OnnxConstant* given = optional_constant(node, k)) return given->integers;
+    if (attributes.has(name)) return attributes.integers(name, {});
+    return std::nullopt;
   };
-  const std::vector<std::int64_t> starts = list(1, "starts", {}), ends = list(2, "ends", {});
-  std::vector<std::int64_t> axes = list(3, "axes", {});
-  for (std::size_t k = axes.size(); axes.size() < starts.size(); ++k)
-    axes.push_back(static_cast<std::int64_t>(k));
-  const std::vector<std::int64_t> steps = list(4, "steps", std::vector<std::int64_t>(starts.size(), 1));
-  if (starts.size() != ends.size() || axes.size() != starts.size() || steps.size() != starts.size()) {
-    throw NotSupported{"its lists have different lengths"};
-  }
-  FloatNode conv = start(FloatKind::conv2d, node, x);
-  for (std::size_t k = 0; k < axes.size(); ++k) {
-    const std::int64_t axis = axes[k] + (axes[k] < 0 ? 4 : 0);
-    const bool space = axis == 2 || axis == 3;
-    if (axis < 0 || axis > 3 || starts[k] != 0 || ends[k] < x.dims[static_cast<std::size_t>(axis)] ||
-        (!space && steps[k] != 1)) {
-      throw NotSupported{"supported as every s-th pixel of whole channels only"};
+  const OnnxSlice cuts = read_slice(x.dims, list(1, "starts"), list(2, "ends"), list(3, "axes"), list(4, "steps"));
+  if (x.flattened_from || (x.dims.size() != 4 && shape(x).size() != shape(x).channels))
+    throw NotSupported{"supported on pictures and vectors only"};
+  const bool vector = x.dims.size() != 4;
+  const std::size_t channel_axis = x.channels_last ? 3 : 1;
+  const std::size_t row_axis = x.channels_last ? 1 : 2;
+  const bool last = x.channels_last;
+  std::vector<std::int64_t> dims = x.dims;
+  bool cuts_space = false;
+  for (const OnnxSlice::Axis& cut : cuts.axes) {
+    const std::int64_t size = x.dims[cut.axis];
+    dims[cut.axis] = cut.count;
+    if (cut.start == 0 && cut.count == size) continue;
+    if (vector ? size == 1 : cut.axis == 0) throw NotSupported{"it cuts the batch"};
+    if (vector || cut.axis == channel_axis) {
+      std::vector<std::int64_t> channels;
+      for (std::int64_t k = 0; k < cut.count; ++k) channels.push_back(cut.start + k * cut.step);
+      x = choose_channels(node, x, channels);
+      x.channels_last = last;
+      continue;
     }
-    if (axis == 2) conv.window.stride_height = positive_extent(steps[k], "a step");
-    if (axis == 3) conv.window.stride_width = positive_extent(steps[k], "a step");
+    cuts_space = true;
+  }
+  if (!cuts_space) {
+    x.dims = std::move(dims);
+    return x;
+  }
+  // A kernel with a single one at the start, so large that exactly the wanted places are left.
+  FloatNode conv = start(FloatKind::conv2d, node, x);
+  models::Window& w = conv.window;
+  std::int64_t row = 0, column = 0;
+  for (const OnnxSlice::Axis& cut : cuts.axes) {
+    if (cut.axis == 0 || cut.axis == channel_axis) continue;
+    const bool vertical = cut.axis == row_axis;
+    const std::int64_t size = vertical ? shape(x).height : shape(x).width;
+    (vertical ? w.kernel_height : w.kernel_width) = positive_extent(size - (cut.count - 1) * cut.step, "a cut");
+    (vertical ? w.stride_height : w.stride_width) = positive_extent(cut.step, "a step");
+    (vertical ? row : column) = cut.start;
   }
   conv.groups = shape(x).channels;
-  conv.weights.assign(static_cast<std::size_t>(conv.groups), 1);
+  const std::int64_t plane = w.kernel_height * w.kernel_width;
+  if (plane > (std::int64_t{1} << 26) / conv.groups) throw NotSupported{"it cuts too much away at once"};
+  conv.weights.assign(static_cast<std::size_t>(conv.groups * plane), 0);
+  for (std::int64_t c = 0; c < conv.groups; ++c)
+    conv.weights[static_cast<std::size_t>(c * plane + row * w.kernel_width + column)] = 1;
   conv.bias.assign(static_cast<std::size_t>(conv.groups), 0);
   const models::Shape result = window_output(shape(x), conv.window, shape(x).channels, conv.name);
-  return emit(std::move(conv), result);
+  OnnxValue value = emit(std::move(conv), result);
+  value.dims = std::move(dims);
+  value.channels_last = last;
+  return value;
 }
 
 OnnxValue OnnxBuilder::identity(const onnx::NodeProto& node) {
-  return activation(node, 0, true);
+  if (node.op_type() == "Dropout" && OnnxAttributes(node).has("training_mode"))
+    throw NotSupported{"training_mode: export the network in evaluation mode (model.eval())"};
+  return viewed(node, 0);
+}
+
+/// Between kinds of floats, and from whole numbers at the input, nothing happens: values are exact here.
+OnnxValue OnnxBuilder::cast(const onnx::NodeProto& node) {
+  const OnnxValue x = viewed(node, 0);
+  const std::int64_t type = OnnxAttributes(node).integer("to", 0);
+  if (is_float_type(type) || x.end == OnnxValue::End::arg_max) return x;
+  if (x.node == 0) return x;  // pixels are whole numbers
+  throw NotSupported{"it rounds to whole numbers (type " + std::to_string(type) +
+                     ") within the network; only Casts between floating-point types are taken over"};
 }
 
 OnnxValue OnnxBuilder::softmax(const onnx::NodeProto& node) {
   OnnxValue x = activation(node, 0);
   if (shape(x).size() != shape(x).channels) throw NotSupported{"supported on a vector only"};
-  x.softmax = true;
+  x.end = OnnxValue::End::softmax;
   return x;
+}
+
+OnnxValue OnnxBuilder::sigmoid(const onnx::NodeProto& node) {
+  OnnxValue x = activation(node, 0);
+  if (shape(x).size() != 1) {
+    throw NotSupported{"supported at the end of a network with one output only (two classes); leave it out for several "
+                       "independent outputs, the largest of which is then the answer"};
+  }
+  x.end = OnnxValue::End::sigmoid;
+  return x;
+}
+
+OnnxValue OnnxBuilder::arg_max(const onnx::NodeProto& node) {
+  OnnxValue x = viewed(node, 0);
+  if (shape(x).size() != shape(x).channels || x.padded() || x.upper) throw NotSupported{"supported on a vector only"};
+  x.end = OnnxValue::End::arg_max;
+  return x;
+}
+
+/// The names of classes beside their probabilities, as scikit-learn's exporter writes them.
+OnnxValue OnnxBuilder::zip_map(const onnx::NodeProto& node) {
+  return viewed(node, 0);
+}
+
+OnnxValue OnnxBuilder::dynamic_quantize(const onnx::NodeProto& /*node*/) {
+  throw NotSupported{
+      "the network was quantised dynamically: its activations get their scale while it runs, which cannot be done on ciphertexts; "
+      "give the float network, or one that was quantised statically (QDQ)"};
 }
 
 }  // namespace popcorn::compress

@@ -164,9 +164,10 @@ class SecondOrderRounder : public LayerRounder {
 
 }  // namespace
 
-void compress_post_training(FloatGraph& graph, const Dataset& pictures, const PostTrainingOptions& options) {
+void compress_post_training(FloatGraph& graph, const Dataset& pictures, const PostTrainingOptions& options,
+                            std::vector<CutLayer>* cut) {
   SecondOrderRounder rounder(graph, pictures, options);
-  quantise(graph, options.quantisation, &rounder);
+  quantise(graph, options.quantisation, &rounder, cut);
 }
 
 }  // namespace popcorn::compress

@@ -30,6 +30,8 @@ struct PostTrainingOptions {
 /// layer of n inputs an output about 7 n³ + 30 · outputs · n² multiply-adds (2 n³ above 2,048 inputs).
 /// @param graph without batch-norm @param pictures a few hundred; labels are not used
 /// @throws as prune(), quantise(), Calibration; Interrupted, then `graph` is of no use
-void compress_post_training(FloatGraph& graph, const Dataset& pictures, const PostTrainingOptions& options);
+/// @param cut as for quantise()
+void compress_post_training(FloatGraph& graph, const Dataset& pictures, const PostTrainingOptions& options,
+                            std::vector<CutLayer>* cut = nullptr);
 
 }  // namespace popcorn::compress

@@ -46,8 +46,8 @@ double squared_error(const std::vector<double>& weights, double step, std::int32
 /// graph, `unit_[i]` what one integer of the lowered network is worth there.
 class Quantiser {
  public:
-  Quantiser(FloatGraph& graph, const QuantisationOptions& options, LayerRounder* rounder)
-      : graph_(graph), options_(options), rounder_(rounder) {}
+  Quantiser(FloatGraph& graph, const QuantisationOptions& options, LayerRounder* rounder, std::vector<CutLayer>* cut)
+      : graph_(graph), options_(options), rounder_(rounder), cut_(cut) {}
 
   void run() {
     check();
@@ -252,7 +252,9 @@ class Quantiser {
     std::vector<double> bias(node.bias.begin(), node.bias.end());
     for (double& b : bias) b *= node.gain;
     if (rounder_ != nullptr) rounder_->prepare(graph_, index, folded, node.mask);
+    raised_ = 0;
     std::vector<double> steps = choose_grid(node, folded, tied_[index]);
+    if (cut_ != nullptr && raised_ > 0) cut_->push_back({node.name, raised_});
     if (tied_[index]) steps.assign(outputs, aligned(index, steps.front()));
     if (rounder_ != nullptr) {
       rounder_->round(folded, node.mask, steps, node.grid);
@@ -273,7 +275,7 @@ class Quantiser {
   }
 
   /// Sets the grid of a layer with these real weights; returns the step of each output.
-  std::vector<double> choose_grid(FloatNode& node, const std::vector<double>& weights, bool tied) const {
+  std::vector<double> choose_grid(FloatNode& node, const std::vector<double>& weights, bool tied) {
     const std::size_t outputs = node.bias.size();
     const int bits = bits_of(node);
     node.grid = {};
@@ -303,7 +305,7 @@ class Quantiser {
     return steps;
   }
 
-  static std::vector<double> choose_steps(const std::vector<double>& weights, std::size_t outputs, bool tied,
+  std::vector<double> choose_steps(const std::vector<double>& weights, std::size_t outputs, bool tied,
                                           const std::function<double(const std::vector<double>&)>& rule) {
     if (tied) return std::vector<double>(outputs, rule(weights));
     std::vector<double> steps;
@@ -326,7 +328,10 @@ class Quantiser {
     // A step far below the others would shrink its column in the next layer to nothing there, and a channel
     // without weights has no step of its own.
     const double mean = live == 0 ? 1 : std::exp(log_sum / static_cast<double>(live));
-    for (double& q : steps) q = q == 0 ? mean : std::max(q, mean / kLargestSpread);
+    for (double& q : steps) {
+      if (q > least && q < mean / kLargestSpread) ++raised_;
+      q = q == 0 ? mean : std::max(q, mean / kLargestSpread);
+    }
     return steps;
   }
 
@@ -355,6 +360,8 @@ class Quantiser {
   FloatGraph& graph_;
   const QuantisationOptions& options_;
   LayerRounder* rounder_;
+  std::vector<CutLayer>* cut_;
+  std::size_t raised_ = 0;  ///< steps of the layer at work
   std::vector<bool> tied_;
   std::map<std::size_t, double> preferred_;
   std::vector<std::vector<double>> factor_;
@@ -383,8 +390,9 @@ double best_step(const std::vector<double>& weights, std::int32_t levels) {
   return best;
 }
 
-void quantise(FloatGraph& graph, const QuantisationOptions& options, LayerRounder* rounder) {
-  Quantiser(graph, options, rounder).run();
+void quantise(FloatGraph& graph, const QuantisationOptions& options, LayerRounder* rounder,
+              std::vector<CutLayer>* cut) {
+  Quantiser(graph, options, rounder, cut).run();
   graph.finish();
 }
 

@@ -32,6 +32,12 @@ struct QuantisationOptions {
   std::vector<LayerGrid> kinds;   ///< likewise
 };
 
+/// A layer where some channels' steps are coarser than their weights want.
+struct CutLayer {
+  std::string layer;
+  std::size_t channels = 0;
+};
+
 /// Decides in place of plain rounding what a layer's weights become. Called layer by layer in the order of
 /// the graph, in which all layers before are quantised already; weights are real and refer to that graph's
 /// inputs.
@@ -62,7 +68,9 @@ class LayerRounder {
 /// @throws UsageError "quantisation.bits", "layer.unknown"; InputError "quantisation.batch_norm" when
 /// fold_batch_norm() was not called
 /// @param rounder null = plain rounding
-void quantise(FloatGraph& graph, const QuantisationOptions& options, LayerRounder* rounder = nullptr);
+/// @param cut when not null: gets the layers with channels whose steps were raised because they lie far below the others'
+void quantise(FloatGraph& graph, const QuantisationOptions& options, LayerRounder* rounder = nullptr,
+              std::vector<CutLayer>* cut = nullptr);
 
 /// The step q > 0 that minimises Σ(w − q·clamp(round(w/q), ±levels))² over the given weights; 1 when all are
 /// zero.

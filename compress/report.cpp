@@ -1,6 +1,7 @@
 #include "compress/report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -32,6 +33,12 @@ LayerReport layer_report(const CompressionResult& result, std::size_t index, con
   layer.cost = after.nodes[index];
   layer.cost_before = before ? costs_before.nodes[*before] : layer.cost;
   layer.histogram = histogram(node.weights);
+  for (const LayerNoise& noise : result.noise) {
+    if (noise.layer == node.name) layer.signal_to_noise_db = noise.signal_to_noise_db;
+  }
+  for (const CutLayer& cut : result.cut) {
+    if (cut.layer == node.name) layer.cut_channels = cut.channels;
+  }
   return layer;
 }
 
@@ -59,6 +66,11 @@ nlohmann::ordered_json layer_json(const LayerReport& layer) {
     json["histogram"] = layer.histogram;
   }
   json["bound_bits"] = layer.bound_bits;
+  if (layer.signal_to_noise_db) {
+    const double db = *layer.signal_to_noise_db;
+    json["signal_to_noise_db"] = std::isfinite(db) ? nlohmann::ordered_json(db) : nlohmann::ordered_json();
+  }
+  if (layer.cut_channels > 0) json["cut_channels"] = layer.cut_channels;
   add_costs(json, layer.cost, layer.cost_before);
   return json;
 }
@@ -89,6 +101,7 @@ CompressionReport make_report(const CompressionResult& result, std::uint64_t fil
   report.pruned_accuracy = result.pruned_accuracy;
   report.integer_accuracy = result.integer_accuracy;
   report.test_images = result.test_images;
+  report.equalised = result.equalised;
   report.file_bytes = file_bytes;
   return report;
 }
@@ -100,6 +113,7 @@ std::string report_json(const CompressionReport& report) {
                                    {"float", report.float_accuracy},
                                    {"pruned", report.pruned_accuracy},
                                    {"integer", report.integer_accuracy}}},
+                                 {"equalised", report.equalised},
                                  {"weights", report.weights},
                                  {"nonzeros", report.nonzeros},
                                  {"density", report.density},

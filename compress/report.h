@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +22,8 @@ struct LayerReport {
   Cost cost;
   Cost cost_before;  ///< with all weights kept and rounded to 8 bits
   std::vector<std::pair<std::int32_t, std::uint64_t>> histogram;  ///< weight and how often, ascending
+  std::optional<double> signal_to_noise_db;  ///< see LayerNoise; unset where the float network has no such layer
+  std::size_t cut_channels = 0;              ///< whose quantisation steps are coarser than they need, see CutLayer
 };
 
 struct CompressionReport {
@@ -34,6 +37,7 @@ struct CompressionReport {
   std::vector<VisitedPoint> points;
   double float_accuracy = 0, pruned_accuracy = 0, integer_accuracy = 0;
   std::size_t test_images = 0;
+  bool equalised = false;
   std::uint64_t file_bytes = 0;
   CostSettings settings;
 };

@@ -24,7 +24,7 @@ namespace popcorn::cli {
 namespace {
 
 struct CompressOptions {
-  std::string input, output, onnx, html, shape, scope, grid = "uniform";
+  std::string input, output, onnx, html, shape, output_node, scope, grid = "uniform";
   DataChoice data;
   std::string name, color;
   std::optional<std::int64_t> shorter_side;
@@ -48,7 +48,14 @@ void add_network_options(CLI::App& app, CompressOptions& o) {
   app.add_option("--html", o.html, "Also write the report as one HTML file with plots; opens offline")
       ->type_name("FILE");
   app.add_option("--name", o.name, "Name of the network (default: from the file)");
-  app.add_option("--input-shape", o.shape, "CxHxW, for a file whose input is a plain vector");
+  app.add_option("--input-shape", o.shape,
+                 "CxHxW of the pictures, for a file whose input is a vector, N x H x W, or of open size (default: "
+                 "the data set's, where it fits)")
+      ->type_name("CxHxW");
+  app.add_option("--output-node", o.output_node,
+                 "Output, value or node of the file that the network ends with (default: the obvious one, logits "
+                 "before their probabilities)")
+      ->type_name("NAME");
   app.add_option("--resize-shorter-side", o.shorter_side,
                  "Pictures: scale the shorter side to N, then cut out the centre (default: stretch)")
       ->check(CLI::PositiveNumber)
@@ -238,6 +245,9 @@ compress::ImportOptions import_options(const CompressOptions& o) {
   if (!o.name.empty()) result.name = o.name;
   if (!o.color.empty()) result.color = o.color;
   if (!o.shape.empty()) result.input_shape = parse_shape(o.shape);
+  if (o.data.dataset.empty() || o.data.dataset == "mnist") result.picture_shape = models::Shape{1, 28, 28};
+  if (o.data.dataset == "cifar10") result.picture_shape = models::Shape{3, 32, 32};
+  result.output_node = o.output_node;
   result.resize_shorter_side = o.shorter_side;
   result.mean = o.mean;
   result.deviation = o.deviation;

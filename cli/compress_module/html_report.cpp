@@ -1,6 +1,7 @@
 #include "cli/compress_module/html_report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -229,7 +230,7 @@ void cost_cells(HtmlTable& table, const Cost& cost, const Cost& before) {
 
 std::string layer_table(const CompressionReport& r) {
   HtmlTable table({"layer", "kind", "shape", "weights", "non-zero", "density", "bits", "magnitudes",
-                   "bound, bits", "multiplications before", "multiplications", "ciphertexts up before",
+                   "bound, bits", "signal to noise, dB", "multiplications before", "multiplications", "ciphertexts up before",
                    "ciphertexts up", "ciphertexts down before", "ciphertexts down", "bytes up before",
                    "bytes up", "bytes down before", "bytes down"},
                   3);
@@ -248,6 +249,11 @@ std::string layer_table(const CompressionReport& r) {
       table.empty(5);
     }
     table.count("bound_bits", layer.bound_bits);
+    if (layer.signal_to_noise_db && std::isfinite(*layer.signal_to_noise_db)) {
+      table.number("signal_to_noise_db", *layer.signal_to_noise_db, fixed(*layer.signal_to_noise_db, 1));
+    } else {
+      table.empty(1);
+    }
     cost_cells(table, layer.cost, layer.cost_before);
     table.end_row();
   }
@@ -258,7 +264,7 @@ std::string layer_table(const CompressionReport& r) {
   table.count("nonzeros", r.nonzeros);
   table.number("density", r.density, human_percent(r.density, 1));
   table.count("weight_bits", r.weight_bits);
-  table.empty(2);
+  table.empty(3);
   cost_cells(table, r.cost, r.cost_before);
   table.end_row();
   return section(

@@ -1,5 +1,6 @@
 #include "cli/compress_module/report_table.h"
 
+#include <cmath>
 #include <ostream>
 
 #include "cli/output.h"
@@ -7,6 +8,10 @@
 namespace popcorn::cli {
 
 namespace {
+
+std::string decibels(double db) {
+  return std::isfinite(db) ? fixed(db, 1) + " dB" : "exact";
+}
 
 void print_layers(std::ostream& out, const compress::CompressionReport& report) {
   using Align = Table::Align;
@@ -19,6 +24,7 @@ void print_layers(std::ostream& out, const compress::CompressionReport& report) 
                {"bits"},
                {"magnitudes"},
                {"bound"},
+               {"signal/noise"},
                {"multiplications"},
                {"before"}});
   for (const compress::LayerReport& layer : report.layers) {
@@ -28,11 +34,12 @@ void print_layers(std::ostream& out, const compress::CompressionReport& report) 
         {layer.name, layer.kind, layer.shape, of(grouped(layer.weights)), of(grouped(layer.nonzeros)),
          of(human_percent(layer.density, 1)), of(std::to_string(layer.bits)),
          of(std::to_string(layer.magnitudes)), std::to_string(layer.bound_bits) + " bits",
+         layer.signal_to_noise_db ? decibels(*layer.signal_to_noise_db) : std::string(),
          layer.cost.multiplications > 0 ? grouped(layer.cost.multiplications) : std::string(),
          layer.cost_before.multiplications > 0 ? grouped(layer.cost_before.multiplications) : std::string()});
   }
   table.add_row({"all", "", "", grouped(report.weights), grouped(report.nonzeros),
-                 human_percent(report.density, 1), std::to_string(report.weight_bits), "", "",
+                 human_percent(report.density, 1), std::to_string(report.weight_bits), "", "", "",
                  grouped(report.cost.multiplications), grouped(report.cost_before.multiplications)});
   table.print(out);
 }
@@ -41,6 +48,13 @@ void print_layers(std::ostream& out, const compress::CompressionReport& report) 
 
 void print_report(std::ostream& out, const compress::CompressionReport& report) {
   print_layers(out, report);
+  if (report.equalised) out << "\nChannels far apart in scale were equalised across layers first; the float function is the same.\n";
+  for (const compress::LayerReport& layer : report.layers) {
+    if (layer.cut_channels == 0) continue;
+    out << "Warning: layer " << layer.name << ": " << layer.cut_channels
+        << (layer.cut_channels == 1 ? " channel has" : " channels have")
+        << " weights far below the others' and a quantisation step coarser than they want\n";
+  }
   out << "\nAccuracy on " << grouped(report.test_images) << " test images: float "
       << human_percent(report.float_accuracy) << ", pruned " << human_percent(report.pruned_accuracy)
       << ", integer " << human_percent(report.integer_accuracy) << '\n';

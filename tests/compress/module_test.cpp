@@ -1,5 +1,4 @@
 // The commands train and compress as the popcorn executable calls them: through the module's one symbol.
-#include <dlfcn.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -10,10 +9,12 @@
 
 #include "base/file.h"
 #include "models/popcorn_file.h"
+#include "tests/compress/module_runner.h"
 #include "tests/support/process.h"
 #include "tests/support/seeded_rng.h"
 
 using namespace popcorn;
+using test::run_compress_module;
 
 namespace {
 
@@ -70,35 +71,13 @@ class Workplace {
   fs::path path_;
 };
 
-struct Outcome {
-  int code = 0;
-  std::string out, err;
-};
-
-Outcome run(const std::vector<std::string>& arguments) {
-  using Main = int (*)(int, const char* const*);
-  static void* module = ::dlopen(POPCORN_COMPRESS_MODULE, RTLD_NOW | RTLD_LOCAL);
-  REQUIRE(module != nullptr);
-  const auto entry = reinterpret_cast<Main>(::dlsym(module, "popcorn_compress_main"));
-  REQUIRE(entry != nullptr);
-  std::vector<const char*> raw;
-  for (const std::string& argument : arguments) raw.push_back(argument.c_str());
-  std::ostringstream out, err;
-  std::streambuf* const old_out = std::cout.rdbuf(out.rdbuf());
-  std::streambuf* const old_err = std::cerr.rdbuf(err.rdbuf());
-  const int code = entry(static_cast<int>(raw.size()), raw.data());
-  std::cout.rdbuf(old_out);
-  std::cerr.rdbuf(old_err);
-  return {code, out.str(), err.str()};
-}
-
 }  // namespace
 
 TEST_CASE("train and compress work through the module and end with the documented codes") {
   const Workplace place;
   const std::string onnx = place / "net.onnx", model = place / "net.popcorn";
 
-  const Outcome trained = run({"train", "mnist-mlp", "--data", place.data(), "-o", onnx, "--epochs", "8",
+  const test::ModuleOutcome trained = run_compress_module({"train", "mnist-mlp", "--data", place.data(), "-o", onnx, "--epochs", "8",
                                "--batch", "20", "--no-augmentation", "--json"});
   INFO(trained.err);
   REQUIRE(trained.code == 0);
@@ -109,12 +88,12 @@ TEST_CASE("train and compress work through the module and end with the documente
       "--bits",   "4",  "--batch", "20",  "--epochs", "4",          "--no-augmentation"};
   const auto with = [&](std::vector<std::string> more) {
     more.insert(more.begin(), compress.begin(), compress.end());
-    return run(more);
+    return run_compress_module(more);
   };
 
   SECTION("a model within the guard is written and reported") {
     const std::string exported = place / "integer.onnx";
-    const Outcome done =
+    const test::ModuleOutcome done =
         with({"--max-drop", "50", "--json", "--export-onnx", exported, "--html", place / "report.html"});
     INFO(done.err);
     REQUIRE(done.code == 0);
@@ -142,24 +121,24 @@ TEST_CASE("train and compress work through the module and end with the documente
     CHECK(html.find("data-value=\"" + report["multiplications"].dump() + "\"") != std::string::npos);
 
     const Bytes first = read_file(exported);
-    const Outcome again = run({"export", model, "-o", exported, "--json"});
+    const test::ModuleOutcome again = run_compress_module({"export", model, "-o", exported, "--json"});
     INFO(again.err);
     REQUIRE(again.code == 0);
     CHECK(read_file(exported) == first);
     const auto summary = nlohmann::json::parse(again.out);
     CHECK(summary["config_id"] == network.config_id());
     CHECK(summary["exact"] == summary["inexact_nodes"].empty());
-    CHECK(run({"export", model, "-o", exported, "--type", "float"}).out.find("single precision") !=
+    CHECK(run_compress_module({"export", model, "-o", exported, "--type", "float"}).out.find("single precision") !=
           std::string::npos);
   }
   SECTION("without fine-tuning, from sample pictures") {
-    const Outcome done =
+    const test::ModuleOutcome done =
         with({"--post-training", "--calibration-images", "100", "--max-drop", "5", "--json"});
     INFO(done.err);
     REQUIRE(done.code == 0);
     CHECK(nlohmann::json::parse(done.out)["density"] <= 0.2001);
     CHECK(with({"--post-training", "--calibration-images", "0"}).code == 2);
-    const Outcome tuned = with({"--post-training", "--quantise-epochs", "1", "--grid", "codebook", "--bits",
+    const test::ModuleOutcome tuned = with({"--post-training", "--quantise-epochs", "1", "--grid", "codebook", "--bits",
                                 "3", "--layer-grid", "fc3=ternary", "--json"});
     INFO(tuned.err);
     REQUIRE(tuned.code == 0);
@@ -176,7 +155,7 @@ TEST_CASE("train and compress work through the module and end with the documente
       more.insert(more.begin(), folder.begin(), folder.end());
       return with(more);
     };
-    const Outcome done = with_folder({"--calibration-images", "25"});
+    const test::ModuleOutcome done = with_folder({"--calibration-images", "25"});
     INFO(done.err);
     REQUIRE(done.code == 0);
     const auto report = nlohmann::json::parse(done.out);
@@ -185,16 +164,16 @@ TEST_CASE("train and compress work through the module and end with the documente
     const auto facts = models::read_network(model).facts;
     CHECK(facts.at(0) == std::pair<std::string, std::string>{"dataset", "pictures"});
     CHECK(facts.at(1) == std::pair<std::string, std::string>{"training_images", "25"});
-    const Outcome fewer = with_folder({"--training-images", "40", "--test-images", "7"});
+    const test::ModuleOutcome fewer = with_folder({"--training-images", "40", "--test-images", "7"});
     CHECK(nlohmann::json::parse(fewer.out)["accuracy"]["images"] == 7);
     CHECK(with_folder({"--training-images", "60"}).code == 2);
     fs::copy(pictures + "/0_0.pgm", pictures + "/10_0.pgm");
-    const Outcome refused = with_folder({"--calibration-images", "25"});
+    const test::ModuleOutcome refused = with_folder({"--calibration-images", "25"});
     CHECK(refused.code == 3);
     CHECK(refused.err.find("10_0.pgm") != std::string::npos);
   }
   SECTION("a budget of multiplications decides the sparsity") {
-    const Outcome free = with({"--filters", "0.25", "--epochs", "1", "--json"});
+    const test::ModuleOutcome free = with({"--filters", "0.25", "--epochs", "1", "--json"});
     INFO(free.err);
     REQUIRE(free.code == 0);
     std::uint64_t rest = 0;  // what no pruning saves
@@ -202,7 +181,7 @@ TEST_CASE("train and compress work through the module and end with the documente
     for (const auto& layer : unpruned["layers"])
       rest += layer.contains("weights") ? 0 : layer["multiplications"].get<std::uint64_t>();
     const std::uint64_t target = rest + 20000;
-    const Outcome done =
+    const test::ModuleOutcome done =
         with({"--target-cost", std::to_string(target), "--filters", "0.25", "--epochs", "1", "--json"});
     INFO(done.err);
     REQUIRE(done.code == 0);
@@ -210,12 +189,12 @@ TEST_CASE("train and compress work through the module and end with the documente
     CHECK(report["multiplications"] <= target);
     CHECK(report["multiplications"] > rest + 8000);
     CHECK(report["layers"][1]["shape"] == "96");
-    const Outcome refused = with({"--target-cost", "7"});
+    const test::ModuleOutcome refused = with({"--target-cost", "7"});
     CHECK(refused.code == 2);
     CHECK(refused.err.find("cost.target") != std::string::npos);
   }
   SECTION("beyond the guard nothing is written") {
-    const Outcome refused = with({"--epochs", "0", "--sparsity", "0.99", "--max-drop", "0.5"});
+    const test::ModuleOutcome refused = with({"--epochs", "0", "--sparsity", "0.99", "--max-drop", "0.5"});
     CHECK(refused.code == 8);
     CHECK(refused.err.find("compress.accuracy") != std::string::npos);
     CHECK_FALSE(fs::exists(model));
@@ -223,7 +202,7 @@ TEST_CASE("train and compress work through the module and end with the documente
   SECTION("a configuration file gives options, flags win") {
     write_file(place / "c.json",
                as_bytes(R"({"compress": {"bits": 2, "sparsity": 0.5, "layer-bits": {"fc3": 5}}})"));
-    const Outcome done = run({"compress", "--config", place / "c.json", onnx, "-o", model, "--data",
+    const test::ModuleOutcome done = run_compress_module({"compress", "--config", place / "c.json", onnx, "-o", model, "--data",
                               place.data(), "--epochs", "1", "--sparsity", "0.25", "--json"});
     INFO(done.err);
     REQUIRE(done.code == 0);
@@ -245,9 +224,9 @@ TEST_CASE("train and compress work through the module and end with the documente
         student, "--epochs",    "1",      "--json",     "--no-augmentation"};
     const auto taught = [&](std::vector<std::string> more) {
       more.insert(more.begin(), train.begin(), train.end());
-      return run(more);
+      return run_compress_module(more);
     };
-    const Outcome alone = taught({});
+    const test::ModuleOutcome alone = taught({});
     REQUIRE(alone.code == 0);
     const Bytes untaught = read_file(student);
     REQUIRE(taught({"--teacher", onnx, "--distillation", "0.9", "--temperature", "2"}).code == 0);
@@ -255,20 +234,20 @@ TEST_CASE("train and compress work through the module and end with the documente
     CHECK(taught({"--distillation", "0.9"}).code == 2);
     CHECK(taught({"--teacher", onnx}).code == 2);
     CHECK(taught({"--teacher", place / "absent.onnx", "--distillation", "0.9"}).code == 4);
-    const Outcome misfit = run({"train", "cifar10-conv7", "--data", place.data(), "-o", student, "--teacher",
+    const test::ModuleOutcome misfit = run_compress_module({"train", "cifar10-conv7", "--data", place.data(), "-o", student, "--teacher",
                                 onnx, "--distillation", "0.5"});
     CHECK(misfit.code == 3);
     CHECK(misfit.err.find("maps 1x28x28 to 10") != std::string::npos);
   }
   SECTION("bad arguments") {
-    CHECK(run({}).code == 2);
-    CHECK(run({"compress"}).code == 2);
-    CHECK(run({"compress", "--help"}).code == 0);
-    CHECK(run({"train", "--help"}).code == 0);
-    CHECK(run({"export", "--help"}).code == 0);
-    CHECK(run({"export", model}).code == 2);
-    CHECK(run({"export", model, "-o", onnx, "--type", "int8"}).code == 2);
-    CHECK(run({"train", "no-such-network", "-o", onnx, "--data", place.data()}).code == 2);
+    CHECK(run_compress_module({}).code == 2);
+    CHECK(run_compress_module({"compress"}).code == 2);
+    CHECK(run_compress_module({"compress", "--help"}).code == 0);
+    CHECK(run_compress_module({"train", "--help"}).code == 0);
+    CHECK(run_compress_module({"export", "--help"}).code == 0);
+    CHECK(run_compress_module({"export", model}).code == 2);
+    CHECK(run_compress_module({"export", model, "-o", onnx, "--type", "int8"}).code == 2);
+    CHECK(run_compress_module({"train", "no-such-network", "-o", onnx, "--data", place.data()}).code == 2);
     CHECK(with({"--bits", "9"}).code == 2);
     CHECK(with({"--sparsity", "1.5"}).code == 2);
     CHECK(with({"--layer-sparsity", "fc1"}).code == 2);
@@ -279,31 +258,31 @@ TEST_CASE("train and compress work through the module and end with the documente
     CHECK(with({"--layer-grid", "fc1=decimal"}).code == 2);
   }
   SECTION("bad files") {
-    CHECK(run({"compress", place / "absent.onnx", "-o", model, "--data", place.data()}).code == 4);
-    CHECK(run({"compress", onnx, "-o", model, "--data", place / "absent"}).code == 4);
+    CHECK(run_compress_module({"compress", place / "absent.onnx", "-o", model, "--data", place.data()}).code == 4);
+    CHECK(run_compress_module({"compress", onnx, "-o", model, "--data", place / "absent"}).code == 4);
     CHECK(with({"-o", place / "absent/x.popcorn", "--epochs", "0"}).code == 4);
     write_file(place / "bad.onnx", as_bytes("this is not a network"));
-    CHECK(run({"export", place / "bad.onnx", "-o", onnx}).code == 3);
-    const Outcome damaged = run({"compress", place / "bad.onnx", "-o", model, "--data", place.data()});
+    CHECK(run_compress_module({"export", place / "bad.onnx", "-o", onnx}).code == 3);
+    const test::ModuleOutcome damaged = run_compress_module({"compress", place / "bad.onnx", "-o", model, "--data", place.data()});
     CHECK(damaged.code == 3);
     CHECK(damaged.err.find("bad.onnx") != std::string::npos);
     write_file(place / "t10k-images-idx3-ubyte", as_bytes("short"));
     CHECK(with({}).code == 3);
   }
-  CHECK(run({"train", "mnist-mlp", "--data", place / "absent", "-o", onnx}).code == 4);
+  CHECK(run_compress_module({"train", "mnist-mlp", "--data", place / "absent", "-o", onnx}).code == 4);
 }
 
 TEST_CASE("a compression ended by Ctrl-C or killed goes on to the same file") {
   const Workplace place;
   const std::string onnx = place / "net.onnx", whole = place / "whole.popcorn", model = place / "net.popcorn",
                     checkpoint = place / "state";
-  REQUIRE(run({"train", "mnist-mlp", "--data", place.data(), "-o", onnx, "--epochs", "1"}).code == 0);
+  REQUIRE(run_compress_module({"train", "mnist-mlp", "--data", place.data(), "-o", onnx, "--epochs", "1"}).code == 0);
   const auto arguments = [&](const std::string& output) {
     return std::vector<std::string>{"compress",          onnx,         "-o",  output,     "--data",
                                     place.data(),        "--batch",    "40",  "--epochs", "6",
                                     "--no-augmentation", "--sparsity", "0.8", "-v"};
   };
-  REQUIRE(run(arguments(whole)).code == 0);
+  REQUIRE(run_compress_module(arguments(whole)).code == 0);
   std::vector<std::string> resumable = arguments(model);
   resumable.insert(resumable.begin(), POPCORN_EXECUTABLE);
   resumable.insert(resumable.end(), {"--resume", checkpoint});

@@ -128,7 +128,7 @@ TEST_CASE("every node that is not supported is reported, by name and operator") 
   CHECK(contains(error, "the_Einsum (Einsum)"));
   CHECK(contains(error, "the_Mul (Mul)"));
   CHECK_FALSE(contains(error, "the_Relu"));
-  CHECK(contains(error, "supported operators: Add AveragePool"));
+  CHECK(contains(error, "supported operators: Add ArgMax AveragePool"));
 }
 
 TEST_CASE("tensors whose size and content differ are refused") {
@@ -180,13 +180,17 @@ TEST_CASE("indices that are not integers are refused") {
   Model model("Relu");
   model.tensor("data", {2}, 2);
   model.tensor("indices", {1}, 1);
+  model.proto.mutable_graph()->mutable_node()->RemoveLast();
   model.add_node("Gather", {"data", "indices"}, "part");
+  model.add_node("Add", {"input", "part"}, "output");
   CHECK(contains(model.error(), "the_Gather (Gather): its indices are not integers"));
 }
 
 TEST_CASE("a Shape of nothing is refused") {
   Model model("Relu");
+  model.proto.mutable_graph()->mutable_node()->RemoveLast();
   model.add_node("Shape", {""}, "dims");
+  model.add_node("Reshape", {"input", "dims"}, "output");
   CHECK(contains(model.error(), "the_Shape (Shape): supported on constants only"));
 }
 
@@ -239,7 +243,7 @@ TEST_CASE("hostile graphs are refused") {
   SECTION("no output") {
     Model model("Relu");
     model.proto.mutable_graph()->clear_output();
-    CHECK(contains(model.error(), "0 outputs"));
+    CHECK(contains(model.error(), "no output"));
   }
   SECTION("an old operator set") {
     Model model("Relu");
