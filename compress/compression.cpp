@@ -57,7 +57,8 @@ void guard(const CompressionResult& result, double max_drop) {
                                             percent(max_drop) + "; nothing was written");
 }
 
-/// Gives the outputs of a network that was only rounded the mean that the float network's have on sample pictures.
+/// Gives the outputs of a network that was only rounded the mean that the float network's have on sample
+/// pictures.
 void match_output_means(FloatGraph& graph, const FloatGraph& wanted, const Dataset& pictures,
                         const std::atomic<bool>* stop) {
   FloatNode& last = graph.nodes.back();
@@ -115,7 +116,8 @@ class Compression {
       if (options_.calibration_images > 0) {
         compress_post_training(
             graph_, training_.first(options_.calibration_images),
-            {.pruning = options_.pruning, .quantisation = options_.quantisation, .stop = hooks_.stop}, &result_.cut);
+            {.pruning = options_.pruning, .quantisation = options_.quantisation, .stop = hooks_.stop},
+            &result_.cut);
         state_.pruned_accuracy = accuracy(graph_, test_, hooks_.stop);
       } else {
         prune_with_training();

@@ -53,9 +53,9 @@ struct CompressionResult {
   FloatGraph graph;                  ///< the quantised float graph it was lowered from
   double float_accuracy = 0, pruned_accuracy = 0, integer_accuracy = 0;
   std::size_t test_images = 0;
-  bool equalised = false;             ///< channels were scaled across layers first, see equalise_channels()
-  std::vector<CutLayer> cut;          ///< layers with channels whose steps are still cut; none after a resumed run
-  std::vector<LayerNoise> noise;      ///< layer by layer, on kNoisePictures training pictures at most
+  bool equalised = false;     ///< channels were scaled across layers first, see equalise_channels()
+  std::vector<CutLayer> cut;  ///< layers with channels whose steps are still cut; none after a resumed run
+  std::vector<LayerNoise> noise;  ///< layer by layer, on kNoisePictures training pictures at most
 };
 inline constexpr std::size_t kNoisePictures = 32;
 
@@ -65,8 +65,9 @@ struct CompressionHooks {
   bool measure = false;  ///< the accuracy after each epoch for CompressionResult::points, report or not
 };
 
-/// Folds batch-norm, equalises channels where it must, prunes with fine-tuning, quantises with fine-tuning, lowers, measures on all of `test`.
-/// The float network is the teacher where the training options ask for distillation.
+/// Folds batch-norm, equalises channels where it must, prunes with fine-tuning, quantises with fine-tuning,
+/// lowers, measures on all of `test`. The float network is the teacher where the training options ask for
+/// distillation.
 /// @throws CheckError "compress.accuracy" when more than `max_drop` is lost; UsageError, InputError
 /// (also "checkpoint.*"), IoError, Interrupted
 CompressionResult compress_network(FloatGraph graph, const Dataset& training, const Dataset& test,

@@ -105,7 +105,8 @@ struct Entry {
 };
 
 std::size_t input_channels_of(const FloatNode& node, const models::Shape& input) {
-  return static_cast<std::size_t>(node.kind == FloatKind::dense ? input.channels : input.channels / node.groups);
+  return static_cast<std::size_t>(node.kind == FloatKind::dense ? input.channels
+                                                                : input.channels / node.groups);
 }
 
 class Equaliser {
@@ -129,7 +130,8 @@ class Equaliser {
       const std::size_t inputs = input_channels_of(node, graph_.nodes[from].shape);
       const std::size_t outputs = node.bias.size();
       const std::size_t kernel = node.weights.size() / outputs / inputs;
-      const std::size_t per_group = outputs / static_cast<std::size_t>(node.kind == FloatKind::dense ? 1 : node.groups);
+      const std::size_t per_group =
+          outputs / static_cast<std::size_t>(node.kind == FloatKind::dense ? 1 : node.groups);
       for (std::size_t o = 0; o < outputs; ++o) {
         for (std::size_t c = 0; c < inputs; ++c) {
           double largest = 0;
@@ -139,7 +141,8 @@ class Equaliser {
               largest = std::max(largest, std::abs(static_cast<double>(node.weights[at])));
           }
           if (largest == 0) continue;
-          entries_.push_back({sets_.set(index, o), sets_.set(from, o / per_group * inputs + c), std::log2(largest)});
+          entries_.push_back(
+              {sets_.set(index, o), sets_.set(from, o / per_group * inputs + c), std::log2(largest)});
         }
       }
     }
@@ -165,7 +168,8 @@ class Equaliser {
     return false;
   }
 
-  /// One pass: every free set takes the factor that makes its largest weight as an output and as an input alike.
+  /// One pass: every free set takes the factor that makes its largest weight as an output and as an input
+  /// alike.
   void balance() {
     constexpr double kNone = -1e300;
     std::vector<double> made(sets_.total(), kNone), read(sets_.total(), kNone);
@@ -184,7 +188,8 @@ class Equaliser {
     std::vector<int> exponent(log_factor_.size());
     bool changed = false;
     for (std::size_t set = 0; set < exponent.size(); ++set) {
-      exponent[set] = static_cast<int>(std::clamp(std::lround(log_factor_[set]), -long{kLargestExponent}, long{kLargestExponent}));
+      exponent[set] = static_cast<int>(
+          std::clamp(std::lround(log_factor_[set]), -long{kLargestExponent}, long{kLargestExponent}));
       changed = changed || exponent[set] != 0;
     }
     if (!changed) return false;
@@ -196,7 +201,8 @@ class Equaliser {
       const std::size_t inputs = input_channels_of(node, graph_.nodes[from].shape);
       const std::size_t outputs = node.bias.size();
       const std::size_t kernel = node.weights.size() / outputs / inputs;
-      const std::size_t per_group = outputs / static_cast<std::size_t>(node.kind == FloatKind::dense ? 1 : node.groups);
+      const std::size_t per_group =
+          outputs / static_cast<std::size_t>(node.kind == FloatKind::dense ? 1 : node.groups);
       for (std::size_t o = 0; o < outputs; ++o) {
         const int out = exponent[sets_.set(index, o)];
         node.bias[o] = std::ldexp(node.bias[o], -out);

@@ -36,8 +36,9 @@ void accumulate(const at::Tensor& wanted, const at::Tensor& found, std::vector<M
 
 }  // namespace
 
-std::vector<LayerNoise> layer_noise(const FloatGraph& wanted, const FloatGraph& quantised, const Dataset& data,
-                                    std::size_t pictures, const std::atomic<bool>* stop) {
+std::vector<LayerNoise> layer_noise(const FloatGraph& wanted, const FloatGraph& quantised,
+                                    const Dataset& data, std::size_t pictures,
+                                    const std::atomic<bool>* stop) {
   const at::NoGradGuard guard;
   TorchGraph first(wanted, TorchGraph::Mode::inference), second(quantised, TorchGraph::Mode::inference);
   std::map<std::string, std::size_t> place;
@@ -50,7 +51,9 @@ std::vector<LayerNoise> layer_noise(const FloatGraph& wanted, const FloatGraph& 
   for (std::size_t i = 1; i < quantised.nodes.size(); ++i) {
     const FloatNode& node = quantised.nodes[i];
     const auto at = place.find(node.name);
-    if (at == place.end() || node.kind == FloatKind::flatten || !(wanted.nodes[at->second].shape == node.shape)) continue;
+    if (at == place.end() || node.kind == FloatKind::flatten ||
+        !(wanted.nodes[at->second].shape == node.shape))
+      continue;
     pairs.push_back({at->second, i, std::vector<Moments>(static_cast<std::size_t>(node.shape.channels))});
   }
   const std::size_t count = std::min(pictures, data.count());

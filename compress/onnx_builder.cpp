@@ -43,7 +43,8 @@ bool fill(std::vector<std::int64_t>& dims, const std::vector<std::int64_t>& know
 
 std::string dims_text(const std::vector<std::int64_t>& dims) {
   std::string text;
-  for (const std::int64_t d : dims) text += (text.empty() ? "" : "x") + (d < 0 ? std::string("?") : std::to_string(d));
+  for (const std::int64_t d : dims)
+    text += (text.empty() ? "" : "x") + (d < 0 ? std::string("?") : std::to_string(d));
   return text;
 }
 
@@ -139,7 +140,8 @@ void OnnxBuilder::add_initialisers() {
 }
 
 /// The input's dimensions with batch 1; open ones are filled with the wanted picture's.
-std::vector<std::int64_t> OnnxBuilder::given_dims(const onnx::ValueInfoProto& input, const models::Shape* wanted) {
+std::vector<std::int64_t> OnnxBuilder::given_dims(const onnx::ValueInfoProto& input,
+                                                  const models::Shape* wanted) {
   std::vector<std::int64_t> dims = input_dims(input);
   if (dims.size() > 1) dims.front() = 1;  // the batch
   if (wanted == nullptr || !has_open(dims)) return dims;
@@ -187,7 +189,8 @@ void OnnxBuilder::add_input(const std::optional<models::Shape>& wanted) {
   const std::vector<std::int64_t>& dims = value.dims;
   if (dims.size() == 4) {
     const bool first = wanted && dims_of(*wanted, false) == dims;  // as N×C×H×W
-    const bool last = wanted && std::vector<std::int64_t>{1, wanted->height, wanted->width, wanted->channels} == dims;
+    const bool last =
+        wanted && std::vector<std::int64_t>{1, wanted->height, wanted->width, wanted->channels} == dims;
     value.channels_last = !first && (last || (few(dims[3]) && !few(dims[1])));
     node.shape = value.channels_last ? models::Shape{dims[3], dims[1], dims[2]}
                                      : models::Shape{dims[1], dims[2], dims[3]};
@@ -284,8 +287,9 @@ std::vector<std::string> OnnxBuilder::problems_of(const std::string& output) con
   std::set<int> nodes;
   for (int k = source_.node_size(); k-- > 0;) {
     const onnx::NodeProto& node = source_.node(k);
-    const bool gives = std::any_of(node.output().begin(), node.output().end(),
-                                   [&](const std::string& name) { return !name.empty() && needed.count(name) != 0; });
+    const bool gives = std::any_of(node.output().begin(), node.output().end(), [&](const std::string& name) {
+      return !name.empty() && needed.count(name) != 0;
+    });
     if (!gives) continue;
     nodes.insert(k);
     needed.insert(node.input().begin(), node.input().end());
@@ -306,12 +310,14 @@ void OnnxBuilder::choose_output() {
     // A graph output or any value, or the node of that name.
     std::string value = output_node_;
     for (const onnx::NodeProto& node : source_.node()) {
-      if (values_.count(value) == 0 && node.name() == output_node_ && node.output_size() > 0) value = node.output(0);
+      if (values_.count(value) == 0 && node.name() == output_node_ && node.output_size() > 0)
+        value = node.output(0);
     }
     if (values_.count(value) == 0) {
       std::string known;
       for (const std::string& name : names) known += (known.empty() ? "\"" : ", \"") + name + "\"";
-      problems_.push_back("no output, value or node is called \"" + output_node_ + "\" (--output-node); the outputs are " + known);
+      problems_.push_back("no output, value or node is called \"" + output_node_ +
+                          "\" (--output-node); the outputs are " + known);
       return;
     }
     names = {value};
@@ -326,8 +332,11 @@ void OnnxBuilder::choose_output() {
     const bool computed = found != values_.end() && !found->second.constant && !found->second.unknown;
     if (computed && problems_of(name).empty()) usable.push_back(name);
   }
-  // Probabilities and classes of the same logits: the logits; what was dropped behind them says whether softmax applies.
-  const auto same = [&](const std::string& name) { return values_.at(name).node == values_.at(usable.front()).node; };
+  // Probabilities and classes of the same logits: the logits; what was dropped behind them says whether
+  // softmax applies.
+  const auto same = [&](const std::string& name) {
+    return values_.at(name).node == values_.at(usable.front()).node;
+  };
   if (usable.size() > 1 && std::all_of(usable.begin(), usable.end(), same)) {
     std::stable_sort(usable.begin(), usable.end(), [&](const std::string& a, const std::string& b) {
       const auto rank = [&](const std::string& name) {
@@ -356,8 +365,8 @@ void OnnxBuilder::choose_output() {
     problems_ = own;
     output_ = name;
     for (const Problem& problem : found_)
-      unknown_operator_ = unknown_operator_ ||
-                          (problem.unknown_operator && std::find(own.begin(), own.end(), problem.text) != own.end());
+      unknown_operator_ = unknown_operator_ || (problem.unknown_operator &&
+                                                std::find(own.begin(), own.end(), problem.text) != own.end());
     return;
   }
   problems_.push_back("output \"" + output_ + "\": no node computes it from the input");
@@ -391,7 +400,8 @@ FloatGraph OnnxBuilder::take() {
   OnnxValue output = values_.at(output_);
   // Softmax anywhere behind these logits, also where another output was chosen, says what they mean.
   for (const auto& [name, value] : values_) {
-    if (!value.unknown && !value.constant && value.node == output.node && value.end == OnnxValue::End::softmax)
+    if (!value.unknown && !value.constant && value.node == output.node &&
+        value.end == OnnxValue::End::softmax)
       output.end = OnnxValue::End::softmax;
   }
   values_[output_] = output;
@@ -409,7 +419,8 @@ const OnnxValue* OnnxBuilder::operand(const onnx::NodeProto& node, int k) const 
 OnnxValue OnnxBuilder::viewed(const onnx::NodeProto& node, int k) const {
   const OnnxValue* value = operand(node, k);
   if (value == nullptr) throw NotSupported{"operand " + std::to_string(k) + " is missing"};
-  if (value->constant) throw NotSupported{"operand " + std::to_string(k) + " is a constant, the network's values are expected"};
+  if (value->constant)
+    throw NotSupported{"operand " + std::to_string(k) + " is a constant, the network's values are expected"};
   if (value->quantised) throw NotSupported{"reads quantised values, which only DequantizeLinear may"};
   return *value;
 }
@@ -470,14 +481,16 @@ std::vector<float> OnnxBuilder::per_channel(const OnnxConstant& constant, const 
   const auto channels = static_cast<std::size_t>(shape(x).channels);
   if (constant.size() == 1) return std::vector<float>(channels, constant.values.front());
   const std::size_t rank = x.dims.size();
-  if (constant.dims.size() > rank) throw NotSupported{"its constant operand has more dimensions than the other"};
+  if (constant.dims.size() > rank)
+    throw NotSupported{"its constant operand has more dimensions than the other"};
   // The place of every element of x in the constant, by broadcasting.
   std::vector<std::size_t> strides(rank, 0);
   std::size_t stride = 1;
   for (std::size_t k = constant.dims.size(); k-- > 0;) {
     const std::size_t axis = rank - constant.dims.size() + k;
     if (constant.dims[k] != 1 && constant.dims[k] != x.dims[axis])
-      throw NotSupported{"its constant operand of " + dims_text(constant.dims) + " does not fit " + dims_text(x.dims)};
+      throw NotSupported{"its constant operand of " + dims_text(constant.dims) + " does not fit " +
+                         dims_text(x.dims)};
     strides[axis] = constant.dims[k] == 1 ? 0 : stride;
     stride *= static_cast<std::size_t>(constant.dims[k]);
   }
@@ -504,8 +517,10 @@ std::vector<float> OnnxBuilder::per_channel(const OnnxConstant& constant, const 
     const float value = constant.values[at];
     if (set[channel] && result[channel] != value) {
       throw NotSupported{
-          "its constant operand differs from place to place within a channel, which has no form on ciphertexts; use one value "
-          "a channel (for a mean picture, the mean of each channel) and fine-tune, or add it after the flatten"};
+          "its constant operand differs from place to place within a channel, which has no form on "
+          "ciphertexts; use one value "
+          "a channel (for a mean picture, the mean of each channel) and fine-tune, or add it after the "
+          "flatten"};
     }
     result[channel] = value;
     set[channel] = true;
@@ -565,6 +580,10 @@ OnnxValue OnnxBuilder::relabel(const onnx::NodeProto& node, OnnxValue x, std::ve
     x.dims = std::move(dims);
     return x;
   }
+  if (is_plane_view(dims, shape(x)) && !x.channels_last && shape(x).size() != shape(x).channels) {
+    x.dims = std::move(dims);
+    return x;
+  }
   if (is_vector(dims)) {
     const std::optional<models::Shape> flattened_before = x.flattened_from;
     const bool whole_input = x.node == 0 && input_is_vector_;
@@ -605,6 +624,10 @@ OnnxValue OnnxBuilder::relabel(const onnx::NodeProto& node, OnnxValue x, std::ve
   throw NotSupported{"reshapes " + dims_text(x.dims) + " to " + dims_text(dims) +
                      ", which is neither a vector nor the picture of " + from.to_string() +
                      (x.node == 0 ? "; name the picture's shape with --input-shape CxHxW" : "")};
+}
+
+bool OnnxBuilder::is_plane_view(const std::vector<std::int64_t>& dims, const models::Shape& from) {
+  return dims == std::vector<std::int64_t>{1, from.channels, from.height * from.width};
 }
 
 std::string OnnxBuilder::unique_name(const std::string& wanted) {

@@ -43,9 +43,10 @@ std::int64_t positive_extent(std::int64_t value, const char* what);
 class OnnxBuilder {
  public:
   /// @param keep_saturation whether the upper limit of quantised activations becomes a clip
-  /// @param output_node the graph output, or any node or value, that the network ends with; empty: the obvious one
-  explicit OnnxBuilder(const onnx::GraphProto& source, bool keep_saturation = false, ExternalBytes external = {},
-                       std::string output_node = {})
+  /// @param output_node the graph output, or any node or value, that the network ends with; empty: the
+  /// obvious one
+  explicit OnnxBuilder(const onnx::GraphProto& source, bool keep_saturation = false,
+                       ExternalBytes external = {}, std::string output_node = {})
       : source_(source),
         keep_saturation_(keep_saturation),
         external_(std::move(external)),
@@ -135,7 +136,8 @@ class OnnxBuilder {
   models::Window window(const onnx::NodeProto& node, const OnnxValue& x, std::int64_t kernel_height,
                         std::int64_t kernel_width) const;
   void round_up(const onnx::NodeProto& node, const OnnxValue& x, models::Window& w, bool allowed) const;
-  OnnxValue pool_over(const onnx::NodeProto& node, const OnnxValue& x, FloatKind kind, bool height, bool width);
+  OnnxValue pool_over(const onnx::NodeProto& node, const OnnxValue& x, FloatKind kind, bool height,
+                      bool width);
   OnnxValue sum_of(const onnx::NodeProto& node, const OnnxValue& a, const OnnxValue& b);
   OnnxValue scaled(const onnx::NodeProto& node, const OnnxValue& x, float factor);
   OnnxValue rectified(const onnx::NodeProto& node, const OnnxValue& x);
@@ -144,6 +146,8 @@ class OnnxBuilder {
                             const std::vector<std::int64_t>& channels);
   OnnxValue spread_channels(const onnx::NodeProto& node, const OnnxValue& x, std::int64_t before,
                             std::int64_t after);
+  /// N × C × (H·W).
+  static bool is_plane_view(const std::vector<std::int64_t>& dims, const models::Shape& from);
   bool keeps_non_negative(const FloatNode& node) const;
   std::string unique_name(const std::string& wanted);
   static std::string display_name(const onnx::NodeProto& node);
@@ -158,7 +162,7 @@ class OnnxBuilder {
   std::optional<bool> input_channels_last_;
   bool input_is_vector_ = false;
   struct Problem {
-    int node;  ///< of the source; −1: the input, −2: an initialiser
+    int node;          ///< of the source; −1: the input, −2: an initialiser
     std::string name;  ///< of the value that is missing
     std::string text;
     bool unknown_operator = false;

@@ -54,10 +54,10 @@ std::vector<std::int64_t> small_integers(const onnx::TensorProto& tensor, std::i
 float widened_half(std::uint16_t half) {
   const unsigned exponent = (half >> 10) & 31U;
   const unsigned fraction = half & 1023U;
-  const float magnitude = exponent == 31 ? (fraction == 0 ? INFINITY : NAN)
-                          : exponent == 0
-                              ? std::ldexp(static_cast<float>(fraction), -24)
-                              : std::ldexp(static_cast<float>(fraction + 1024), static_cast<int>(exponent) - 25);
+  const float magnitude =
+      exponent == 31  ? (fraction == 0 ? INFINITY : NAN)
+      : exponent == 0 ? std::ldexp(static_cast<float>(fraction), -24)
+                      : std::ldexp(static_cast<float>(fraction + 1024), static_cast<int>(exponent) - 25);
   return (half >> 15) != 0 ? -magnitude : magnitude;
 }
 
@@ -231,7 +231,8 @@ OnnxConstant reduce_product(const OnnxConstant& x, const std::vector<std::int64_
   if (!x.integers.empty()) {
     std::int64_t product = 1;
     for (const std::int64_t v : x.integers) {
-      if (v != 0 && std::abs(product) > (std::int64_t{1} << 31) / std::abs(v)) throw NotSupported{"an integer is too large"};
+      if (v != 0 && std::abs(product) > (std::int64_t{1} << 31) / std::abs(v))
+        throw NotSupported{"an integer is too large"};
       product *= v;
     }
     set_integers(result, {product});
@@ -350,12 +351,15 @@ OnnxConstant read_constant(const onnx::TensorProto& tensor, const ExternalBytes&
   const std::int64_t count = element_count(result.dims);
   if (tensor.has_data_location() && tensor.data_location() == onnx::TensorProto::EXTERNAL) {
     if (!external) {
-      throw NotSupported{"its tensor lies in another file, which can be read beside a file only: give the path of the network"};
+      throw NotSupported{
+          "its tensor lies in another file, which can be read beside a file only: give the path of the "
+          "network"};
     }
     onnx::TensorProto inside;
     inside.set_data_type(tensor.data_type());
     for (const std::int64_t d : result.dims) inside.add_dims(d);
-    inside.set_raw_data(external(tensor, static_cast<std::size_t>(count) * element_bytes(tensor.data_type())));
+    inside.set_raw_data(
+        external(tensor, static_cast<std::size_t>(count) * element_bytes(tensor.data_type())));
     return read_constant(inside);
   }
   switch (tensor.data_type()) {
@@ -393,9 +397,10 @@ OnnxConstant read_constant(const onnx::TensorProto& tensor, const ExternalBytes&
       set_integers(result, small_integers<std::uint16_t>(tensor, count));
       break;
     default:
-      throw NotSupported{"its tensor has data type " + std::to_string(tensor.data_type()) +
-                         " (float, float16, bfloat16, double, bool, int8, uint8, int16, uint16, int32 and int64 are "
-                         "supported)"};
+      throw NotSupported{
+          "its tensor has data type " + std::to_string(tensor.data_type()) +
+          " (float, float16, bfloat16, double, bool, int8, uint8, int16, uint16, int32 and int64 are "
+          "supported)"};
   }
   result.type = tensor.data_type();
   return result;
@@ -493,7 +498,8 @@ bool is_float_type(std::int64_t type) noexcept {
          type == onnx::TensorProto::FLOAT16 || type == onnx::TensorProto::BFLOAT16;
 }
 
-OnnxSlice read_slice(const std::vector<std::int64_t>& dims, const std::optional<std::vector<std::int64_t>>& starts,
+OnnxSlice read_slice(const std::vector<std::int64_t>& dims,
+                     const std::optional<std::vector<std::int64_t>>& starts,
                      const std::optional<std::vector<std::int64_t>>& ends,
                      const std::optional<std::vector<std::int64_t>>& axes,
                      const std::optional<std::vector<std::int64_t>>& steps) {
@@ -509,8 +515,11 @@ OnnxSlice read_slice(const std::vector<std::int64_t>& dims, const std::optional<
     if (axis < 0 || axis >= rank) throw NotSupported{"an axis is out of range"};
     const std::int64_t size = dims[static_cast<std::size_t>(axis)];
     const std::int64_t step = steps ? (*steps)[k] : 1;
-    if (step < 1) throw NotSupported{"a step of " + std::to_string(step) + "; only forward slices are supported"};
-    const auto clamped = [&](std::int64_t place) { return std::clamp<std::int64_t>(place < 0 ? place + size : place, 0, size); };
+    if (step < 1)
+      throw NotSupported{"a step of " + std::to_string(step) + "; only forward slices are supported"};
+    const auto clamped = [&](std::int64_t place) {
+      return std::clamp<std::int64_t>(place < 0 ? place + size : place, 0, size);
+    };
     const std::int64_t start = clamped((*starts)[k]);
     const std::int64_t end = clamped((*ends)[k]);
     if (end <= start) throw NotSupported{"its slice is empty"};
@@ -548,9 +557,11 @@ std::optional<OnnxConstant> evaluate_constant(const onnx::NodeProto& node,
       if (attributes.has(name)) return attributes.integers(name, {});
       return std::nullopt;
     };
-    return slice(x, read_slice(x.dims, list(1, "starts"), list(2, "ends"), list(3, "axes"), list(4, "steps")));
+    return slice(x,
+                 read_slice(x.dims, list(1, "starts"), list(2, "ends"), list(3, "axes"), list(4, "steps")));
   }
-  if (op == "ReduceProd") return reduce_product(x, axes_of(node, operands), attributes.integer("keepdims", 1) != 0);
+  if (op == "ReduceProd")
+    return reduce_product(x, axes_of(node, operands), attributes.integer("keepdims", 1) != 0);
   if (op == "Concat") return concatenate(operands);
   if (op == "Cast") return cast(x, attributes.integer("to", 0));
   if (op == "Add" || op == "Sub" || op == "Mul" || op == "Div")

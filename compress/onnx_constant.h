@@ -33,11 +33,12 @@ struct NotSupported {
 /// Product of dimensions. @throws NotSupported when one is negative or the product exceeds kMaxConstantSize
 std::int64_t element_count(const std::vector<std::int64_t>& dims);
 
-/// Gives the bytes of a tensor that lies in another file. @throws NotSupported that says what is wrong with the place
+/// Gives the bytes of a tensor that lies in another file. @throws NotSupported that says what is wrong with
+/// the place
 using ExternalBytes = std::function<std::string(const onnx::TensorProto& tensor, std::size_t bytes)>;
 
-/// Floating-point numbers (of 16, 32 and 64 bits; those of 16 are widened exactly, those of 64 rounded to the nearest float),
-/// integers of at most 64 bits, booleans (as 0 and 1).
+/// Floating-point numbers (of 16, 32 and 64 bits; those of 16 are widened exactly, those of 64 rounded to the
+/// nearest float), integers of at most 64 bits, booleans (as 0 and 1).
 /// @param external for tensors in other files; without it they are not supported
 /// @throws NotSupported for foreign types and sizes that do not match the dimensions
 OnnxConstant read_constant(const onnx::TensorProto& tensor, const ExternalBytes& external = {});
@@ -77,8 +78,10 @@ struct OnnxSlice {
   };
   std::vector<Axis> axes;
 };
-/// Resolves negative and open places. @throws NotSupported for backward and empty slices, lists that do not fit
-OnnxSlice read_slice(const std::vector<std::int64_t>& dims, const std::optional<std::vector<std::int64_t>>& starts,
+/// Resolves negative and open places. @throws NotSupported for backward and empty slices, lists that do not
+/// fit
+OnnxSlice read_slice(const std::vector<std::int64_t>& dims,
+                     const std::optional<std::vector<std::int64_t>>& starts,
                      const std::optional<std::vector<std::int64_t>>& ends,
                      const std::optional<std::vector<std::int64_t>>& axes,
                      const std::optional<std::vector<std::int64_t>>& steps);

@@ -46,11 +46,14 @@ fs::path inside(const fs::path& folder, const std::string& location) {
   const fs::path root = fs::canonical(folder, error);
   const fs::path file = error ? fs::path() : fs::canonical(folder / wanted, error);
   if (!climbs && error)
-    throw NotSupported{"its weights are in \"" + location + "\", which is not beside the network: put that file there"};
+    throw NotSupported{"its weights are in \"" + location +
+                       "\", which is not beside the network: put that file there"};
   const auto [end, ignored] = std::mismatch(root.begin(), root.end(), file.begin(), file.end());
   if (climbs || end != root.end())
-    throw NotSupported{"its weights are in \"" + location + "\", outside of the network's own folder: move the file beside the network"};
-  if (!fs::is_regular_file(file, error)) throw NotSupported{"its weights are in \"" + location + "\", which is no file"};
+    throw NotSupported{"its weights are in \"" + location +
+                       "\", outside of the network's own folder: move the file beside the network"};
+  if (!fs::is_regular_file(file, error))
+    throw NotSupported{"its weights are in \"" + location + "\", which is no file"};
   return file;
 }
 
@@ -58,28 +61,31 @@ fs::path inside(const fs::path& folder, const std::string& location) {
 
 ExternalBytes external_beside(const fs::path& network) {
   const fs::path folder = network.parent_path().empty() ? fs::path(".") : network.parent_path();
-  return [folder, total = std::make_shared<std::size_t>(0)](const onnx::TensorProto& tensor, std::size_t bytes) {
-    const Place place = place_of(tensor);
-    const fs::path file = inside(folder, place.location);
-    std::error_code error;
-    const std::uintmax_t size = fs::file_size(file, error);
-    if (place.length && *place.length != bytes) {
-      throw NotSupported{"its external data has a length of " + std::to_string(*place.length) + " bytes, its dimensions need " +
-                         std::to_string(bytes)};
-    }
-    if (error || place.offset > size || bytes > size - place.offset) {
-      throw NotSupported{"its external data ends at byte " + std::to_string(place.offset) + " + " + std::to_string(bytes) +
-                         " of \"" + place.location + "\", which has " + std::to_string(size)};
-    }
-    *total += bytes;
-    if (*total > kMaxExternalBytes) throw NotSupported{"the network has more than 2 GiB of external data"};
-    std::string content(bytes, '\0');
-    std::ifstream in(file, std::ios::binary);
-    in.seekg(static_cast<std::streamoff>(place.offset));
-    if (!in.read(content.data(), static_cast<std::streamsize>(bytes)))
-      throw NotSupported{"its external data in \"" + place.location + "\" cannot be read"};
-    return content;
-  };
+  return
+      [folder, total = std::make_shared<std::size_t>(0)](const onnx::TensorProto& tensor, std::size_t bytes) {
+        const Place place = place_of(tensor);
+        const fs::path file = inside(folder, place.location);
+        std::error_code error;
+        const std::uintmax_t size = fs::file_size(file, error);
+        if (place.length && *place.length != bytes) {
+          throw NotSupported{"its external data has a length of " + std::to_string(*place.length) +
+                             " bytes, its dimensions need " + std::to_string(bytes)};
+        }
+        if (error || place.offset > size || bytes > size - place.offset) {
+          throw NotSupported{"its external data ends at byte " + std::to_string(place.offset) + " + " +
+                             std::to_string(bytes) + " of \"" + place.location + "\", which has " +
+                             std::to_string(size)};
+        }
+        *total += bytes;
+        if (*total > kMaxExternalBytes)
+          throw NotSupported{"the network has more than 2 GiB of external data"};
+        std::string content(bytes, '\0');
+        std::ifstream in(file, std::ios::binary);
+        in.seekg(static_cast<std::streamoff>(place.offset));
+        if (!in.read(content.data(), static_cast<std::streamsize>(bytes)))
+          throw NotSupported{"its external data in \"" + place.location + "\" cannot be read"};
+        return content;
+      };
 }
 
 }  // namespace popcorn::compress

@@ -182,7 +182,8 @@ std::vector<std::int64_t> open_dims(const onnx::GraphProto& graph) {
   return {};
 }
 
-/// The data set's pictures, where the file does not say what it takes, or takes just as many numbers in a row.
+/// The data set's pictures, where the file does not say what it takes, or takes just as many numbers in a
+/// row.
 std::optional<models::Shape> shape_of_pictures(const onnx::GraphProto& graph, const ImportOptions& options) {
   if (!options.picture_shape) return std::nullopt;
   const std::vector<std::int64_t> dims = open_dims(graph);

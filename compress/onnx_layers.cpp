@@ -86,10 +86,8 @@ models::Window OnnxBuilder::window(const onnx::NodeProto& node, const OnnxValue&
   if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {
     const bool upper = auto_pad == "SAME_UPPER";
     // Of the tensor as ONNX sees it: with what a Pad before has added.
-    pad_same(x.dims[2], w.kernel_height, w.stride_height, w.dilation_height, upper, w.pad_top,
-             w.pad_bottom);
-    pad_same(x.dims[3], w.kernel_width, w.stride_width, w.dilation_width, upper, w.pad_left,
-             w.pad_right);
+    pad_same(x.dims[2], w.kernel_height, w.stride_height, w.dilation_height, upper, w.pad_top, w.pad_bottom);
+    pad_same(x.dims[3], w.kernel_width, w.stride_width, w.dilation_width, upper, w.pad_left, w.pad_right);
   } else if (auto_pad == "NOTSET") {
     set_padding(w, attributes.integers("pads", {0, 0, 0, 0}));
   } else if (auto_pad != "VALID") {
@@ -112,8 +110,10 @@ void OnnxBuilder::round_up(const onnx::NodeProto& node, const OnnxValue& x, mode
     std::int64_t extra = span > 0 ? (stride - span % stride) % stride : 0;
     if (extra > 0 && size + before <= (span + extra)) extra = 0;  // that window would see padding only
     if (extra > 0 && !allowed) {
-      throw NotSupported{"ceil_mode with a partial last window, whose average has another divisor: export it with ceil_mode = 0, or "
-                         "with a kernel that divides its picture"};
+      throw NotSupported{
+          "ceil_mode with a partial last window, whose average has another divisor: export it with ceil_mode "
+          "= 0, or "
+          "with a kernel that divides its picture"};
     }
     after += extra;
   };
@@ -162,7 +162,8 @@ OnnxValue OnnxBuilder::gemm(const onnx::NodeProto& node) {
   if (attributes.integer("transA", 0) != 0) throw NotSupported{"transA"};
   const OnnxConstant& b = constant(node, 1);
   const bool transposed = attributes.integer("transB", 0) != 0;
-  if (b.dims.size() != 2 || !is_flat(x.dims)) throw NotSupported{"its operands must be a vector and a matrix"};
+  if (b.dims.size() != 2 || !is_flat(x.dims))
+    throw NotSupported{"its operands must be a vector and a matrix"};
   const std::int64_t inputs = b.dims[transposed ? 1 : 0], outputs = b.dims[transposed ? 0 : 1];
   if (inputs != shape(x).size() || outputs < 1)
     throw NotSupported{"its weights do not fit a vector of " + std::to_string(shape(x).size())};
@@ -202,11 +203,13 @@ OnnxValue OnnxBuilder::mat_mul(const onnx::NodeProto& node) {
 OnnxValue OnnxBuilder::batch_normalisation(const onnx::NodeProto& node) {
   const OnnxAttributes attributes(node);
   const OnnxValue x = activation(node, 0);
-  const bool trains = attributes.integer("training_mode", 0) != 0 ||
-                      (node.output_size() > 1 && !node.output(1).empty());
+  const bool trains =
+      attributes.integer("training_mode", 0) != 0 || (node.output_size() > 1 && !node.output(1).empty());
   if (trains) {
-    throw NotSupported{"it is in training mode, where it depends on the other pictures of a batch: export the network in evaluation "
-                       "mode (model.eval(), or training=TrainingMode.EVAL)"};
+    throw NotSupported{
+        "it is in training mode, where it depends on the other pictures of a batch: export the network in "
+        "evaluation "
+        "mode (model.eval(), or training=TrainingMode.EVAL)"};
   }
   if (attributes.integer("spatial", 1) != 1) throw NotSupported{"spatial = 0"};
   if (x.channels_last || x.flattened_from) throw NotSupported{"its operand has its channels last"};
@@ -287,11 +290,13 @@ OnnxValue OnnxBuilder::rectified(const onnx::NodeProto& node, const OnnxValue& x
   return emit_like(start(FloatKind::relu, node, x), x);
 }
 
-/// min(max(x, low), high) where it has a form: limits of zero from below, any positive one from above, in either order.
+/// min(max(x, low), high) where it has a form: limits of zero from below, any positive one from above, in
+/// either order.
 OnnxValue OnnxBuilder::limited(const onnx::NodeProto& node, OnnxValue x, float low, float high) {
   if (x.upper) high = std::min(high, *x.upper);
   x.upper.reset();
-  if (!(high > 0)) throw NotSupported{"an upper limit of " + std::to_string(high) + ", a positive one is expected"};
+  if (!(high > 0))
+    throw NotSupported{"an upper limit of " + std::to_string(high) + ", a positive one is expected"};
   if (low < 0 && non_negative_[x.node] && x.node != 0) low = 0;  // nothing is below zero
   if (low == 0) {
     if (std::isinf(high)) return rectified(node, x);
@@ -303,7 +308,8 @@ OnnxValue OnnxBuilder::limited(const onnx::NodeProto& node, OnnxValue x, float l
     if (!std::isinf(high)) x.upper = high;
     return x;
   }
-  throw NotSupported{"a lower limit of " + std::to_string(low) + "; limits of zero from below are supported (Relu, Clip from 0)"};
+  throw NotSupported{"a lower limit of " + std::to_string(low) +
+                     "; limits of zero from below are supported (Relu, Clip from 0)"};
 }
 
 OnnxValue OnnxBuilder::relu(const onnx::NodeProto& node) {
@@ -328,7 +334,8 @@ OnnxValue OnnxBuilder::extreme(const onnx::NodeProto& node) {
   }
   const OnnxValue a = activation(node, 0), b = activation(node, 1);
   // min(a, b) = b − Relu(b − a)
-  const OnnxValue difference = maximum ? sum_of(node, a, scaled(node, b, -1)) : sum_of(node, b, scaled(node, a, -1));
+  const OnnxValue difference =
+      maximum ? sum_of(node, a, scaled(node, b, -1)) : sum_of(node, b, scaled(node, a, -1));
   const OnnxValue positive = rectified(node, difference);
   return sum_of(node, b, maximum ? positive : scaled(node, positive, -1));
 }
@@ -381,9 +388,12 @@ OnnxValue OnnxBuilder::average_pool(const onnx::NodeProto& node) {
       w.pad_top + w.pad_bottom + w.pad_left + w.pad_right >
       x.padding.pad_top + x.padding.pad_bottom + x.padding.pad_left + x.padding.pad_right;
   if (own_padding && attributes.integer("count_include_pad", 0) == 0) {
-    throw NotSupported{"its padding is left out of the average (count_include_pad = 0), so that pixels at the border have other "
-                       "divisors, which has no form on ciphertexts: export it with count_include_pad = 1, without padding, or with "
-                       "a MaxPool in its place, and fine-tune"};
+    throw NotSupported{
+        "its padding is left out of the average (count_include_pad = 0), so that pixels at the border have "
+        "other "
+        "divisors, which has no form on ciphertexts: export it with count_include_pad = 1, without padding, "
+        "or with "
+        "a MaxPool in its place, and fine-tune"};
   }
   if (w.dilation_height != 1 || w.dilation_width != 1) throw NotSupported{"dilations"};
   round_up(node, x, pool.window, false);
@@ -412,7 +422,10 @@ OnnxValue OnnxBuilder::global_max_pool(const onnx::NodeProto& node) {
 /// ReduceMean and ReduceMax over height, width or both, or over both as one axis.
 OnnxValue OnnxBuilder::reduce_mean(const onnx::NodeProto& node) {
   const OnnxAttributes attributes(node);
-  const OnnxValue x = activation(node, 0);
+  OnnxValue x = viewed(node, 0);
+  const bool planes = is_plane_view(x.dims, shape(x)) && !x.channels_last && x.end == OnnxValue::End::none &&
+                      !x.upper && !x.padded();
+  if (!planes) x = activation(node, 0);
   const FloatKind kind = node.op_type() == "ReduceMax" ? FloatKind::max_pool2d : FloatKind::average_pool2d;
   const auto rank = static_cast<std::int64_t>(x.dims.size());
   const OnnxConstant* given = optional_constant(node, 1);
@@ -454,7 +467,8 @@ OnnxValue OnnxBuilder::reduce_mean(const onnx::NodeProto& node) {
 OnnxValue OnnxBuilder::concat(const onnx::NodeProto& node) {
   if (node.input_size() == 2) {  // the probabilities of two classes
     const OnnxValue a = viewed(node, 0), b = viewed(node, 1);
-    if (a.end == OnnxValue::End::sigmoid_complement && b.end == OnnxValue::End::sigmoid && a.node == b.node) return b;
+    if (a.end == OnnxValue::End::sigmoid_complement && b.end == OnnxValue::End::sigmoid && a.node == b.node)
+      return b;
   }
   if (node.input_size() == 1) return activation(node, 0);
   const OnnxValue first = activation(node, 0);

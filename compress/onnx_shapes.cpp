@@ -73,7 +73,8 @@ OnnxValue OnnxBuilder::transpose(const onnx::NodeProto& node) {
   std::vector<std::int64_t> sorted = order;
   std::sort(sorted.begin(), sorted.end());
   for (std::size_t k = 0; k < sorted.size(); ++k) {
-    if (sorted.size() != rank || sorted[k] != static_cast<std::int64_t>(k)) throw NotSupported{"its order of axes is invalid"};
+    if (sorted.size() != rank || sorted[k] != static_cast<std::int64_t>(k))
+      throw NotSupported{"its order of axes is invalid"};
   }
   std::vector<std::int64_t> dims;
   std::vector<std::int64_t> moved;  // axes larger than one, in their new order
@@ -118,14 +119,17 @@ OnnxValue OnnxBuilder::pad(const onnx::NodeProto& node) {
   const OnnxConstant* given = optional_constant(node, 1);
   std::vector<std::int64_t> pads = given != nullptr ? given->integers : attributes.integers("pads", {});
   if (attributes.text("mode", "constant") != "constant") {
-    throw NotSupported{"pads with mode \"" + attributes.text("mode", "") +
-                       "\", which has no form on ciphertexts: pad with zeros (mode \"constant\") and fine-tune, or pad the "
-                       "pictures before they are given to the network"};
+    throw NotSupported{
+        "pads with mode \"" + attributes.text("mode", "") +
+        "\", which has no form on ciphertexts: pad with zeros (mode \"constant\") and fine-tune, or pad the "
+        "pictures before they are given to the network"};
   }
   const OnnxConstant* value = optional_constant(node, 2);
   const float fill =
       value != nullptr && value->size() == 1 ? value->values.front() : attributes.real("value", 0);
-  if (fill != 0) throw NotSupported{"pads with " + std::to_string(fill) + ", only zeros are supported: shift the values so that zero is the padding"};
+  if (fill != 0)
+    throw NotSupported{"pads with " + std::to_string(fill) +
+                       ", only zeros are supported: shift the values so that zero is the padding"};
   if (const OnnxConstant* axes = optional_constant(node, 3)) pads = pads_of_all_axes(pads, axes->integers);
   if (pads.size() != 8 || pads[0] != 0 || pads[4] != 0) throw NotSupported{"its list of pads"};
   if (std::any_of(pads.begin(), pads.end(), [](std::int64_t p) { return p < 0 || p > kMaxOnnxWindow; })) {
@@ -192,7 +196,8 @@ OnnxValue OnnxBuilder::slice(const onnx::NodeProto& node) {
     if (attributes.has(name)) return attributes.integers(name, {});
     return std::nullopt;
   };
-  const OnnxSlice cuts = read_slice(x.dims, list(1, "starts"), list(2, "ends"), list(3, "axes"), list(4, "steps"));
+  const OnnxSlice cuts =
+      read_slice(x.dims, list(1, "starts"), list(2, "ends"), list(3, "axes"), list(4, "steps"));
   if (x.flattened_from || (x.dims.size() != 4 && shape(x).size() != shape(x).channels))
     throw NotSupported{"supported on pictures and vectors only"};
   const bool vector = x.dims.size() != 4;
@@ -227,7 +232,8 @@ OnnxValue OnnxBuilder::slice(const onnx::NodeProto& node) {
     if (cut.axis == 0 || cut.axis == channel_axis) continue;
     const bool vertical = cut.axis == row_axis;
     const std::int64_t size = vertical ? shape(x).height : shape(x).width;
-    (vertical ? w.kernel_height : w.kernel_width) = positive_extent(size - (cut.count - 1) * cut.step, "a cut");
+    (vertical ? w.kernel_height : w.kernel_width) =
+        positive_extent(size - (cut.count - 1) * cut.step, "a cut");
     (vertical ? w.stride_height : w.stride_width) = positive_extent(cut.step, "a step");
     (vertical ? row : column) = cut.start;
   }
@@ -271,8 +277,9 @@ OnnxValue OnnxBuilder::softmax(const onnx::NodeProto& node) {
 OnnxValue OnnxBuilder::sigmoid(const onnx::NodeProto& node) {
   OnnxValue x = activation(node, 0);
   if (shape(x).size() != 1) {
-    throw NotSupported{"supported at the end of a network with one output only (two classes); leave it out for several "
-                       "independent outputs, the largest of which is then the answer"};
+    throw NotSupported{
+        "supported at the end of a network with one output only (two classes); leave it out for several "
+        "independent outputs, the largest of which is then the answer"};
   }
   x.end = OnnxValue::End::sigmoid;
   return x;
@@ -280,7 +287,8 @@ OnnxValue OnnxBuilder::sigmoid(const onnx::NodeProto& node) {
 
 OnnxValue OnnxBuilder::arg_max(const onnx::NodeProto& node) {
   OnnxValue x = viewed(node, 0);
-  if (shape(x).size() != shape(x).channels || x.padded() || x.upper) throw NotSupported{"supported on a vector only"};
+  if (shape(x).size() != shape(x).channels || x.padded() || x.upper)
+    throw NotSupported{"supported on a vector only"};
   x.end = OnnxValue::End::arg_max;
   return x;
 }
@@ -292,7 +300,8 @@ OnnxValue OnnxBuilder::zip_map(const onnx::NodeProto& node) {
 
 OnnxValue OnnxBuilder::dynamic_quantize(const onnx::NodeProto& /*node*/) {
   throw NotSupported{
-      "the network was quantised dynamically: its activations get their scale while it runs, which cannot be done on ciphertexts; "
+      "the network was quantised dynamically: its activations get their scale while it runs, which cannot be "
+      "done on ciphertexts; "
       "give the float network, or one that was quantised statically (QDQ)"};
 }
 

@@ -46,7 +46,8 @@ double squared_error(const std::vector<double>& weights, double step, std::int32
 /// graph, `unit_[i]` what one integer of the lowered network is worth there.
 class Quantiser {
  public:
-  Quantiser(FloatGraph& graph, const QuantisationOptions& options, LayerRounder* rounder, std::vector<CutLayer>* cut)
+  Quantiser(FloatGraph& graph, const QuantisationOptions& options, LayerRounder* rounder,
+            std::vector<CutLayer>* cut)
       : graph_(graph), options_(options), rounder_(rounder), cut_(cut) {}
 
   void run() {
@@ -306,7 +307,7 @@ class Quantiser {
   }
 
   std::vector<double> choose_steps(const std::vector<double>& weights, std::size_t outputs, bool tied,
-                                          const std::function<double(const std::vector<double>&)>& rule) {
+                                   const std::function<double(const std::vector<double>&)>& rule) {
     if (tied) return std::vector<double>(outputs, rule(weights));
     std::vector<double> steps;
     const std::size_t row = weights.size() / outputs;

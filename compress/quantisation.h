@@ -68,7 +68,8 @@ class LayerRounder {
 /// @throws UsageError "quantisation.bits", "layer.unknown"; InputError "quantisation.batch_norm" when
 /// fold_batch_norm() was not called
 /// @param rounder null = plain rounding
-/// @param cut when not null: gets the layers with channels whose steps were raised because they lie far below the others'
+/// @param cut when not null: gets the layers with channels whose steps were raised because they lie far below
+/// the others'
 void quantise(FloatGraph& graph, const QuantisationOptions& options, LayerRounder* rounder = nullptr,
               std::vector<CutLayer>* cut = nullptr);
 

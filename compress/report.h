@@ -22,8 +22,9 @@ struct LayerReport {
   Cost cost;
   Cost cost_before;  ///< with all weights kept and rounded to 8 bits
   std::vector<std::pair<std::int32_t, std::uint64_t>> histogram;  ///< weight and how often, ascending
-  std::optional<double> signal_to_noise_db;  ///< see LayerNoise; unset where the float network has no such layer
-  std::size_t cut_channels = 0;              ///< whose quantisation steps are coarser than they need, see CutLayer
+  std::optional<double>
+      signal_to_noise_db;        ///< see LayerNoise; unset where the float network has no such layer
+  std::size_t cut_channels = 0;  ///< whose quantisation steps are coarser than they need, see CutLayer
 };
 
 struct CompressionReport {

@@ -48,13 +48,15 @@ void add_network_options(CLI::App& app, CompressOptions& o) {
   app.add_option("--html", o.html, "Also write the report as one HTML file with plots; opens offline")
       ->type_name("FILE");
   app.add_option("--name", o.name, "Name of the network (default: from the file)");
-  app.add_option("--input-shape", o.shape,
-                 "CxHxW of the pictures, for a file whose input is a vector, N x H x W, or of open size (default: "
-                 "the data set's, where it fits)")
+  app.add_option(
+         "--input-shape", o.shape,
+         "CxHxW of the pictures, for a file whose input is a vector, N x H x W, or of open size (default: "
+         "the data set's, where it fits)")
       ->type_name("CxHxW");
-  app.add_option("--output-node", o.output_node,
-                 "Output, value or node of the file that the network ends with (default: the obvious one, logits "
-                 "before their probabilities)")
+  app.add_option(
+         "--output-node", o.output_node,
+         "Output, value or node of the file that the network ends with (default: the obvious one, logits "
+         "before their probabilities)")
       ->type_name("NAME");
   app.add_option("--resize-shorter-side", o.shorter_side,
                  "Pictures: scale the shorter side to N, then cut out the centre (default: stretch)")

@@ -229,10 +229,26 @@ void cost_cells(HtmlTable& table, const Cost& cost, const Cost& before) {
 }
 
 std::string layer_table(const CompressionReport& r) {
-  HtmlTable table({"layer", "kind", "shape", "weights", "non-zero", "density", "bits", "magnitudes",
-                   "bound, bits", "signal to noise, dB", "multiplications before", "multiplications", "ciphertexts up before",
-                   "ciphertexts up", "ciphertexts down before", "ciphertexts down", "bytes up before",
-                   "bytes up", "bytes down before", "bytes down"},
+  HtmlTable table({"layer",
+                   "kind",
+                   "shape",
+                   "weights",
+                   "non-zero",
+                   "density",
+                   "bits",
+                   "magnitudes",
+                   "bound, bits",
+                   "signal to noise, dB",
+                   "multiplications before",
+                   "multiplications",
+                   "ciphertexts up before",
+                   "ciphertexts up",
+                   "ciphertexts down before",
+                   "ciphertexts down",
+                   "bytes up before",
+                   "bytes up",
+                   "bytes down before",
+                   "bytes down"},
                   3);
   for (const LayerReport& layer : r.layers) {
     table.start_row();

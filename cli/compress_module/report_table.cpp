@@ -48,7 +48,9 @@ void print_layers(std::ostream& out, const compress::CompressionReport& report) 
 
 void print_report(std::ostream& out, const compress::CompressionReport& report) {
   print_layers(out, report);
-  if (report.equalised) out << "\nChannels far apart in scale were equalised across layers first; the float function is the same.\n";
+  if (report.equalised)
+    out << "\nChannels far apart in scale were equalised across layers first; the float function is the "
+           "same.\n";
   for (const compress::LayerReport& layer : report.layers) {
     if (layer.cut_channels == 0) continue;
     out << "Warning: layer " << layer.name << ": " << layer.cut_channels

@@ -1,4 +1,5 @@
-// What base transfers leave: the offering party has two seeds a transfer, the choosing one a bit and the seed it names.
+// What base transfers leave: the offering party has two seeds a transfer, the choosing one a bit and the seed
+// it names.
 #pragma once
 
 #include <array>

@@ -1,4 +1,5 @@
-// Bits of words as planes on the wire: plane p holds bit p of every word, eight words a byte, each plane in whole bytes.
+// Bits of words as planes on the wire: plane p holds bit p of every word, eight words a byte, each plane in
+// whole bytes.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +16,8 @@ constexpr std::size_t plane_bytes(std::size_t count) noexcept {
 
 /// Appends planes [from, to) of `words`. Constant-time.
 void put_planes(std::span<const std::uint32_t> words, unsigned from, unsigned to, Bytes& out);
-/// Adds planes [from, to) to `words`, whose bits there must be zero. `in` has (to − from)·plane_bytes(words.size()) bytes;
-/// unused bits of the last byte are ignored.
+/// Adds planes [from, to) to `words`, whose bits there must be zero. `in` has (to −
+/// from)·plane_bytes(words.size()) bytes; unused bits of the last byte are ignored.
 void get_planes(ByteView in, unsigned from, unsigned to, std::span<std::uint32_t> words);
 
 }  // namespace popcorn::protocols::ot

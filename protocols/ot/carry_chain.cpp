@@ -25,7 +25,8 @@ struct Cheapest {
 };
 
 Cheapest cheapest(unsigned length, unsigned digits, bool begins) {
-  // Costs are convex in the digit, so nearly equal digits are best among the later ones; only the first one differs.
+  // Costs are convex in the digit, so nearly equal digits are best among the later ones; only the first one
+  // differs.
   Cheapest best;
   if (digits == 0 || length < digits || length > digits * kMaxDigit) return best;
   for (unsigned first = 1; first <= std::min(kMaxDigit, length); ++first) {
@@ -56,7 +57,8 @@ Cheapest cheapest_up_to(unsigned length, unsigned digits, bool begins) {
 
 [[noreturn]] void too_few(unsigned length, unsigned digits) {
   throw UsageError("ot.chain", "a carry over " + std::to_string(length) + " bits does not fit " +
-                                   std::to_string(digits) + " digits of at most " + std::to_string(kMaxDigit));
+                                   std::to_string(digits) + " digits of at most " +
+                                   std::to_string(kMaxDigit));
 }
 
 }  // namespace
@@ -91,19 +93,22 @@ ShareCost chain_cost(const ChainPlan& plan) {
 
 ChainTransfers chain_transfers(const ChainPlan& plan) {
   ChainTransfers transfers;
-  for (std::size_t i = 0; i < plan.size(); ++i) (i % 2 == 0 ? transfers.even : transfers.odd) += plan[i] + (i > 0 ? 1 : 0);
+  for (std::size_t i = 0; i < plan.size(); ++i)
+    (i % 2 == 0 ? transfers.even : transfers.odd) += plan[i] + (i > 0 ? 1 : 0);
   return transfers;
 }
 
 Words carry_choices(const Words& addends, unsigned shift, unsigned digit, const Words* state) {
   Words choices(addends.size());
   for (std::size_t j = 0; j < choices.size(); ++j) {
-    choices[j] = ((addends[j] >> shift) & low_bits(digit)) | (state != nullptr ? ((*state)[j] & 1U) << digit : 0);
+    choices[j] =
+        ((addends[j] >> shift) & low_bits(digit)) | (state != nullptr ? ((*state)[j] & 1U) << digit : 0);
   }
   return choices;
 }
 
-Words carry_tables(const Words& addends, unsigned shift, unsigned digit, const Words* state, std::uint32_t carry_in) {
+Words carry_tables(const Words& addends, unsigned shift, unsigned digit, const Words* state,
+                   std::uint32_t carry_in) {
   // Entry v of half s: whether v + own digit + carry ≥ 2^digit, the carry being own share ⊕ s.
   const unsigned values = 1U << digit;
   const std::uint32_t all = low_bits(values);

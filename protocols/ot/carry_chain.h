@@ -1,7 +1,9 @@
-// The carry of a0 + a1 out of its low bits, shared by exclusive or: digits from the lowest, each a transfer of a small table
-// whose choice is the receiver's digit and its share of the carry so far. No equality bits, no conjunctions.
+// The carry of a0 + a1 out of its low bits, shared by exclusive or: digits from the lowest, each a transfer
+// of a small table whose choice is the receiver's digit and its share of the carry so far. No equality bits,
+// no conjunctions.
 //
-// Roles alternate, so q digits take q + 1 flights. A first digit of b bits costs b + 2^b − 1 bits, a later one b + 2^(b+1).
+// Roles alternate, so q digits take q + 1 flights. A first digit of b bits costs b + 2^b − 1 bits, a later
+// one b + 2^(b+1).
 #pragma once
 
 #include <cstdint>
@@ -17,8 +19,8 @@ inline constexpr unsigned kMaxDigit = 4;
 /// Digits of a chain, lowest first.
 using ChainPlan = std::vector<unsigned>;
 
-/// The digits that cost the fewest bits for `length` ≥ 1 bits in at most `digits` digits (0: any number); among equals the
-/// fewest digits. @throws UsageError "ot.chain" when so few digits cannot hold them
+/// The digits that cost the fewest bits for `length` ≥ 1 bits in at most `digits` digits (0: any number);
+/// among equals the fewest digits. @throws UsageError "ot.chain" when so few digits cannot hold them
 ChainPlan plan_chain(unsigned length, unsigned digits = 0);
 /// The same with a digit that ends after `cut` bits, where a carry is read on the way.
 ChainPlan plan_chain_with_cut(unsigned length, unsigned cut, unsigned digits = 0);
@@ -34,8 +36,10 @@ ChainTransfers chain_transfers(const ChainPlan& plan);
 Dialogue<Words> carry_chain(TransferParty& party, bool sends, const Words& addends, const ChainPlan& plan,
                             std::uint32_t carry_in = 0);
 
-/// One digit of it, for chains that are interrupted. @param state this party's share of the carry so far, or null
+/// One digit of it, for chains that are interrupted. @param state this party's share of the carry so far, or
+/// null
 Words carry_choices(const Words& addends, unsigned shift, unsigned digit, const Words* state);
-Words carry_tables(const Words& addends, unsigned shift, unsigned digit, const Words* state, std::uint32_t carry_in);
+Words carry_tables(const Words& addends, unsigned shift, unsigned digit, const Words* state,
+                   std::uint32_t carry_in);
 
 }  // namespace popcorn::protocols::ot

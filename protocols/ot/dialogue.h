@@ -1,5 +1,5 @@
-// A party's half of an interactive protocol, written as it reads and run without I/O: a coroutine that sends bytes and awaits
-// bytes, resumed by whoever carries them.
+// A party's half of an interactive protocol, written as it reads and run without I/O: a coroutine that sends
+// bytes and awaits bytes, resumed by whoever carries them.
 //
 //   Half half(wire, my_protocol(wire, …));
 //   Bytes flight = half.advance({});            // the party that speaks first
@@ -147,7 +147,8 @@ class Half {
  public:
   Half(Wire& wire, Dialogue<void> body) : wire_(wire), body_(std::move(body)) {}
   /// Takes what the other party sent; gives what is to be sent, possibly nothing.
-  /// @throws InputError "ot.trailing_bytes" when more came than the protocol reads; whatever the protocol throws
+  /// @throws InputError "ot.trailing_bytes" when more came than the protocol reads; whatever the protocol
+  /// throws
   Bytes advance(ByteView incoming);
   bool finished() const noexcept { return finished_; }
 

@@ -14,7 +14,8 @@ namespace popcorn::protocols::ot {
 namespace {
 
 constexpr unsigned kLogRekey = 22;
-/// Below so many transfers SoftSpoken needs fewer bytes than a silent round's own base transfers, below the next one b10.
+/// Below so many transfers SoftSpoken needs fewer bytes than a silent round's own base transfers, below the
+/// next one b10.
 constexpr std::uint64_t kSoftSpokenUpTo = 160'000;
 constexpr std::uint64_t kB10UpTo = 4'000'000;
 /// Groups of 128 of one SoftSpoken extension when it is the source.
@@ -40,7 +41,8 @@ class PadMaker {
       : kernel_(kernel), context_(context.begin(), context.end()) {}
 
   /// Appends the pads of `rows` ⊕ offset; transfers [index(), index() + count).
-  void append(const Block* rows, std::size_t count, Block offset, std::uint64_t index, std::vector<std::uint32_t>& out) {
+  void append(const Block* rows, std::size_t count, Block offset, std::uint64_t index,
+              std::vector<std::uint32_t>& out) {
     const std::size_t start = out.size();
     out.resize(start + count);
     for (std::size_t done = 0; done < count;) {
@@ -120,8 +122,8 @@ struct RandomTransferSender::State {
   }
 };
 
-RandomTransferSender::RandomTransferSender(TransferSource source, const ChosenSeeds& base, ByteView context, Rng& rng,
-                                           const kernels::Kernel& kernel)
+RandomTransferSender::RandomTransferSender(TransferSource source, const ChosenSeeds& base, ByteView context,
+                                           Rng& rng, const kernels::Kernel& kernel)
     : state_(std::make_unique<State>(source, base, context, rng, kernel)) {}
 
 RandomTransferSender::~RandomTransferSender() = default;
@@ -136,8 +138,8 @@ std::uint64_t RandomTransferSender::taken() const noexcept {
 
 std::size_t RandomTransferSender::memory_bytes() const noexcept {
   const State& state = *state_;
-  return (state.silent ? state.silent->memory_bytes() : 0) + (state.zero.capacity() + state.one.capacity()) * 4 +
-         state.rows.capacity() * sizeof(Block);
+  return (state.silent ? state.silent->memory_bytes() : 0) +
+         (state.zero.capacity() + state.one.capacity()) * 4 + state.rows.capacity() * sizeof(Block);
 }
 
 void RandomTransferSender::take(std::size_t count, std::uint32_t* zero, std::uint32_t* one) {
@@ -212,12 +214,13 @@ Dialogue<void> RandomTransferSender::reserve(Wire& wire, std::size_t count) {
       BlockArray base;
       co_await extend(wire, state.bootstrap, kSilentB10.base(), base);
       const Bytes first_name = labelled(state.context, "b10");
-      state.silent.emplace(kSilentB10, first_name, state.bootstrap.delta(), base.data(), state.rng, state.kernel);
+      state.silent.emplace(kSilentB10, first_name, state.bootstrap.delta(), base.data(), state.rng,
+                           state.kernel);
       if (wanted.name != kSilentB10.name) {
         std::vector<Block> grown;
         while (grown.size() < wanted.base()) co_await next_batch(wire, *state.silent, grown);
-        state.silent.emplace(wanted, labelled(state.context, wanted.name), state.bootstrap.delta(), grown.data(),
-                             state.rng, state.kernel);
+        state.silent.emplace(wanted, labelled(state.context, wanted.name), state.bootstrap.delta(),
+                             grown.data(), state.rng, state.kernel);
         OPENSSL_cleanse(grown.data(), grown.size() * sizeof(Block));
       }
     }
@@ -241,7 +244,8 @@ struct RandomTransferReceiver::State {
   std::uint64_t made = 0;
   std::uint64_t taken = 0;
 
-  State(TransferSource from, const OfferedSeeds& base, ByteView name, Rng& random, const kernels::Kernel& with)
+  State(TransferSource from, const OfferedSeeds& base, ByteView name, Rng& random,
+        const kernels::Kernel& with)
       : source(from),
         context(name.begin(), name.end()),
         kernel(with),
@@ -260,14 +264,15 @@ struct RandomTransferReceiver::State {
     pads.append(rows.data(), rows.size(), {}, made, pad);
     const std::size_t start = bit.size();
     bit.resize(start + rows.size());
-    for (std::size_t i = 0; i < rows.size(); ++i) bit[start + i] = static_cast<std::uint8_t>(rows[i].low & 1U);
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      bit[start + i] = static_cast<std::uint8_t>(rows[i].low & 1U);
     made += rows.size();
     wipe_rows();
   }
 };
 
-RandomTransferReceiver::RandomTransferReceiver(TransferSource source, const OfferedSeeds& base, ByteView context,
-                                               Rng& rng, const kernels::Kernel& kernel)
+RandomTransferReceiver::RandomTransferReceiver(TransferSource source, const OfferedSeeds& base,
+                                               ByteView context, Rng& rng, const kernels::Kernel& kernel)
     : state_(std::make_unique<State>(source, base, context, rng, kernel)) {}
 
 RandomTransferReceiver::~RandomTransferReceiver() = default;

@@ -1,8 +1,8 @@
-// Random transfers: the sender holds two pads of 32 bits, the receiver one of them and its bit. Everything on shares is made of
-// them, whatever their source.
+// Random transfers: the sender holds two pads of 32 bits, the receiver one of them and its bit. Everything on
+// shares is made of them, whatever their source.
 //
-//   pads H(y, i) and H(y ⊕ Δ, i), H(z, i): TMMO [GKWY20, sec 7.4] under a key of the session that changes every 2^22 transfers,
-//   with an index that a session never uses twice
+//   pads H(y, i) and H(y ⊕ Δ, i), H(z, i): TMMO [GKWY20, sec 7.4] under a key of the session that changes
+//   every 2^22 transfers, with an index that a session never uses twice
 #pragma once
 
 #include <cstdint>

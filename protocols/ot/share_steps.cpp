@@ -14,8 +14,8 @@ DirectedTransfers directed(bool from_first, unsigned count) {
   return from_first ? DirectedTransfers{count, 0} : DirectedTransfers{0, count};
 }
 
-/// The first digit's table is sent by the second party: its digits are its own choice in later ones, so that the first flight
-/// can be the first party's.
+/// The first digit's table is sent by the second party: its digits are its own choice in later ones, so that
+/// the first flight can be the first party's.
 constexpr bool kFirstSendsDigit0 = false;
 
 bool sends_digit(const TransferParty& party, std::size_t digit) {
@@ -33,7 +33,8 @@ void add_chain(StepCost& cost, const ChainPlan& plan) {
     add(cost, kFirstSendsDigit0 == (i % 2 == 0), table_cost(plan[i] + (i > 0 ? 1 : 0)));
 }
 
-/// Who sends the table of the last digit; the pieces behind the chain begin with the other one, whose turn it is.
+/// Who sends the table of the last digit; the pieces behind the chain begin with the other one, whose turn it
+/// is.
 bool first_sent_last(const ChainPlan& plan) {
   return kFirstSendsDigit0 == ((plan.size() - 1) % 2 == 0);
 }
@@ -95,14 +96,16 @@ Prepared prepare(const TransferParty& party, const ReluShape& shape, const Words
   return prepared;
 }
 
-/// A carry on its way from shared bits to words, asked for and not heard yet: it travels beside the chain's next digits.
+/// A carry on its way from shared bits to words, asked for and not heard yet: it travels beside the chain's
+/// next digits.
 struct Conversion {
   bool asked = false;
   Words choices;
   Words pads;
 };
 
-Dialogue<void> hear_conversion(TransferParty& party, const ReluShape& shape, Conversion& conversion, Prepared& prepared) {
+Dialogue<void> hear_conversion(TransferParty& party, const ReluShape& shape, Conversion& conversion,
+                               Prepared& prepared) {
   if (!conversion.asked) co_return;
   conversion.asked = false;
   const Words word =
@@ -110,15 +113,16 @@ Dialogue<void> hear_conversion(TransferParty& party, const ReluShape& shape, Con
   for (std::size_t j = 0; j < word.size(); ++j) prepared.shifted[j] += word[j];
 }
 
-Dialogue<void> send_conversion(TransferParty& party, const ReluShape& shape, const Words& carry, Prepared& prepared) {
+Dialogue<void> send_conversion(TransferParty& party, const ReluShape& shape, const Words& carry,
+                               Prepared& prepared) {
   const Words word = co_await bit_to_word(party, true, carry, shape.kept());
   for (std::size_t j = 0; j < word.size(); ++j) prepared.shifted[j] += word[j];
 }
 
-/// The carry over the whole chain. Where it is cut, the carry there is added to `shifted` as a word; at the party that asks for
-/// it, `conversion` may still be under way.
-Dialogue<Words> chain_with_cut(TransferParty& party, const ReluShape& shape, const Chain& chain, Prepared& prepared,
-                               Conversion& conversion) {
+/// The carry over the whole chain. Where it is cut, the carry there is added to `shifted` as a word; at the
+/// party that asks for it, `conversion` may still be under way.
+Dialogue<Words> chain_with_cut(TransferParty& party, const ReluShape& shape, const Chain& chain,
+                               Prepared& prepared, Conversion& conversion) {
   const std::uint32_t carry_in = shape.neighbour ? 1 : 0;
   Words carry;
   unsigned shift = 0;
@@ -291,11 +295,11 @@ StepCost sign_cost(unsigned ring, unsigned digits) {
   return cost;
 }
 
-Dialogue<Words> relu_truncate(TransferParty& party, const ReluShape& shape, const Words& shares, LowestBits lowest) {
+Dialogue<Words> relu_truncate(TransferParty& party, const ReluShape& shape, const Words& shares,
+                              LowestBits lowest) {
   check_shape(shape);
   const Chain chain = relu_chain(shape);
-  const std::uint32_t offset =
-      shape.nearest ? std::uint32_t{1} << (shape.shift - 1) : low_bits(shape.shift);
+  const std::uint32_t offset = shape.nearest ? std::uint32_t{1} << (shape.shift - 1) : low_bits(shape.shift);
   Prepared prepared = prepare(party, shape, shares, lowest, offset);
   const unsigned kept = shape.kept();
   Words bits(shares.size());
@@ -306,8 +310,7 @@ Dialogue<Words> relu_truncate(TransferParty& party, const ReluShape& shape, cons
   for (std::size_t j = 0; j < bits.size(); ++j) bits[j] ^= carry[j];
   // Whoever sent the last table asks next.
   const bool sent_last = party.first == first_sent_last(chain.plan);
-  const Words kept_words =
-      co_await multiplex_shifted(party, !sent_last, shape, bits, prepared, conversion);
+  const Words kept_words = co_await multiplex_shifted(party, !sent_last, shape, bits, prepared, conversion);
   Words result = co_await extend_non_negative(party, !sent_last, kept_words, kept, shape.result_ring);
   co_return result;
 }
@@ -341,7 +344,8 @@ Dialogue<Words> truncate_signed(TransferParty& party, const ReluShape& shape, co
   co_await hear_conversion(party, shape, conversion, prepared);
   for (std::uint32_t& word : prepared.shifted) word &= low_bits(shape.kept());
   const bool sent_last = party.first == first_sent_last(chain.plan);
-  Words result = co_await extend_non_negative(party, !sent_last, prepared.shifted, shape.kept(), shape.result_ring);
+  Words result =
+      co_await extend_non_negative(party, !sent_last, prepared.shifted, shape.kept(), shape.result_ring);
   if (party.first) {
     const std::uint32_t lifted = lift >> shape.shift;
     for (std::uint32_t& word : result) word = (word - lifted) & low_bits(shape.result_ring);
@@ -363,7 +367,8 @@ StepCost truncate_signed_cost(const ReluShape& shape) {
   return cost;
 }
 
-Dialogue<Words> maximum(TransferParty& party, unsigned ring, const Words& x, const Words& y, unsigned digits) {
+Dialogue<Words> maximum(TransferParty& party, unsigned ring, const Words& x, const Words& y,
+                        unsigned digits) {
   Words difference(x.size());
   for (std::size_t j = 0; j < x.size(); ++j) difference[j] = (x[j] - y[j]) & low_bits(ring);
   const Words bits = co_await sign(party, ring, difference, digits);

@@ -18,8 +18,8 @@ void wipe(Words& words) {
   OPENSSL_cleanse(words.data(), words.size() * sizeof(std::uint32_t));
 }
 
-/// Takes the receiver's random transfers for `b` bits of each of n choices, appends the corrections. Returns the exclusive or of
-/// each value's pads.
+/// Takes the receiver's random transfers for `b` bits of each of n choices, appends the corrections. Returns
+/// the exclusive or of each value's pads.
 Words request(TransferParty& party, const Words& choices, unsigned b) {
   const std::size_t n = choices.size();
   Words pads(n);

@@ -1,6 +1,8 @@
-// Transfers of small tables and of correlated words, made of random transfers; the ground of everything on shares.
+// Transfers of small tables and of correlated words, made of random transfers; the ground of everything on
+// shares.
 //
-// A piece is a coroutine that both parties run with the same shape and opposite `sends`. n values travel together.
+// A piece is a coroutine that both parties run with the same shape and opposite `sends`. n values travel
+// together.
 #pragma once
 
 #include <cstdint>
@@ -28,14 +30,18 @@ constexpr std::uint32_t low_bits(unsigned bits) noexcept {
 struct ShareCost {
   unsigned bits = 0;
   unsigned transfers = 0;
-  friend ShareCost operator+(ShareCost a, ShareCost b) { return {a.bits + b.bits, a.transfers + b.transfers}; }
+  friend ShareCost operator+(ShareCost a, ShareCost b) {
+    return {a.bits + b.bits, a.transfers + b.transfers};
+  }
 };
 
-/// 1-of-2^b transfer of one bit, b ≤ 5: bit v of tables[j] is what choice v gets. Returns the sender's share: the receiver gets
-/// the table's bit ⊕ it. b corrections and 2^b − 1 bits a value: the sender takes the pad of value 0 as its share.
+/// 1-of-2^b transfer of one bit, b ≤ 5: bit v of tables[j] is what choice v gets. Returns the sender's share:
+/// the receiver gets the table's bit ⊕ it. b corrections and 2^b − 1 bits a value: the sender takes the pad
+/// of value 0 as its share.
 Dialogue<Words> send_tables(TransferParty& party, const Words& tables, unsigned b);
 Dialogue<Words> receive_tables(TransferParty& party, const Words& choices, unsigned b);
-/// The receiver's two halves, for steps that say something else in between: asking gives the pads that hearing wants.
+/// The receiver's two halves, for steps that say something else in between: asking gives the pads that
+/// hearing wants.
 Words ask_tables(TransferParty& party, const Words& choices, unsigned b);
 Dialogue<Words> hear_tables(TransferParty& party, const Words& choices, Words pads, unsigned b);
 constexpr ShareCost table_cost(unsigned b) noexcept {

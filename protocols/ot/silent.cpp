@@ -47,10 +47,11 @@ void tree_of_sender(const kernels::Kernel& kernel, const kernels::AesKey& key, u
   }
 }
 
-/// The receiver's: every leaf but the hidden one, which becomes v ⊕ Δ. Returns its place: where the base transfers' choices
-/// point away from.
-std::size_t tree_of_receiver(const kernels::Kernel& kernel, const kernels::AesKey& key, Block junk, unsigned depth,
-                             const Block* base, const std::uint8_t* corrections, Block* nodes) {
+/// The receiver's: every leaf but the hidden one, which becomes v ⊕ Δ. Returns its place: where the base
+/// transfers' choices point away from.
+std::size_t tree_of_receiver(const kernels::Kernel& kernel, const kernels::AesKey& key, Block junk,
+                             unsigned depth, const Block* base, const std::uint8_t* corrections,
+                             Block* nodes) {
   std::size_t hidden = 0;
   Block known;
   for (unsigned level = 0; level < depth; ++level) {
@@ -93,7 +94,8 @@ Sha256 proof_of(ByteView context, Block challenge, Block combination) {
   return Transcript("silent proof").add(context).add(challenge).add(combination).digest();
 }
 
-std::unique_ptr<kernels::AesKey> public_key(const kernels::Kernel& kernel, std::string_view label, ByteView context) {
+std::unique_ptr<kernels::AesKey> public_key(const kernels::Kernel& kernel, std::string_view label,
+                                            ByteView context) {
   return kernel.key(Transcript(label).add(context).block());
 }
 
@@ -172,8 +174,8 @@ Block SilentRound::challenge(ByteView corrections) const {
   return Transcript("silent challenge").add(context_).add(rounds_).add(tree_).add(corrections).block();
 }
 
-SilentSender::SilentSender(const SilentParameters& parameters, ByteView context, Block delta, const Block* base,
-                           Rng& rng, const kernels::Kernel& kernel)
+SilentSender::SilentSender(const SilentParameters& parameters, ByteView context, Block delta,
+                           const Block* base, Rng& rng, const kernels::Kernel& kernel)
     : SilentRound(parameters, context, base, kernel), delta_(delta), rng_(rng) {
   if ((delta.low & 1U) == 0) throw Error("ot.delta", "the correlation must have lowest bit 1");
 }
@@ -220,9 +222,9 @@ void SilentReceiver::check(ByteView corrections, Bytes& out) {
   const Block junk = hash_of_zero(kernel_, *tree_key_);
   Block masked;
   for (std::size_t tree = 0; tree < trees; ++tree) {
-    const std::size_t hidden =
-        tree_of_receiver(kernel_, *tree_key_, junk, parameters_.depth, tree_base(tree),
-                         corrections.data() + tree * parameters_.depth * sizeof(Block), leaves_.data() + tree * leaves);
+    const std::size_t hidden = tree_of_receiver(kernel_, *tree_key_, junk, parameters_.depth, tree_base(tree),
+                                                corrections.data() + tree * parameters_.depth * sizeof(Block),
+                                                leaves_.data() + tree * leaves);
     // What polynomial() multiplies that leaf by.
     masked ^= power(r, trees * leaves - (tree * leaves + hidden));
   }
@@ -239,8 +241,8 @@ void SilentReceiver::check(ByteView corrections, Bytes& out) {
 
 void SilentReceiver::accept(ByteView proof, std::vector<Block>& outputs) {
   if (CRYPTO_memcmp(proof.data(), expected_.data(), expected_.size()) != 0) {
-    throw InputError("ot.check",
-                     "oblivious transfers: the trees are not consistent; the session and its set-up are over");
+    throw InputError(
+        "ot.check", "oblivious transfers: the trees are not consistent; the session and its set-up are over");
   }
   finish_batch(outputs);
 }

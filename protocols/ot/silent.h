@@ -1,16 +1,20 @@
-// Silent correlated transfers: z = y ⊕ x·Δ from a few bytes a thousand of them [YWL+20 (Ferret), GYW+23 (half-tree)].
+// Silent correlated transfers: z = y ⊕ x·Δ from a few bytes a thousand of them [YWL+20 (Ferret), GYW+23
+// (half-tree)].
 //
-// A round turns k + t·d (+ checks) correlated transfers into t·2^d: t trees of 2^d leaves whose hidden leaf differs by Δ (regular
-// noise of weight t), plus a public 10-local code of the first k. The first trees of a round feed the next one.
+// A round turns k + t·d (+ checks) correlated transfers into t·2^d: t trees of 2^d leaves whose hidden leaf
+// differs by Δ (regular noise of weight t), plus a public 10-local code of the first k. The first trees of a
+// round feed the next one.
 //
 //   sender (Δ, y)                                        receiver (x, z)
 //   corrections of 32 trees     ──── trees ────►
-//                               ◄─── check ────          its hidden leaves' challenges, masked by 128 transfers
+//                               ◄─── check ────          its hidden leaves' challenges, masked by 128
+//                               transfers
 //   hash of the combination     ──── proof ────►         compares: only now are the outputs used
 //
-// The check is Ferret's against a malicious sender [YWL+20, fig 7], with a challenge from the hash of the corrections. A wrong
-// one leaks whether a guess of hidden leaves was right, so it must end the session and forget the base transfers. Security of
-// the outputs rests on LPN with regular noise at these parameters; SECURITY.md names the attacks considered.
+// The check is Ferret's against a malicious sender [YWL+20, fig 7], with a challenge from the hash of the
+// corrections. A wrong one leaks whether a guess of hidden leaves was right, so it must end the session and
+// forget the base transfers. Security of the outputs rests on LPN with regular noise at these parameters;
+// SECURITY.md names the attacks considered.
 //
 // The receiver's hidden leaves decide addresses on its own machine.
 #pragma once
@@ -45,7 +49,8 @@ struct SilentParameters {
   std::size_t usable() const noexcept { return (trees - refill()) * leaves(); }
 };
 
-/// Bits of the weakest known attack: b10 132.5, b12 138.8, b13 142.5 (transfers.md of the design; estimators of 2023 to 2025).
+/// Bits of the weakest known attack: b10 132.5, b12 138.8, b13 142.5 (transfers.md of the design; estimators
+/// of 2023 to 2025).
 inline constexpr SilentParameters kSilentB10{"b10", 850, 16, 10};
 inline constexpr SilentParameters kSilentB12{"b12", 1520, 18, 12};
 inline constexpr SilentParameters kSilentB13{"b13", 1900, 19, 13};
@@ -69,7 +74,8 @@ class SilentRound {
  protected:
   const Block* tree_base(std::size_t tree) const;
   const Block* check_base() const;
-  /// Adds the code, moves what the next round needs, appends the rest to `outputs`, goes on to the next batch.
+  /// Adds the code, moves what the next round needs, appends the rest to `outputs`, goes on to the next
+  /// batch.
   void finish_batch(std::vector<Block>& outputs);
   Block challenge(ByteView corrections) const;
 
@@ -111,8 +117,8 @@ class SilentReceiver : public SilentRound {
   ~SilentReceiver();
   /// Takes correction_bytes(), appends kSilentCheckBytes.
   void check(ByteView corrections, Bytes& out);
-  /// Takes kSilentProofBytes; appends batch_outputs() rows z to `outputs`. @throws InputError "ot.check", and then nothing of
-  /// the session may be used again
+  /// Takes kSilentProofBytes; appends batch_outputs() rows z to `outputs`. @throws InputError "ot.check", and
+  /// then nothing of the session may be used again
   void accept(ByteView proof, std::vector<Block>& outputs);
 
  private:

@@ -72,7 +72,8 @@ void put(Bytes& out, const void* data, std::size_t bytes) {
   out.insert(out.end(), from, from + bytes);
 }
 
-/// The streams of one tree's leaves, folded: `total` = ⊕_x stream(x), bits[b] = ⊕ of those with bit b of x set.
+/// The streams of one tree's leaves, folded: `total` = ⊕_x stream(x), bits[b] = ⊕ of those with bit b of x
+/// set.
 class LeafStreams {
  public:
   LeafStreams(const kernels::Kernel& kernel, const kernels::AesKey& key)
@@ -83,11 +84,11 @@ class LeafStreams {
   void fold(const Leaves& seeds, std::uint64_t position, std::size_t count, Block* total,
             const std::array<Block*, kDepth>& bits) {
     for (std::size_t x = 0; x < kLeaves; ++x) {
-      for (std::size_t j = 0; j < count; ++j) blocks_[x * count + j] = seeds[x] ^ Block{position + j, 0};
+      for (std::size_t j = 0; j < count; ++j) blocks_[x * count + j] = seeds[x] ^ Block { position + j, 0 };
     }
     kernel_.encrypt(key_, blocks_.data(), kLeaves * count);
     for (std::size_t x = 0; x < kLeaves; ++x) {
-      for (std::size_t j = 0; j < count; ++j) blocks_[x * count + j] ^= seeds[x] ^ Block{position + j, 0};
+      for (std::size_t j = 0; j < count; ++j) blocks_[x * count + j] ^= seeds[x] ^ Block { position + j, 0 };
     }
     for (unsigned b = kDepth; b-- > 0;) {
       // Slots [0, 2^(b+1)) are left: those with bit b set are the upper half.
@@ -114,7 +115,8 @@ class LeafStreams {
 void rows_of(const std::vector<Block>& columns, std::size_t stride, std::size_t groups, Block* rows) {
   std::vector<std::uint8_t> packed(kBaseTransfers * groups * sizeof(Block));
   for (std::size_t c = 0; c < kBaseTransfers; ++c) {
-    std::memcpy(packed.data() + c * groups * sizeof(Block), columns.data() + c * stride, groups * sizeof(Block));
+    std::memcpy(packed.data() + c * groups * sizeof(Block), columns.data() + c * stride,
+                groups * sizeof(Block));
   }
   const std::vector<Block> transposed = transpose(packed, groups * sizeof(Block));
   std::ranges::copy(transposed, rows);
@@ -291,8 +293,12 @@ void SoftSpokenSender::set_up(ByteView message) {
       const std::uint64_t choice = state.base.choices[transfer];
       std::array<Block, 2> sums;
       std::memcpy(sums.data(), part.data() + level * sizeof sums, sizeof sums);
-      Block sibling =
-          Transcript("softspoken level").add(state.context).add(tree).add(level).add(state.base.seeds[transfer]).block();
+      Block sibling = Transcript("softspoken level")
+                          .add(state.context)
+                          .add(tree)
+                          .add(level)
+                          .add(state.base.seeds[transfer])
+                          .block();
       sibling ^= masked(sums[0], choice - 1) ^ masked(sums[1], 0 - choice);
       if (level > 0) {
         state.kernel.expand_level(*state.key, nodes.data(), n, false, false);
@@ -322,7 +328,8 @@ void SoftSpokenSender::set_up(ByteView message) {
     for (std::size_t x = 0; x < kLeaves; ++x) {
       const auto is_hidden = static_cast<std::uint8_t>(equal_mask(x, hidden));
       for (std::size_t i = 0; i < kTagBytes; ++i) {
-        keys.tags[x][i] = static_cast<std::uint8_t>((keys.tags[x][i] & ~is_hidden) | (missing[i] & is_hidden));
+        keys.tags[x][i] =
+            static_cast<std::uint8_t>((keys.tags[x][i] & ~is_hidden) | (missing[i] & is_hidden));
       }
     }
     const Sha256 digest = digest_of(keys.tags);
@@ -356,8 +363,8 @@ void SoftSpokenSender::extend(std::size_t groups, ByteView message, Block* rows)
     for (std::size_t first = 0; first < stride; first += kTogether) {
       std::array<Block*, kDepth> bits;
       for (unsigned b = 0; b < kDepth; ++b) bits[b] = columns.data() + (kDepth * tree + b) * stride + first;
-      streams.fold(state.seeds[tree], state.position + first, std::min(kTogether, stride - first), total.data(),
-                   bits);
+      streams.fold(state.seeds[tree], state.position + first, std::min(kTogether, stride - first),
+                   total.data(), bits);
     }
     if (tree == 0) continue;
     const std::uint8_t* const corrections = message.data() + (tree - 1) * stride * sizeof(Block);

@@ -1,14 +1,16 @@
-// Correlated transfers by SoftSpoken [Roy22, sec 3 to 5] with k = 8: z = y ⊕ x·Δ, sender (Δ, y), receiver (x, z).
+// Correlated transfers by SoftSpoken [Roy22, sec 3 to 5] with k = 8: z = y ⊕ x·Δ, sender (Δ, y), receiver (x,
+// z).
 //
 //   receiver: 16 trees of 256 leaves r_x               sender: each tree but for the leaf δ, eight bits of Δ
 //   u = ⊕ r_x, v = ⊕ x·r_x                             w = ⊕ (x ⊕ δ)·r_x = v ⊕ δ·u
 //   trees' sums, tags  ──── set_up ────►               checks the tags
 //   u_i ⊕ u_0, checks  ──── extend ────►               w ⊕ δ·(u_i ⊕ u_0) = v ⊕ δ·u_0
 //
-// 1.9 bytes a transfer, one message, no assumption beyond AES and SHA-256. Both messages are checked: a receiver whose trees
-// or corrections are not consistent is found out except with probability 2^-128 (polynomial hash with r from the hash of all
-// that was sent, [Roy22, sec 4.1]; trees by the hash of their tags, [Roy22, fig 14]); what it can do is guess bits of Δ and be
-// caught when wrong, so a failed check must end the session and forget the base transfers.
+// 1.9 bytes a transfer, one message, no assumption beyond AES and SHA-256. Both messages are checked: a
+// receiver whose trees or corrections are not consistent is found out except with probability 2^-128
+// (polynomial hash with r from the hash of all that was sent, [Roy22, sec 4.1]; trees by the hash of their
+// tags, [Roy22, fig 14]); what it can do is guess bits of Δ and be caught when wrong, so a failed check must
+// end the session and forget the base transfers.
 #pragma once
 
 #include <cstdint>
@@ -33,12 +35,14 @@ inline constexpr std::size_t kMaxGroups = 1024;
 
 class SoftSpokenReceiver {
  public:
-  /// @param context names the session and the direction; the same at both ends, and never twice with the same seeds
+  /// @param context names the session and the direction; the same at both ends, and never twice with the same
+  /// seeds
   SoftSpokenReceiver(const OfferedSeeds& base, ByteView context, Rng& rng, const kernels::Kernel& kernel);
   ~SoftSpokenReceiver();
   /// Once, before the first extension.
   void set_up(Bytes& out);
-  /// rows[i] ← z with its choice x as lowest bit, for 128·groups transfers. One group more is spent on the check.
+  /// rows[i] ← z with its choice x as lowest bit, for 128·groups transfers. One group more is spent on the
+  /// check.
   void extend(std::size_t groups, Block* rows, Bytes& out);
 
  private:

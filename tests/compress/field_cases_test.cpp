@@ -1,4 +1,5 @@
-// Networks as people bring them (tests/data/field_cases): converted by the command, they answer what was computed independently.
+// Networks as people bring them (tests/data/field_cases): converted by the command, they answer what was
+// computed independently.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdio>
@@ -23,7 +24,8 @@ namespace fs = std::filesystem;
 constexpr const char* kCases = "tests/data/field_cases";
 
 /// The command of a case with its files' real places.
-std::vector<std::string> command_of(const nlohmann::json& expected, const std::string& folder, const std::string& output) {
+std::vector<std::string> command_of(const nlohmann::json& expected, const std::string& folder,
+                                    const std::string& output) {
   std::istringstream words(expected["command"].get<std::string>());
   std::vector<std::string> arguments;
   for (std::string word; words >> word;) arguments.push_back(word);
@@ -40,10 +42,12 @@ std::vector<std::string> command_of(const nlohmann::json& expected, const std::s
 }
 
 std::vector<double> logits_of(const models::IntegerNetwork& network, const std::string& picture) {
-  const WideVector integers = models::evaluate(network, models::encode_image(network.encoding, datasets::read_image(picture)));
+  const WideVector integers =
+      models::evaluate(network, models::encode_image(network.encoding, datasets::read_image(picture)));
   std::vector<double> logits(integers.size());
   const std::vector<double>& scale = network.output().scale;
-  for (std::size_t i = 0; i < logits.size(); ++i) logits[i] = integers.to_double(i) * scale[scale.size() == 1 ? 0 : i];
+  for (std::size_t i = 0; i < logits.size(); ++i)
+    logits[i] = integers.to_double(i) * scale[scale.size() == 1 ? 0 : i];
   return logits;
 }
 
@@ -70,7 +74,8 @@ TEST_CASE("networks of the field answer what they must") {
     const test::TemporaryFolder place;
     fs::create_directories(place.path("x"));
     const auto expected = nlohmann::json::parse(read_text_file(folder + "/expected.json"));
-    const test::ModuleOutcome outcome = test::run_compress_module(command_of(expected, folder, place.path("x")));
+    const test::ModuleOutcome outcome =
+        test::run_compress_module(command_of(expected, folder, place.path("x")));
     INFO(outcome.err);
     if (const auto reason = refused.find(name); reason != refused.end()) {
       CHECK(outcome.code == 3);
@@ -82,7 +87,8 @@ TEST_CASE("networks of the field answer what they must") {
     }
     REQUIRE(outcome.code == 0);
     const models::IntegerNetwork network = models::read_network(place.path("x") + "/o.popcorn");
-    const std::string pictures = std::string(kCases) + (name == "dynamic_hw" ? "/pictures_rgb/" : "/pictures_gray/");
+    const std::string pictures =
+        std::string(kCases) + (name == "dynamic_hw" ? "/pictures_rgb/" : "/pictures_gray/");
     std::vector<double> wanted, got;
     for (const auto& [picture, values] : expected["expected_output"].items()) {
       const std::vector<double> right = values;
@@ -123,9 +129,10 @@ TEST_CASE("a function whose channels are out of balance loses nothing by it") {
   std::vector<std::vector<double>> answers;
   for (const char* const name : {"s1", "s100", "s1000"}) {
     const std::string output = place.path("x") + "/" + name + ".popcorn";
-    const test::ModuleOutcome outcome = test::run_compress_module(
-        {"compress", std::string(kCases) + "/channel_imbalance/" + name + ".onnx", "-o", output, "--data", pictures, "--dataset",
-         "folder", "--bits", "8", "--epochs", "0", "--sparsity", "0", "--training-images", "12"});
+    const test::ModuleOutcome outcome =
+        test::run_compress_module({"compress", std::string(kCases) + "/channel_imbalance/" + name + ".onnx",
+                                   "-o", output, "--data", pictures, "--dataset", "folder", "--bits", "8",
+                                   "--epochs", "0", "--sparsity", "0", "--training-images", "12"});
     INFO(outcome.err);
     REQUIRE(outcome.code == 0);
     const models::IntegerNetwork network = models::read_network(output);
@@ -140,7 +147,8 @@ TEST_CASE("a function whose channels are out of balance loses nothing by it") {
     double largest = 0;
     for (std::size_t i = 0; i < answers[0].size(); ++i)
       largest = std::max(largest, std::abs(answers[0][i] - answers[k][i]));
-    std::printf("channel_imbalance: differs from s1 by %.4f standard deviations\n", largest / deviation(answers[0]));
+    std::printf("channel_imbalance: differs from s1 by %.4f standard deviations\n",
+                largest / deviation(answers[0]));
     CHECK(largest < 0.1 * deviation(answers[0]));
   }
 }

@@ -77,8 +77,9 @@ TEST_CASE("train and compress work through the module and end with the documente
   const Workplace place;
   const std::string onnx = place / "net.onnx", model = place / "net.popcorn";
 
-  const test::ModuleOutcome trained = run_compress_module({"train", "mnist-mlp", "--data", place.data(), "-o", onnx, "--epochs", "8",
-                               "--batch", "20", "--no-augmentation", "--json"});
+  const test::ModuleOutcome trained =
+      run_compress_module({"train", "mnist-mlp", "--data", place.data(), "-o", onnx, "--epochs", "8",
+                           "--batch", "20", "--no-augmentation", "--json"});
   INFO(trained.err);
   REQUIRE(trained.code == 0);
   CHECK(nlohmann::json::parse(trained.out)["accuracy"] > 0.9);
@@ -128,8 +129,8 @@ TEST_CASE("train and compress work through the module and end with the documente
     const auto summary = nlohmann::json::parse(again.out);
     CHECK(summary["config_id"] == network.config_id());
     CHECK(summary["exact"] == summary["inexact_nodes"].empty());
-    CHECK(run_compress_module({"export", model, "-o", exported, "--type", "float"}).out.find("single precision") !=
-          std::string::npos);
+    CHECK(run_compress_module({"export", model, "-o", exported, "--type", "float"})
+              .out.find("single precision") != std::string::npos);
   }
   SECTION("without fine-tuning, from sample pictures") {
     const test::ModuleOutcome done =
@@ -138,8 +139,8 @@ TEST_CASE("train and compress work through the module and end with the documente
     REQUIRE(done.code == 0);
     CHECK(nlohmann::json::parse(done.out)["density"] <= 0.2001);
     CHECK(with({"--post-training", "--calibration-images", "0"}).code == 2);
-    const test::ModuleOutcome tuned = with({"--post-training", "--quantise-epochs", "1", "--grid", "codebook", "--bits",
-                                "3", "--layer-grid", "fc3=ternary", "--json"});
+    const test::ModuleOutcome tuned = with({"--post-training", "--quantise-epochs", "1", "--grid", "codebook",
+                                            "--bits", "3", "--layer-grid", "fc3=ternary", "--json"});
     INFO(tuned.err);
     REQUIRE(tuned.code == 0);
     const auto clustered = nlohmann::json::parse(tuned.out);
@@ -202,8 +203,9 @@ TEST_CASE("train and compress work through the module and end with the documente
   SECTION("a configuration file gives options, flags win") {
     write_file(place / "c.json",
                as_bytes(R"({"compress": {"bits": 2, "sparsity": 0.5, "layer-bits": {"fc3": 5}}})"));
-    const test::ModuleOutcome done = run_compress_module({"compress", "--config", place / "c.json", onnx, "-o", model, "--data",
-                              place.data(), "--epochs", "1", "--sparsity", "0.25", "--json"});
+    const test::ModuleOutcome done =
+        run_compress_module({"compress", "--config", place / "c.json", onnx, "-o", model, "--data",
+                             place.data(), "--epochs", "1", "--sparsity", "0.25", "--json"});
     INFO(done.err);
     REQUIRE(done.code == 0);
     const auto report = nlohmann::json::parse(done.out);
@@ -234,8 +236,9 @@ TEST_CASE("train and compress work through the module and end with the documente
     CHECK(taught({"--distillation", "0.9"}).code == 2);
     CHECK(taught({"--teacher", onnx}).code == 2);
     CHECK(taught({"--teacher", place / "absent.onnx", "--distillation", "0.9"}).code == 4);
-    const test::ModuleOutcome misfit = run_compress_module({"train", "cifar10-conv7", "--data", place.data(), "-o", student, "--teacher",
-                                onnx, "--distillation", "0.5"});
+    const test::ModuleOutcome misfit =
+        run_compress_module({"train", "cifar10-conv7", "--data", place.data(), "-o", student, "--teacher",
+                             onnx, "--distillation", "0.5"});
     CHECK(misfit.code == 3);
     CHECK(misfit.err.find("maps 1x28x28 to 10") != std::string::npos);
   }
@@ -258,12 +261,15 @@ TEST_CASE("train and compress work through the module and end with the documente
     CHECK(with({"--layer-grid", "fc1=decimal"}).code == 2);
   }
   SECTION("bad files") {
-    CHECK(run_compress_module({"compress", place / "absent.onnx", "-o", model, "--data", place.data()}).code == 4);
+    CHECK(
+        run_compress_module({"compress", place / "absent.onnx", "-o", model, "--data", place.data()}).code ==
+        4);
     CHECK(run_compress_module({"compress", onnx, "-o", model, "--data", place / "absent"}).code == 4);
     CHECK(with({"-o", place / "absent/x.popcorn", "--epochs", "0"}).code == 4);
     write_file(place / "bad.onnx", as_bytes("this is not a network"));
     CHECK(run_compress_module({"export", place / "bad.onnx", "-o", onnx}).code == 3);
-    const test::ModuleOutcome damaged = run_compress_module({"compress", place / "bad.onnx", "-o", model, "--data", place.data()});
+    const test::ModuleOutcome damaged =
+        run_compress_module({"compress", place / "bad.onnx", "-o", model, "--data", place.data()});
     CHECK(damaged.code == 3);
     CHECK(damaged.err.find("bad.onnx") != std::string::npos);
     write_file(place / "t10k-images-idx3-ubyte", as_bytes("short"));
@@ -276,7 +282,9 @@ TEST_CASE("a compression ended by Ctrl-C or killed goes on to the same file") {
   const Workplace place;
   const std::string onnx = place / "net.onnx", whole = place / "whole.popcorn", model = place / "net.popcorn",
                     checkpoint = place / "state";
-  REQUIRE(run_compress_module({"train", "mnist-mlp", "--data", place.data(), "-o", onnx, "--epochs", "1"}).code == 0);
+  REQUIRE(
+      run_compress_module({"train", "mnist-mlp", "--data", place.data(), "-o", onnx, "--epochs", "1"}).code ==
+      0);
   const auto arguments = [&](const std::string& output) {
     return std::vector<std::string>{"compress",          onnx,         "-o",  output,     "--data",
                                     place.data(),        "--batch",    "40",  "--epochs", "6",

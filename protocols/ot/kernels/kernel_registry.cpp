@@ -12,9 +12,11 @@ namespace popcorn::protocols::ot::kernels {
 
 namespace {
 
-/// SHA-256 of what known_answers() gives: of the portable kernel, whose parts have known answers of their own in the tests.
-constexpr Sha256 kKnownDigest = {0x07, 0x99, 0x84, 0xaf, 0xe8, 0x1a, 0xa5, 0xf9, 0x10, 0xba, 0x53, 0xdb, 0x44, 0x23, 0xab, 0x53,
-                                 0x7b, 0x82, 0x15, 0x2a, 0x94, 0x8b, 0x1a, 0xbb, 0xc5, 0x19, 0xe9, 0x49, 0xa8, 0x93, 0x50, 0xdc};
+/// SHA-256 of what known_answers() gives: of the portable kernel, whose parts have known answers of their own
+/// in the tests.
+constexpr Sha256 kKnownDigest = {0x07, 0x99, 0x84, 0xaf, 0xe8, 0x1a, 0xa5, 0xf9, 0x10, 0xba, 0x53,
+                                 0xdb, 0x44, 0x23, 0xab, 0x53, 0x7b, 0x82, 0x15, 0x2a, 0x94, 0x8b,
+                                 0x1a, 0xbb, 0xc5, 0x19, 0xe9, 0x49, 0xa8, 0x93, 0x50, 0xdc};
 
 /// Every operation on a public stream of blocks, with counts that fill no vector.
 Bytes known_answers(const Kernel& kernel) {
@@ -42,7 +44,8 @@ Bytes known_answers(const Kernel& kernel) {
   kernel.pads(*key, input.data(), input[9], 1000, kCount, words.data());
   Bytes bytes(blocks.size() * sizeof(Block) + words.size() * sizeof(std::uint32_t));
   std::memcpy(bytes.data(), blocks.data(), blocks.size() * sizeof(Block));
-  std::memcpy(bytes.data() + blocks.size() * sizeof(Block), words.data(), words.size() * sizeof(std::uint32_t));
+  std::memcpy(bytes.data() + blocks.size() * sizeof(Block), words.data(),
+              words.size() * sizeof(std::uint32_t));
   return bytes;
 }
 

@@ -64,14 +64,17 @@ class Portable final : public Kernel {
 
   std::unique_ptr<AesKey> key(Block key) const override { return std::make_unique<PortableKey>(key); }
 
-  void encrypt(const AesKey& key, Block* blocks, std::size_t count) const override { run(key, blocks, count); }
+  void encrypt(const AesKey& key, Block* blocks, std::size_t count) const override {
+    run(key, blocks, count);
+  }
 
   void stream(const AesKey& key, std::uint64_t counter, Block* out, std::size_t count) const override {
     for (std::size_t i = 0; i < count; ++i) out[i] = {counter + i, 0};
     run(key, out, count);
   }
 
-  Block expand_level(const AesKey& key, Block* nodes, std::size_t n, bool right_sum, bool last) const override {
+  Block expand_level(const AesKey& key, Block* nodes, std::size_t n, bool right_sum,
+                     bool last) const override {
     const std::uint64_t keep = last ? ~std::uint64_t{1} : ~std::uint64_t{0};
     std::array<Block, kTogether> hashed;
     Block left_sum;
@@ -93,7 +96,7 @@ class Portable final : public Kernel {
       }
     }
     const std::uint64_t side = 0 - static_cast<std::uint64_t>(right_sum);
-    return left_sum ^ Block{both_sum.low & side, both_sum.high & side};
+    return left_sum ^ Block { both_sum.low &side, both_sum.high &side };
   }
 
   void encode(const AesKey& key, std::uint64_t counter, Block* out, const Block* secret, std::uint32_t mask,
@@ -122,7 +125,7 @@ class Portable final : public Kernel {
       const std::size_t now = std::min(kTogether, count - at);
       for (std::size_t i = 0; i < now; ++i) once[i] = rows[at + i] ^ offset;
       run(key, once.data(), now);
-      for (std::size_t i = 0; i < now; ++i) twice[i] = once[i] ^ Block{first + at + i, 0};
+      for (std::size_t i = 0; i < now; ++i) twice[i] = once[i] ^ Block { first + at + i, 0 };
       run(key, twice.data(), now);
       for (std::size_t i = 0; i < now; ++i)
         out[at + i] = static_cast<std::uint32_t>(twice[i].low ^ once[i].low);

@@ -13,7 +13,9 @@ namespace {
 struct V256 {
   using Register = __m256i;
   static constexpr std::size_t kBlocks = 2;
-  static Register load(const Block* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
+  static Register load(const Block* from) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  }
   static void store(Block* to, Register x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), x); }
   static Register broadcast(const Block* from) { return _mm256_broadcastsi128_si256(load_block(from)); }
   static Register zero() { return _mm256_setzero_si256(); }
@@ -22,7 +24,8 @@ struct V256 {
   static Register round(Register x, Register key) { return _mm256_aesenc_epi128(x, key); }
   static Register last_round(Register x, Register key) { return _mm256_aesenclast_epi128(x, key); }
   static Register sigma(Register x) {
-    return _mm256_xor_si256(_mm256_shuffle_epi32(x, 0x4e), _mm256_and_si256(x, _mm256_set_epi64x(-1, 0, -1, 0)));
+    return _mm256_xor_si256(_mm256_shuffle_epi32(x, 0x4e),
+                            _mm256_and_si256(x, _mm256_set_epi64x(-1, 0, -1, 0)));
   }
   static Register counters(std::uint64_t first) {
     return _mm256_set_epi64x(0, static_cast<long long>(first + 1), 0, static_cast<long long>(first));

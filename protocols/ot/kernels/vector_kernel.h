@@ -1,6 +1,6 @@
-// What the kernels on AES instructions share: everything, written once over a vector V of V::kBlocks blocks. Included by one source
-// file an instruction set, inside an anonymous namespace, with that file's compiler flags; it uses no library functions that
-// could be shared with code for lesser processors.
+// What the kernels on AES instructions share: everything, written once over a vector V of V::kBlocks blocks.
+// Included by one source file an instruction set, inside an anonymous namespace, with that file's compiler
+// flags; it uses no library functions that could be shared with code for lesser processors.
 
 /// AES-128 key schedule by its instruction.
 template <int kConstant>
@@ -58,8 +58,8 @@ struct Cipher {
   }
 };
 
-/// Runs body.template operator()<Z>(first) over [0, count) in groups of 8 vectors, then of 1; the rest (fewer blocks than a vector)
-/// through a padded copy is the caller's.
+/// Runs body.template operator()<Z>(first) over [0, count) in groups of 8 vectors, then of 1; the rest (fewer
+/// blocks than a vector) through a padded copy is the caller's.
 template <class V, class Body>
 __attribute__((always_inline)) inline std::size_t in_groups(std::size_t count, Body&& body) {
   constexpr std::size_t kWide = 8 * V::kBlocks;
@@ -95,7 +95,9 @@ class VectorKernel : public Kernel {
   static constexpr std::size_t kBlocks = V::kBlocks;
 
  public:
-  std::unique_ptr<AesKey> key(Block key) const override { return std::unique_ptr<AesKey>(new RoundKeys(key)); }
+  std::unique_ptr<AesKey> key(Block key) const override {
+    return std::unique_ptr<AesKey>(new RoundKeys(key));
+  }
 
   void encrypt(const AesKey& key, Block* blocks, std::size_t count) const override {
     const Cipher<V> cipher(key);
@@ -120,7 +122,8 @@ class VectorKernel : public Kernel {
     encrypt(key, out, count);
   }
 
-  Block expand_level(const AesKey& key, Block* nodes, std::size_t n, bool right_sum, bool last) const override {
+  Block expand_level(const AesKey& key, Block* nodes, std::size_t n, bool right_sum,
+                     bool last) const override {
     const Cipher<V> cipher(key);
     const Block kept = {last ? ~std::uint64_t{1} : ~std::uint64_t{0}, ~std::uint64_t{0}};
     const R keep = V::broadcast(&kept);
@@ -172,7 +175,7 @@ class VectorKernel : public Kernel {
       }
     }
     const std::uint64_t side = 0 - static_cast<std::uint64_t>(right_sum);
-    return left_total ^ Block{both_total.low & side, both_total.high & side};
+    return left_total ^ Block { both_total.low &side, both_total.high &side };
   }
 
   void encode(const AesKey& key, std::uint64_t counter, Block* out, const Block* secret, std::uint32_t mask,

@@ -1,4 +1,5 @@
-// Steps on shares: every value and every share on small widths, random ones on large; predicted cost = what travels.
+// Steps on shares: every value and every share on small widths, random ones on large; predicted cost = what
+// travels.
 #include "protocols/ot/share_steps.h"
 
 #include <catch2/catch.hpp>
@@ -51,7 +52,8 @@ struct Outcome {
   std::uint64_t transfers[2];
 };
 
-/// Runs a step on both parties' words; costs are those of the step alone, its transfers being reserved before.
+/// Runs a step on both parties' words; costs are those of the step alone, its transfers being reserved
+/// before.
 Outcome run_step(test::TwoParties& parties, const StepCost& cost, const Words& first, const Words& second,
                  const Step& step) {
   parties.run([&](TransferParty& party) -> Dialogue<void> { co_await reserve(party, cost, first.size()); });
@@ -81,7 +83,8 @@ Words first_shares(const std::vector<Case>& cases) {
 
 Words second_shares(const std::vector<Case>& cases, unsigned w) {
   Words words;
-  for (const Case& one : cases) words.push_back((static_cast<std::uint32_t>(one.x) - one.share) & low_bits(w));
+  for (const Case& one : cases)
+    words.push_back((static_cast<std::uint32_t>(one.x) - one.share) & low_bits(w));
   return words;
 }
 
@@ -136,15 +139,16 @@ TEST_CASE("ReLU with truncation to nearest is right for all values and shares", 
         const std::int64_t half = std::int64_t{1} << (w - 1);
         const auto cases = all_cases(-half, half - (std::int64_t{1} << (t - 1)), w);
         const StepCost cost = relu_truncate_cost(shape);
-        const Outcome outcome =
-            run_step(parties, cost, first_shares(cases), second_shares(cases, w),
-                     [&](TransferParty& party, const Words& mine) { return relu_truncate(party, shape, mine); });
+        const Outcome outcome = run_step(
+            parties, cost, first_shares(cases), second_shares(cases, w),
+            [&](TransferParty& party, const Words& mine) { return relu_truncate(party, shape, mine); });
         CAPTURE(w, t, digits);
         check_cost(outcome, cost, cases.size());
         std::size_t wrong = 0;
         for (std::size_t j = 0; j < cases.size(); ++j) {
           const std::int64_t rounded = (cases[j].x + (std::int64_t{1} << (t - 1))) >> t;
-          const std::uint32_t got = (outcome.results[0][j] + outcome.results[1][j]) & low_bits(shape.result_ring);
+          const std::uint32_t got =
+              (outcome.results[0][j] + outcome.results[1][j]) & low_bits(shape.result_ring);
           wrong += got != static_cast<std::uint32_t>(std::max<std::int64_t>(0, rounded)) ? 1 : 0;
         }
         CHECK(wrong == 0);
@@ -163,10 +167,9 @@ TEST_CASE("the bound of the nearest ReLU is exact", "[ot][shares]") {
   shape.result_ring = 6;
   const std::int64_t bound = 32 - 2;
   const auto cases = all_cases(bound, bound + 1, 6);
-  const Outcome outcome = run_step(parties, relu_truncate_cost(shape), first_shares(cases), second_shares(cases, 6),
-                                   [&](TransferParty& party, const Words& mine) {
-                                     return relu_truncate(party, shape, mine);
-                                   });
+  const Outcome outcome =
+      run_step(parties, relu_truncate_cost(shape), first_shares(cases), second_shares(cases, 6),
+               [&](TransferParty& party, const Words& mine) { return relu_truncate(party, shape, mine); });
   for (std::size_t j = 0; j < cases.size(); ++j) {
     CHECK(((outcome.results[0][j] + outcome.results[1][j]) & 63U) == 0);  // its sign has turned
   }
@@ -200,14 +203,17 @@ TEST_CASE("the carry of the packed neighbour is taken in", "[ot][shares]") {
     }
   }
   const StepCost cost = relu_truncate_cost(shape);
-  const Outcome outcome = run_step(parties, cost, first, second, [&](TransferParty& party, const Words& mine) {
-    return relu_truncate(party, shape, mine, &lowest[party.first ? 0 : 1]);
-  });
+  const Outcome outcome =
+      run_step(parties, cost, first, second, [&](TransferParty& party, const Words& mine) {
+        return relu_truncate(party, shape, mine, &lowest[party.first ? 0 : 1]);
+      });
   check_cost(outcome, cost, values.size());
   std::size_t wrong = 0;
   for (std::size_t j = 0; j < values.size(); ++j) {
     const std::int64_t expected = std::max<std::int64_t>(0, (values[j] + 2) >> 2);
-    wrong += ((outcome.results[0][j] + outcome.results[1][j]) & 63U) != static_cast<std::uint32_t>(expected) ? 1 : 0;
+    wrong += ((outcome.results[0][j] + outcome.results[1][j]) & 63U) != static_cast<std::uint32_t>(expected)
+                 ? 1
+                 : 0;
   }
   CHECK(wrong == 0);
 }
@@ -225,9 +231,9 @@ TEST_CASE("stochastic truncation gives the floor or one more, without bias", "[o
       const std::int64_t half = std::int64_t{1} << (w - 1);
       const auto cases = all_cases(-half, half - (std::int64_t{1} << t), w);
       const StepCost cost = relu_truncate_cost(shape);
-      const Outcome outcome =
-          run_step(parties, cost, first_shares(cases), second_shares(cases, w),
-                   [&](TransferParty& party, const Words& mine) { return relu_truncate(party, shape, mine); });
+      const Outcome outcome = run_step(
+          parties, cost, first_shares(cases), second_shares(cases, w),
+          [&](TransferParty& party, const Words& mine) { return relu_truncate(party, shape, mine); });
       check_cost(outcome, cost, cases.size());
       std::map<std::int64_t, std::int64_t> sums;
       for (std::size_t j = 0; j < cases.size(); ++j) {
@@ -262,9 +268,9 @@ TEST_CASE("signed truncation, sign and maximum", "[ot][shares]") {
       const std::int64_t rounding = std::int64_t{1} << (t - 1);
       const auto cases = all_cases(-quarter - rounding, quarter - rounding, w);
       const StepCost cost = truncate_signed_cost(shape);
-      const Outcome outcome =
-          run_step(parties, cost, first_shares(cases), second_shares(cases, w),
-                   [&](TransferParty& party, const Words& mine) { return truncate_signed(party, shape, mine); });
+      const Outcome outcome = run_step(
+          parties, cost, first_shares(cases), second_shares(cases, w),
+          [&](TransferParty& party, const Words& mine) { return truncate_signed(party, shape, mine); });
       CAPTURE(t);
       check_cost(outcome, cost, cases.size());
       std::size_t wrong = 0;
@@ -278,8 +284,9 @@ TEST_CASE("signed truncation, sign and maximum", "[ot][shares]") {
   SECTION("sign") {
     const auto cases = all_cases(-64, 64, w);
     const StepCost cost = sign_cost(w);
-    const Outcome outcome = run_step(parties, cost, first_shares(cases), second_shares(cases, w),
-                                     [&](TransferParty& party, const Words& mine) { return sign(party, w, mine); });
+    const Outcome outcome =
+        run_step(parties, cost, first_shares(cases), second_shares(cases, w),
+                 [&](TransferParty& party, const Words& mine) { return sign(party, w, mine); });
     check_cost(outcome, cost, cases.size());
     for (std::size_t j = 0; j < cases.size(); ++j)
       REQUIRE((outcome.results[0][j] ^ outcome.results[1][j]) == (cases[j].x >= 0 ? 1U : 0U));
@@ -303,9 +310,10 @@ TEST_CASE("signed truncation, sign and maximum", "[ot][shares]") {
       }
     }
     const StepCost cost = maximum_cost(ring);
-    const Outcome outcome = run_step(parties, cost, first[0], first[1], [&](TransferParty& party, const Words& mine) {
-      return maximum(party, ring, mine, second[party.first ? 0 : 1]);
-    });
+    const Outcome outcome =
+        run_step(parties, cost, first[0], first[1], [&](TransferParty& party, const Words& mine) {
+          return maximum(party, ring, mine, second[party.first ? 0 : 1]);
+        });
     check_cost(outcome, cost, expected.size());
     for (std::size_t j = 0; j < expected.size(); ++j)
       REQUIRE(as_signed((outcome.results[0][j] + outcome.results[1][j]) & 63U, ring) == expected[j]);
@@ -326,14 +334,15 @@ TEST_CASE("steps on wide rings, with every source", "[ot][shares]") {
       const std::size_t n = 1003;
       const auto cases = random_cases(-half, half - rounding, w, n, rng);
       const StepCost cost = relu_truncate_cost(shape);
-      const Outcome outcome =
-          run_step(parties, cost, first_shares(cases), second_shares(cases, w),
-                   [&](TransferParty& party, const Words& mine) { return relu_truncate(party, shape, mine); });
+      const Outcome outcome = run_step(
+          parties, cost, first_shares(cases), second_shares(cases, w),
+          [&](TransferParty& party, const Words& mine) { return relu_truncate(party, shape, mine); });
       CAPTURE(source, w);
       check_cost(outcome, cost, n);
       for (std::size_t j = 0; j < n; ++j) {
         const std::int64_t expected = std::max<std::int64_t>(0, (cases[j].x + rounding) >> shape.shift);
-        REQUIRE(((outcome.results[0][j] + outcome.results[1][j]) & low_bits(w)) == static_cast<std::uint32_t>(expected));
+        REQUIRE(((outcome.results[0][j] + outcome.results[1][j]) & low_bits(w)) ==
+                static_cast<std::uint32_t>(expected));
       }
     }
   }

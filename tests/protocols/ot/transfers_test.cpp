@@ -1,4 +1,5 @@
-// Random transfers: all sources give what they promise, all kernels the same bytes, and whoever cheats is caught.
+// Random transfers: all sources give what they promise, all kernels the same bytes, and whoever cheats is
+// caught.
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <set>
@@ -37,7 +38,8 @@ struct Drawn {
   test::Traffic traffic;
 };
 
-Drawn draw(TransferSource source, std::size_t count, Rng& rng, const kernels::Kernel& first = kernels::active(),
+Drawn draw(TransferSource source, std::size_t count, Rng& rng,
+           const kernels::Kernel& first = kernels::active(),
            const kernels::Kernel& second = kernels::active(), const test::DealtBase* dealt = nullptr,
            const std::function<void(bool, Bytes&)>& alter = {}) {
   const test::DealtBase base = dealt != nullptr ? *dealt : test::deal_base(rng);
@@ -47,8 +49,11 @@ Drawn draw(TransferSource source, std::size_t count, Rng& rng, const kernels::Ke
   Wire receiver_wire;
   Half sender_half(sender_wire, sender.reserve(sender_wire, count));
   Half receiver_half(receiver_wire, receiver.reserve(receiver_wire, count));
-  Drawn drawn{std::vector<std::uint32_t>(count), std::vector<std::uint32_t>(count), std::vector<std::uint32_t>(count),
-              std::vector<std::uint8_t>(count), {}};
+  Drawn drawn{std::vector<std::uint32_t>(count),
+              std::vector<std::uint32_t>(count),
+              std::vector<std::uint32_t>(count),
+              std::vector<std::uint8_t>(count),
+              {}};
   drawn.traffic = test::run_halves(sender_half, receiver_half, alter);
   sender.take(count, drawn.zero.data(), drawn.one.data());
   receiver.take(count, drawn.pads.data(), drawn.bits.data());
@@ -123,7 +128,8 @@ TEST_CASE("every kernel gives the portable one's bytes", "[ot][transfers]") {
       portable.pads(*there, mine.data(), offset, 9, count, expected.data());
       CHECK(words == expected);
       const auto r = random_blocks(rng, 2);
-      CHECK(kernel->polynomial(r[0], r[1], mine.data(), count) == portable.polynomial(r[0], r[1], mine.data(), count));
+      CHECK(kernel->polynomial(r[0], r[1], mine.data(), count) ==
+            portable.polynomial(r[0], r[1], mine.data(), count));
     }
     for (std::size_t n = 2; n <= 1024; n *= 2) {
       for (int variant = 0; variant < 4; ++variant) {
@@ -189,7 +195,8 @@ TEST_CASE("two sessions on the same base transfers share no pads", "[ot][transfe
   std::size_t repeated = 0;
   for (const std::string_view session : {"one", "two"}) {
     RandomTransferSender sender(TransferSource::named("softspoken"), base.chosen, as_bytes(session), rng);
-    RandomTransferReceiver receiver(TransferSource::named("softspoken"), base.offered, as_bytes(session), rng);
+    RandomTransferReceiver receiver(TransferSource::named("softspoken"), base.offered, as_bytes(session),
+                                    rng);
     Wire sender_wire;
     Wire receiver_wire;
     Half sender_half(sender_wire, sender.reserve(sender_wire, count));
@@ -222,10 +229,10 @@ TEST_CASE("any changed bit of any message is caught, and nothing comes of it", "
       const auto bit = static_cast<std::uint8_t>(1U << rng.below(8));
       ++trials;
       try {
-        const Drawn drawn = draw(source, 1000, rng, kernels::active(), kernels::active(), nullptr,
-                                 [&](bool, Bytes& flight) {
-                                   if (at++ == target) flight[byte] ^= bit;
-                                 });
+        const Drawn drawn =
+            draw(source, 1000, rng, kernels::active(), kernels::active(), nullptr, [&](bool, Bytes& flight) {
+              if (at++ == target) flight[byte] ^= bit;
+            });
         // A sum for the side that the chooser does not have changes nothing for it.
         CHECK(wrong(drawn) == 0);
         ++harmless;
@@ -263,12 +270,14 @@ TEST_CASE("a receiver whose choices differ between columns is caught", "[ot][tra
       ++caught;
     }
   }
-  // With the challenge made from the corrections, only a tree whose eight bits of Δ are all 0 does not see it: 1 in 256.
+  // With the challenge made from the corrections, only a tree whose eight bits of Δ are all 0 does not see
+  // it: 1 in 256.
   CHECK(caught + 3 >= kTrials);
 }
 
 TEST_CASE("a guess of hidden leaves fails the check", "[ot][transfers][malicious]") {
-  // The sender changes one correction of one tree: without the check the receiver's outputs would tell where its leaf is.
+  // The sender changes one correction of one tree: without the check the receiver's outputs would tell where
+  // its leaf is.
   test::SeededRng rng(8);
   std::size_t caught = 0;
   constexpr std::size_t kTrials = 30;

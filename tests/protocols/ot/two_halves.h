@@ -24,7 +24,8 @@ struct Traffic {
   std::uint64_t flights = 0;  ///< messages that were not empty
 };
 
-/// Runs two halves against each other until both are over. `alter` may change a flight on its way (from the first party or not).
+/// Runs two halves against each other until both are over. `alter` may change a flight on its way (from the
+/// first party or not).
 Traffic run_halves(protocols::ot::Half& first, protocols::ot::Half& second,
                    const std::function<void(bool, Bytes&)>& alter = {});
 
