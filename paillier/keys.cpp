@@ -30,24 +30,6 @@ ByteView bounded(ByteView number, const char* what) {
 
 }  // namespace
 
-SecretBytes::SecretBytes(SecretBytes&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
-
-SecretBytes& SecretBytes::operator=(SecretBytes&& other) noexcept {
-  if (this != &other) {
-    wipe();
-    bytes_ = std::exchange(other.bytes_, {});
-  }
-  return *this;
-}
-
-SecretBytes::~SecretBytes() {
-  wipe();
-}
-
-void SecretBytes::wipe() noexcept {
-  OPENSSL_cleanse(bytes_.data(), bytes_.size());
-}
-
 bool key_size_allowed(unsigned bits, KeySizePolicy policy) noexcept {
   if (bits == 2048 || bits == 3072 || bits == 4096) return true;
   return policy == KeySizePolicy::insecure_test && bits >= 256 && bits <= kMaxBits && bits % 128 == 0;

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/random.h"
+#include "base/secret_bytes.h"
 #include "base/sha256.h"
 
 namespace popcorn::paillier {
@@ -36,27 +37,6 @@ enum class KeyKind {
 /// 256 at 3072, 320 at 4096 bits, key_bits / 8 for test sizes. Encryption draws its exponent from twice as
 /// many bits.
 unsigned subgroup_order_bits(unsigned key_bits) noexcept;
-
-/// A byte string that is wiped when it goes away and is never copied by accident.
-class SecretBytes {
- public:
-  SecretBytes() = default;
-  explicit SecretBytes(Bytes bytes) : bytes_(std::move(bytes)) {}
-  /// `size` zeros.
-  explicit SecretBytes(std::size_t size) : bytes_(size) {}
-  SecretBytes(SecretBytes&& other) noexcept;
-  SecretBytes& operator=(SecretBytes&& other) noexcept;
-  SecretBytes(const SecretBytes&) = delete;
-  SecretBytes& operator=(const SecretBytes&) = delete;
-  ~SecretBytes();
-  ByteView view() const noexcept { return bytes_; }
-  std::span<std::uint8_t> writable() noexcept { return bytes_; }
-  std::size_t size() const noexcept { return bytes_.size(); }
-
- private:
-  void wipe() noexcept;
-  Bytes bytes_;
-};
 
 /// A validated public key. Copyable, immutable, thread-safe.
 class PublicKey {

@@ -105,7 +105,8 @@ class Speller {
   std::string fresh(const char* stem) { return std::string(stem) + std::to_string(++names_); }
   onnx::GraphProto& graph() { return *model_.mutable_graph(); }
 
-  std::string node(const char* op, const std::vector<std::string>& inputs, const std::function<void(onnx::NodeProto&)>& with = {}) {
+  std::string node(const char* op, const std::vector<std::string>& inputs,
+                   const std::function<void(onnx::NodeProto&)>& with = {}) {
     onnx::NodeProto& made = *graph().add_node();
     made.set_op_type(op);
     for (const std::string& name : inputs) made.add_input(name);
@@ -139,7 +140,8 @@ class Speller {
     int exponent = 0;
     const float fraction = std::frexp(std::abs(value), &exponent);  // in [0.5, 1)
     const auto mantissa = static_cast<std::uint16_t>(std::lround(std::ldexp(fraction, 11)) - 1024);
-    return static_cast<std::uint16_t>((value < 0 ? 0x8000U : 0U) | static_cast<unsigned>((exponent + 14) << 10) | mantissa);
+    return static_cast<std::uint16_t>((value < 0 ? 0x8000U : 0U) |
+                                      static_cast<unsigned>((exponent + 14) << 10) | mantissa);
   }
 
   /// A constant as an initialiser or a node, in one of the types that hold it exactly.
@@ -211,7 +213,8 @@ class Speller {
       case 1:
         return node("Identity", {x});
       case 2:
-        return node("Cast", {x}, [](onnx::NodeProto& made) { set(made, "to", std::int64_t{onnx::TensorProto::FLOAT16}); });
+        return node("Cast", {x},
+                    [](onnx::NodeProto& made) { set(made, "to", std::int64_t{onnx::TensorProto::FLOAT16}); });
       case 3:
         return node("Dropout", {x});
       default:
@@ -266,8 +269,10 @@ class Speller {
     }
   }
 
-  static void same(std::int64_t size, std::int64_t kernel, std::int64_t stride, std::int64_t& before, std::int64_t& after) {
-    const std::int64_t total = std::max<std::int64_t>(0, (ceil_div(size, stride) - 1) * stride + kernel - size);
+  static void same(std::int64_t size, std::int64_t kernel, std::int64_t stride, std::int64_t& before,
+                   std::int64_t& after) {
+    const std::int64_t total =
+        std::max<std::int64_t>(0, (ceil_div(size, stride) - 1) * stride + kernel - size);
     before = total / 2;
     after = total - before;
   }
@@ -276,7 +281,8 @@ class Speller {
     std::int64_t top = 0, bottom = 0, left = 0, right = 0;
     same(h_, layer.kernel, layer.stride, top, bottom);
     same(w_, layer.kernel, layer.stride, left, right);
-    std::vector<std::string> operands = {x, constant({layer.out, layer.in, layer.kernel, layer.kernel}, layer.weights)};
+    std::vector<std::string> operands = {
+        x, constant({layer.out, layer.in, layer.kernel, layer.kernel}, layer.weights)};
     const bool bias_apart = chance();
     if (!bias_apart) operands.push_back(constant({layer.out}, layer.bias));
     const std::uint64_t padding = choice(3);
@@ -337,7 +343,8 @@ class Speller {
           set(made, "keepdims", std::int64_t{0});
         });
       case 2: {
-        const std::string rows = node("ReduceMean", {x}, [](onnx::NodeProto& made) { set(made, "axes", Dims{-1}); });
+        const std::string rows =
+            node("ReduceMean", {x}, [](onnx::NodeProto& made) { set(made, "axes", Dims{-1}); });
         return flatten(node("ReduceMean", {rows}, [](onnx::NodeProto& made) { set(made, "axes", Dims{2}); }));
       }
       case 3: {
@@ -348,7 +355,9 @@ class Speller {
         });
       }
       case 4:
-        return flatten(node("AveragePool", {x}, [&](onnx::NodeProto& made) { set(made, "kernel_shape", Dims{h_, w_}); }));
+        return flatten(node("AveragePool", {x}, [&](onnx::NodeProto& made) {
+          set(made, "kernel_shape", Dims{h_, w_});
+        }));
       default:
         return flatten(node("GlobalAveragePool", {x}));
     }
@@ -359,36 +368,43 @@ class Speller {
       case 1:
         return node("Reshape", {x, integers({-1, n_.features})});
       case 2: {
-        const std::string batch = node("Slice", {node("Shape", {x}), integers({0}), integers({1}), integers({0})});
-        return node("Reshape", {x, node("Concat", {batch, integers({-1})}, [](onnx::NodeProto& made) { set(made, "axis", std::int64_t{0}); })});
+        const std::string batch =
+            node("Slice", {node("Shape", {x}), integers({0}), integers({1}), integers({0})});
+        return node("Reshape", {x, node("Concat", {batch, integers({-1})},
+                                        [](onnx::NodeProto& made) { set(made, "axis", std::int64_t{0}); })});
       }
       case 3: {
         const std::string batch = node("Gather", {node("Shape", {x}), integers({0}, true)});
         const std::string first = node("Unsqueeze", {batch, integers({0})});
-        return node("Reshape", {x, node("Concat", {first, integers({-1})}, [](onnx::NodeProto& made) { set(made, "axis", std::int64_t{0}); })});
+        return node("Reshape", {x, node("Concat", {first, integers({-1})},
+                                        [](onnx::NodeProto& made) { set(made, "axis", std::int64_t{0}); })});
       }
       case 4: {
         const std::string rest = node("Slice", {node("Shape", {x}), integers({1}), integers({9})});
         const std::string product = node("ReduceProd", {rest});
-        return node("Reshape", {x, node("Concat", {integers({-1}), product}, [](onnx::NodeProto& made) { set(made, "axis", std::int64_t{0}); })});
+        return node("Reshape", {x, node("Concat", {integers({-1}), product},
+                                        [](onnx::NodeProto& made) { set(made, "axis", std::int64_t{0}); })});
       }
       default:
         return node("Flatten", {x});
     }
   }
 
-  std::string dense(const std::string& x, const std::vector<float>& weights, const std::vector<float>& bias, std::int64_t inputs) {
+  std::string dense(const std::string& x, const std::vector<float>& weights, const std::vector<float>& bias,
+                    std::int64_t inputs) {
     const auto outputs = static_cast<std::int64_t>(bias.size());
     std::vector<float> transposed(weights.size());
     for (std::int64_t o = 0; o < outputs; ++o) {
       for (std::int64_t i = 0; i < inputs; ++i)
-        transposed[static_cast<std::size_t>(i * outputs + o)] = weights[static_cast<std::size_t>(o * inputs + i)];
+        transposed[static_cast<std::size_t>(i * outputs + o)] =
+            weights[static_cast<std::size_t>(o * inputs + i)];
     }
     switch (choice(4)) {
       case 1:
         return node("Gemm", {x, constant({inputs, outputs}, transposed), constant({1, outputs}, bias)});
       case 2:
-        return node("Add", {node("MatMul", {x, constant({inputs, outputs}, transposed)}), constant({outputs}, bias)});
+        return node(
+            "Add", {node("MatMul", {x, constant({inputs, outputs}, transposed)}), constant({outputs}, bias)});
       case 3: {
         const std::string turned = node("Transpose", {constant({outputs, inputs}, weights)});
         return node("Add", {constant({1, outputs}, bias), node("MatMul", {x, turned})});
@@ -405,7 +421,9 @@ class Speller {
     if (how == 1 || how == 2) last = node("Softmax", {logits});
     if (how == 2) last = node("Reshape", {last, integers({-1, n_.classes})});
     if (how == 3) graph().add_output()->set_name(node("Softmax", {logits}));
-    if (how == 4) graph().add_output()->set_name(node("ArgMax", {logits}, [](onnx::NodeProto& made) { set(made, "axis", std::int64_t{1}); }));
+    if (how == 4)
+      graph().add_output()->set_name(
+          node("ArgMax", {logits}, [](onnx::NodeProto& made) { set(made, "axis", std::int64_t{1}); }));
     graph().add_output()->set_name(last);
   }
 
@@ -417,8 +435,8 @@ class Speller {
   std::int64_t h_ = 0, w_ = 0;
 };
 
-std::vector<float> answer(const onnx::ModelProto& model, const Network& network, const std::vector<float>& inputs,
-                          std::size_t count) {
+std::vector<float> answer(const onnx::ModelProto& model, const Network& network,
+                          const std::vector<float>& inputs, std::size_t count) {
   ImportOptions options;
   options.input_shape = models::Shape{network.channels, network.height, network.width};
   const std::string bytes = model.SerializeAsString();
@@ -434,9 +452,11 @@ TEST_CASE("a network in the spellings of several exporters is one function") {
   constexpr std::size_t kPictures = 3;
   for (int round = 0; round < 60; ++round) {
     const Network network = random_network(rng);
-    std::vector<float> inputs(kPictures * static_cast<std::size_t>(network.channels * network.height * network.width));
+    std::vector<float> inputs(kPictures *
+                              static_cast<std::size_t>(network.channels * network.height * network.width));
     for (float& v : inputs) v = static_cast<float>(rng.between(0, 255)) / 255;
-    const std::vector<float> expected = answer(Speller(network, rng, true).write(), network, inputs, kPictures);
+    const std::vector<float> expected =
+        answer(Speller(network, rng, true).write(), network, inputs, kPictures);
     float largest = 1;
     for (const float v : expected) largest = std::max(largest, std::abs(v));
     for (int spelling = 0; spelling < 6; ++spelling) {
@@ -445,7 +465,8 @@ TEST_CASE("a network in the spellings of several exporters is one function") {
       std::vector<float> found;
       REQUIRE_NOTHROW(found = answer(model, network, inputs, kPictures));
       REQUIRE(found.size() == expected.size());
-      for (std::size_t i = 0; i < found.size(); ++i) REQUIRE(std::abs(found[i] - expected[i]) <= 1e-5F * largest);
+      for (std::size_t i = 0; i < found.size(); ++i)
+        REQUIRE(std::abs(found[i] - expected[i]) <= 1e-5F * largest);
     }
   }
 }
