@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "cli/argument_check.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "popcorn_build_info.h"
@@ -66,6 +67,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error, std::cout, std::cerr) == 0 ? 0 : kUsageExitCode;
   }
+  if (only_checks_arguments()) return 0;
   return chosen();
 }
 

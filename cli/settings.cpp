@@ -155,8 +155,9 @@ void Settings::choice(const std::string& name, std::string& target, std::vector<
 
 void Settings::positional_list(const std::string& name, std::vector<std::string>& target,
                                const std::string& type, const std::string& help) {
-  CLI::Option* option = command_.add_option(name);
-  option->description(help)->type_name(type)->expected(-1);
+  // A list for CLI11 as well: it takes all that stand by themselves. resolve() decides what counts.
+  CLI::Option* option = command_.add_option(name, target);
+  option->description(help)->type_name(type);
   add(name, option, target, [&target](const std::vector<std::string>& values) { target = values; }).list =
       true;
 }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "cli/argument_check.h"
 #include "cli/compress_module/commands.h"
 #include "cli/compress_module/config_file.h"
 #include "cli/compress_module/html_report.h"
@@ -381,6 +382,7 @@ int run_compress(const std::vector<std::string>& arguments) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error, std::cout, std::cerr) == 0 ? 0 : 2;
   }
+  if (only_checks_arguments()) return 0;
   return compress_file(options);
 }
 

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "cli/argument_check.h"
 #include "cli/compress_module/commands.h"
 #include "cli/compress_module/integer_export.h"
 #include "cli/output.h"
@@ -61,6 +62,7 @@ int run_export(const std::vector<std::string>& arguments) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error, std::cout, std::cerr) == 0 ? 0 : 2;
   }
+  if (only_checks_arguments()) return 0;
   return export_model(o);
 }
 

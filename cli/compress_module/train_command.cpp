@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "cli/argument_check.h"
 #include "cli/compress_module/commands.h"
 #include "cli/compress_module/config_file.h"
 #include "cli/compress_module/interruption.h"
@@ -211,6 +212,7 @@ int run_train(const std::vector<std::string>& arguments) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error, std::cout, std::cerr) == 0 ? 0 : 2;
   }
+  if (only_checks_arguments()) return 0;
   return train(options);
 }
 
