@@ -1,4 +1,5 @@
-// POPCORN_CHECK_ARGUMENTS=1: command lines are parsed and nothing else, for scripts and documents that want theirs checked.
+// POPCORN_CHECK_ARGUMENTS=1: command lines are parsed and nothing else, for scripts and documents that want
+// theirs checked.
 #pragma once
 
 #include <cstdlib>

@@ -35,6 +35,8 @@ struct InferOptions {
   std::string session_file;
   std::size_t top = 5;
   bool yes = false;
+  bool ignore_orientation = false;
+  bool verbose = false;
   bool json = false;
 };
 
@@ -155,6 +157,14 @@ std::string wanted_model(const InferOptions& options) {
   return options.output == "label" ? options.model + models::kLabelSuffix : options.model;
 }
 
+void describe_picture(const std::string& path, const datasets::Picture& picture, bool ignored) {
+  std::cerr << path << ": " << picture.image.width << "x" << picture.image.height << " pixels";
+  if (picture.orientation != 1) {
+    std::cerr << ", EXIF orientation " << picture.orientation << (ignored ? " ignored" : " applied");
+  }
+  std::cerr << '\n';
+}
+
 int infer(const InferOptions& options) {
   // Everything that can fail at home fails before the server hears of anything.
   if (!options.session_file.empty() && (options.images.size() != 1 || options.key.file.empty())) {
@@ -162,7 +172,12 @@ int infer(const InferOptions& options) {
   }
   service::ClientOptions connection = client_options(options.connection);
   std::vector<models::Image> pictures;
-  for (const std::string& path : options.images) pictures.push_back(datasets::read_image(path));
+  for (const std::string& path : options.images) {
+    datasets::Picture picture = datasets::read_picture(
+        path, options.ignore_orientation ? datasets::Orientation::ignore : datasets::Orientation::apply);
+    if (options.verbose) describe_picture(path, picture, options.ignore_orientation);
+    pictures.push_back(std::move(picture.image));
+  }
   std::string key_story;
   const auto owner = key_owner(options.key, key_story);
   std::cerr << key_story << '\n';
@@ -256,6 +271,11 @@ void add_infer_command(CLI::App& app, Action& chosen) {
       ->check(CLI::Range(1, 1000))
       ->type_name("N")
       ->capture_default_str();
+  command->add_flag(
+      "--ignore-orientation", options->ignore_orientation,
+      "Take pictures as they are stored, whatever their EXIF data say about how they were held");
+  command->add_flag("-v,--verbose", options->verbose,
+                    "Say on standard error what was read: sizes, orientations");
   command->add_flag("--yes", options->yes, "Start large inferences without being asked");
   command->add_flag("--json", options->json,
                     "Results as JSON; logits are exact integers, as strings where they pass 2^53");

@@ -11,6 +11,7 @@
 #include "cli/keys.h"
 #include "cli/output.h"
 #include "cli/shipped_files.h"
+#include "models/input_encoding.h"
 #include "protocols/session.h"
 #include "protocols/time_estimate.h"
 
@@ -91,16 +92,18 @@ Cost predict(const models::IntegerNetwork& network, const InspectOptions& option
 
 void print_as_json(const models::IntegerNetwork& network, const std::optional<Cost>& predicted,
                    const InspectOptions& options) {
-  nlohmann::ordered_json report = {{"model", network.name},
-                                   {"description", network.description},
-                                   {"config_id", network.config_id()},
-                                   {"weights", network.weights()},
-                                   {"nonzeros", network.nonzeros()},
-                                   {"density", density_of(network)},
-                                   {"weight_bits", widest_weight(network)},
-                                   {"labels", network.labels},
-                                   {"facts", facts_json(network)},
-                                   {"layers", nlohmann::ordered_json::array()}};
+  nlohmann::ordered_json report = {
+      {"model", network.name},
+      {"description", network.description},
+      {"config_id", network.config_id()},
+      {"weights", network.weights()},
+      {"nonzeros", network.nonzeros()},
+      {"density", density_of(network)},
+      {"weight_bits", widest_weight(network)},
+      {"labels", network.labels},
+      {"input", nlohmann::ordered_json::parse(models::encoding_to_json(network.encoding))},
+      {"facts", facts_json(network)},
+      {"layers", nlohmann::ordered_json::array()}};
   for (const models::Node& node : network.nodes) report["layers"].push_back(layer_json(node));
   if (predicted) {
     const protocols::InferenceCost* cost = &predicted->counted;
@@ -195,6 +198,18 @@ void print_cost(const protocols::InferenceCost& cost, const InspectOptions& opti
          "power per weight\":\nthe same layer with one exponentiation per weight\n";
 }
 
+/// "input: 3x224x224 rgb; shorter side to 256, bilinear (as Pillow), centre cut out"
+std::string input_text(const models::InputEncoding& encoding) {
+  const bool bilinear = encoding.filter == models::InputEncoding::Filter::bilinear;
+  std::string text = "input: " + encoding.shape.to_string() + " " + encoding.color + "; pictures are ";
+  text +=
+      encoding.resize == models::InputEncoding::Resize::stretch
+          ? "stretched to it"
+          : "scaled to a shorter side of " + std::to_string(encoding.resize_shorter_side) + " and cut to it";
+  return text +
+         (bilinear ? " by the bilinear filter of Pillow and torchvision" : " by area average (box filter)");
+}
+
 int inspect(const InspectOptions& options) {
   check_key_bits(options.key);
   const models::IntegerNetwork network = load_model(options.model);
@@ -205,6 +220,7 @@ int inspect(const InspectOptions& options) {
     return 0;
   }
   std::cout << network.name << ": " << network.description << '\n'
+            << input_text(network.encoding) << '\n'
             << grouped(network.weights()) << " weights, " << grouped(network.nonzeros())
             << " of them not zero (" << human_percent(density_of(network), 1) << "), at most "
             << widest_weight(network) << " bits; config " << network.config_id().substr(0, 16) << '\n';

@@ -23,6 +23,8 @@ CLI::Option* add_test_set_options(CLI::App& command, datasets::TestSetChoice& ch
           "train or calibrate on")
       ->check(CLI::PositiveNumber)
       ->type_name("N");
+  command.add_flag("--ignore-orientation", choice.ignore_orientation,
+                   "Take pictures as they are stored, whatever their EXIF data say about how they were held");
   return data;
 }
 

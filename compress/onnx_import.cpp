@@ -114,6 +114,7 @@ void describe(FloatGraph& graph, const std::map<std::string, std::string>& meta,
   if (!(graph.encoding.shape == shape))
     throw InputError("onnx.metadata", "the input encoding is not for an input of " + shape.to_string());
   if (options.color) graph.encoding.color = *options.color;
+  if (options.resize_filter) graph.encoding.filter = *options.resize_filter;
   if (options.resize_shorter_side) {
     graph.encoding.resize = models::InputEncoding::Resize::shorter_side_then_center_crop;
     graph.encoding.resize_shorter_side = *options.resize_shorter_side;

@@ -25,6 +25,7 @@ struct ImportOptions {
   std::optional<std::string> color;  ///< "gray", "rgb", "bgr"
   /// Pictures: the shorter side is scaled to this, then the centre is cut out.
   std::optional<std::int64_t> resize_shorter_side;
+  std::optional<models::InputEncoding::Filter> resize_filter;
   std::vector<double> mean, deviation;  ///< x = (pixel / 255 − mean) / deviation, per channel
   std::vector<std::string> labels;
   /// Quantised activations (QuantizeLinear, DequantizeLinear) saturate at an upper limit; true keeps it as a

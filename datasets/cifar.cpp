@@ -61,7 +61,7 @@ std::optional<PictureName> parse_name(const std::string& name, Split split) {
   return result;
 }
 
-std::vector<std::uint8_t> decode_picture(ByteView file, const std::string& name) {
+std::vector<std::uint8_t> decode_record(ByteView file, const std::string& name) {
   const models::Image image = decode_image(file, name);
   if (image.width != kShape.width || image.height != kShape.height || image.channels != kShape.channels)
     throw InputError("dataset.jpeg", name + ": not a colour picture of 32×32");
@@ -104,7 +104,7 @@ Dataset parse_cifar10_archive(ByteView tar, Split split, const fs::path& file) {
   set.shape = kShape;
   for (const auto& [name, member] : pictures) {
     const std::vector<std::uint8_t> pixels =
-        decode_picture(member.content, file.string() + ": " + member.name);
+        decode_record(member.content, file.string() + ": " + member.name);
     set.pixels.insert(set.pixels.end(), pixels.begin(), pixels.end());
     set.classes.push_back(name.label);
   }

@@ -1,4 +1,4 @@
-// What stb_image leaves unchecked: whether a PNG or JPEG is whole, and the binary PNM formats.
+// Whether a PNG or JPEG is whole, before it is decoded, and the binary PNM formats.
 #pragma once
 
 #include <string>

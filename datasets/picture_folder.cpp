@@ -249,7 +249,7 @@ PictureFolder test_pictures(const fs::path& path, std::optional<std::size_t> tra
 }
 
 Dataset load_pictures(std::span<const LabelledPicture> pictures, const models::InputEncoding& encoding,
-                      const std::function<void(std::size_t done)>& report) {
+                      const std::function<void(std::size_t done)>& report, Orientation orientation) {
   models::InputEncoding pixels = encoding;
   pixels.offset = {0};
   pixels.low = 0;
@@ -267,7 +267,7 @@ Dataset load_pictures(std::span<const LabelledPicture> pictures, const models::I
   for (const LabelledPicture& picture : pictures) set.classes.push_back(picture.label);
   std::atomic<std::size_t> done{0};
   tbb::parallel_for(std::size_t{0}, pictures.size(), [&](std::size_t i) {
-    const WideVector values = models::encode_image(pixels, read_image(pictures[i].file));
+    const WideVector values = models::encode_image(pixels, read_image(pictures[i].file, orientation));
     for (std::size_t k = 0; k < size; ++k)
       set.pixels[i * size + k] = static_cast<std::uint8_t>(values.to_int64(k));
     const std::size_t count = ++done;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "datasets/dataset.h"
+#include "datasets/image_reading.h"
 #include "models/input_encoding.h"
 
 namespace popcorn::datasets {
@@ -57,7 +58,8 @@ PictureFolder test_pictures(const std::filesystem::path& path, std::optional<std
 /// @param report called from any thread with how many are done
 /// @throws InputError "dataset.too_large" above kMaxLoadedBytes, "image.*" that names the file; IoError
 Dataset load_pictures(std::span<const LabelledPicture> pictures, const models::InputEncoding& encoding,
-                      const std::function<void(std::size_t done)>& report = {});
+                      const std::function<void(std::size_t done)>& report = {},
+                      Orientation orientation = Orientation::apply);
 inline constexpr std::size_t kMaxLoadedBytes = std::size_t{4} << 30;
 
 }  // namespace popcorn::datasets

@@ -33,8 +33,9 @@ TestSet from_folder(const TestSetChoice& choice) {
   set.name =
       std::filesystem::absolute(choice.folder / "").lexically_normal().parent_path().filename().string();
   for (const LabelledPicture& picture : folder.pictures) set.labels.push_back(picture.label);
-  set.image = [shared = std::make_shared<PictureFolder>(std::move(folder))](std::size_t i) {
-    return read_image(shared->pictures.at(i).file);
+  const Orientation orientation = choice.ignore_orientation ? Orientation::ignore : Orientation::apply;
+  set.image = [shared = std::make_shared<PictureFolder>(std::move(folder)), orientation](std::size_t i) {
+    return read_image(shared->pictures.at(i).file, orientation);
   };
   return set;
 }

@@ -27,6 +27,7 @@ struct TestSetChoice {
   std::size_t limit = 0;  ///< only the first pictures; 0 = all
   /// Of a folder that is not divided: so many belong to training and are left out (see split_pictures()).
   std::optional<std::size_t> training_images{};
+  bool ignore_orientation = false;  ///< of pictures' EXIF data
 };
 
 /// @throws UsageError "dataset.unknown"; IoError and InputError as read_dataset() and list_pictures()

@@ -79,4 +79,84 @@ std::vector<std::uint8_t> resize_plane(const std::vector<std::uint8_t>& samples,
   return result;
 }
 
+namespace {
+
+constexpr unsigned kWeightBits = 22;
+
+/// Whole-number weights of one result sample.
+struct WholeMix {
+  std::int64_t first;
+  std::vector<std::int32_t> weights;
+};
+
+/// Pillow's precompute_coeffs() and normalize_coeffs_8bpc() for a triangle filter.
+std::vector<WholeMix> whole_mixes(const ResizeAxis& axis) {
+  std::vector<WholeMix> result;
+  const double scale = static_cast<double>(axis.source) / static_cast<double>(axis.scaled);
+  const double stretch = std::max(scale, 1.0);
+  for (std::int64_t i = axis.first; i < axis.first + axis.count; ++i) {
+    const double centre = (static_cast<double>(i) + 0.5) * scale;
+    const auto first = std::max<std::int64_t>(0, static_cast<std::int64_t>(centre - stretch + 0.5));
+    const auto last = std::min<std::int64_t>(axis.source, static_cast<std::int64_t>(centre + stretch + 0.5));
+    std::vector<double> weights;
+    double sum = 0;
+    for (std::int64_t k = first; k < last; ++k) {
+      const double distance = std::abs((static_cast<double>(k) - centre + 0.5) * (1.0 / stretch));
+      weights.push_back(distance < 1.0 ? 1.0 - distance : 0.0);
+      sum += weights.back();
+    }
+    WholeMix mix{first, {}};
+    for (const double weight : weights) {
+      const double part = sum == 0 ? 0 : weight / sum;
+      mix.weights.push_back(static_cast<std::int32_t>(0.5 + part * (1 << kWeightBits)));
+    }
+    result.push_back(std::move(mix));
+  }
+  return result;
+}
+
+std::uint8_t clipped(std::int64_t sum) {
+  return static_cast<std::uint8_t>(std::clamp<std::int64_t>(sum >> kWeightBits, 0, 255));
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> resize_plane_bilinear(const std::vector<std::uint8_t>& samples,
+                                                const ResizeAxis& vertical, const ResizeAxis& horizontal) {
+  constexpr std::int64_t kHalf = std::int64_t{1} << (kWeightBits - 1);
+  const auto columns = static_cast<std::size_t>(horizontal.count);
+  // A pass that keeps the size only cuts.
+  std::vector<WholeMix> across = whole_mixes(horizontal), down = whole_mixes(vertical);
+  if (horizontal.source == horizontal.scaled) {
+    for (std::size_t i = 0; i < across.size(); ++i)
+      across[i] = {horizontal.first + static_cast<std::int64_t>(i), {1 << kWeightBits}};
+  }
+  if (vertical.source == vertical.scaled) {
+    for (std::size_t i = 0; i < down.size(); ++i)
+      down[i] = {vertical.first + static_cast<std::int64_t>(i), {1 << kWeightBits}};
+  }
+  std::vector<std::uint8_t> narrow(columns * static_cast<std::size_t>(vertical.source));
+  for (std::int64_t row = 0; row < vertical.source; ++row) {
+    const std::uint8_t* const from = samples.data() + row * horizontal.source;
+    for (std::size_t i = 0; i < columns; ++i) {
+      std::int64_t sum = kHalf;
+      for (std::size_t k = 0; k < across[i].weights.size(); ++k)
+        sum += std::int64_t{across[i].weights[k]} * from[across[i].first + static_cast<std::int64_t>(k)];
+      narrow[static_cast<std::size_t>(row) * columns + i] = clipped(sum);
+    }
+  }
+  std::vector<std::uint8_t> result;
+  result.reserve(down.size() * columns);
+  for (const WholeMix& mix : down) {
+    for (std::size_t i = 0; i < columns; ++i) {
+      std::int64_t sum = kHalf;
+      for (std::size_t k = 0; k < mix.weights.size(); ++k)
+        sum += std::int64_t{mix.weights[k]} *
+               narrow[static_cast<std::size_t>(mix.first + static_cast<std::int64_t>(k)) * columns + i];
+      result.push_back(clipped(sum));
+    }
+  }
+  return result;
+}
+
 }  // namespace popcorn::models

@@ -1,4 +1,4 @@
-// Separable resampling of 8-bit pictures: area average down, bilinear up, with a crop.
+// Separable resampling of 8-bit pictures with a crop: area average down and linear up, or as Pillow does it.
 #pragma once
 
 #include <cstdint>
@@ -19,5 +19,11 @@ struct ResizeAxis {
 /// copied.
 std::vector<std::uint8_t> resize_plane(const std::vector<std::uint8_t>& samples, const ResizeAxis& vertical,
                                        const ResizeAxis& horizontal);
+
+/// The same with bilinear weights over the area that each result covers ("antialias"): the integers of
+/// Pillow's Image.resize(…, BILINEAR) and of torchvision's resize of PIL pictures, bit for bit (8-bit passes,
+/// horizontal first, weights of 22 bits). A picture that keeps both sizes is copied.
+std::vector<std::uint8_t> resize_plane_bilinear(const std::vector<std::uint8_t>& samples,
+                                                const ResizeAxis& vertical, const ResizeAxis& horizontal);
 
 }  // namespace popcorn::models

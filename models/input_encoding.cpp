@@ -94,6 +94,16 @@ ResizeAxis centred_axis(std::int64_t source, std::int64_t shorter, std::int64_t 
   return {source, scaled, (scaled - count) / 2, count};
 }
 
+/// As torchvision's Resize and CenterCrop: the longer side is cut to a whole number, half a pixel goes to the
+/// even side.
+ResizeAxis torchvision_axis(std::int64_t source, std::int64_t shorter, std::int64_t wanted_shorter,
+                            std::int64_t count) {
+  const std::int64_t scaled = source * wanted_shorter / shorter;
+  const std::int64_t rest = scaled - count;
+  const std::int64_t half = rest / 2;
+  return {source, scaled, rest % 2 == 0 || half % 2 == 0 ? half : half + 1, count};
+}
+
 struct ResizeAxes {
   ResizeAxis vertical;
   ResizeAxis horizontal;
@@ -106,6 +116,10 @@ ResizeAxes resize_axes(const InputEncoding& encoding, const Image& image) {
     return {{image.height, shape.height, 0, shape.height}, {image.width, shape.width, 0, shape.width}};
   }
   const std::int64_t shorter = std::min(image.width, image.height);
+  if (encoding.filter == InputEncoding::Filter::bilinear) {
+    return {torchvision_axis(image.height, shorter, encoding.resize_shorter_side, shape.height),
+            torchvision_axis(image.width, shorter, encoding.resize_shorter_side, shape.width)};
+  }
   return {centred_axis(image.height, shorter, encoding.resize_shorter_side, shape.height),
           centred_axis(image.width, shorter, encoding.resize_shorter_side, shape.width)};
 }
@@ -157,7 +171,10 @@ WideVector encode_image(const InputEncoding& encoding, const Image& image) {
   const std::vector<Plane> planes = planes_of(encoding.color, image);
   for (std::size_t channel = 0; channel < planes.size(); ++channel) {
     const std::int64_t offset = encoding.offset[encoding.offset.size() == 1 ? 0 : channel];
-    for (const std::uint8_t sample : resize_plane(planes[channel], axes.vertical, axes.horizontal)) {
+    const Plane resized = encoding.filter == InputEncoding::Filter::bilinear
+                              ? resize_plane_bilinear(planes[channel], axes.vertical, axes.horizontal)
+                              : resize_plane(planes[channel], axes.vertical, axes.horizontal);
+    for (const std::uint8_t sample : resized) {
       const std::int64_t value = (inverted ? 255 - sample : sample) - offset;
       if (value < encoding.low || value > encoding.high) {
         throw InputError("input.range", "a pixel becomes " + std::to_string(value) + ", the network takes " +

@@ -20,7 +20,7 @@ struct Image {
 /// "model.shape"
 void check_encoding(const InputEncoding& encoding);
 
-/// Colour conversion (ITU-R BT.601 luma for grey), resize (area-averaging down, bilinear up) and crop,
+/// Colour conversion (ITU-R BT.601 luma for grey), resize (by the encoding's filter) and crop,
 /// inversion, offset. An image that already has the right size and channels is only inverted (when asked) and
 /// offset. Whether a picture is dark on light is judged from its outermost pixels, before the resize.
 /// @throws InputError "input.*" when the image cannot be encoded for this network

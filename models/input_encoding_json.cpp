@@ -26,6 +26,10 @@ const char* to_text(InputEncoding::Invert invert) {
   }
 }
 
+const char* to_text(InputEncoding::Filter filter) {
+  return filter == InputEncoding::Filter::bilinear ? "bilinear" : "box";
+}
+
 /// The value whose text the field holds.
 template <typename Choice>
 Choice choice(const JsonFields& fields, std::string_view key, std::initializer_list<Choice> choices) {
@@ -46,6 +50,8 @@ std::string encoding_to_json(const InputEncoding& encoding) {
   json["color"] = encoding.color;
   json["resize"] = to_text(encoding.resize);
   json["resize_shorter_side"] = encoding.resize_shorter_side;
+  // Left out where it is the default, so that what was written before stays the same to the byte.
+  if (encoding.filter != InputEncoding::Filter::box) json["filter"] = to_text(encoding.filter);
   json["invert"] = to_text(encoding.invert);
   json["offset"] = encoding.offset;
   json["low"] = encoding.low;
@@ -61,13 +67,15 @@ InputEncoding encoding_from_json(std::string_view json) {
   const Json parsed = parse_json(json, kWhat, kCode);
   const JsonFields fields(
       parsed, kWhat, kCode,
-      {"shape", "color", "resize", "resize_shorter_side", "invert", "offset", "low", "high"});
+      {"shape", "color", "resize", "resize_shorter_side", "invert", "offset", "low", "high"}, {"filter"});
   InputEncoding encoding;
   const std::vector<std::int64_t> shape = fields.integers("shape", 3, 3, 1, Limits::kTensorSize);
   encoding.shape = {shape[0], shape[1], shape[2]};
   encoding.color = fields.text("color");
   encoding.resize = choice(fields, "resize", {Resize::stretch, Resize::shorter_side_then_center_crop});
   encoding.resize_shorter_side = fields.integer("resize_shorter_side", 0, Limits::kExtent);
+  if (fields.has("filter"))
+    encoding.filter = choice(fields, "filter", {InputEncoding::Filter::box, InputEncoding::Filter::bilinear});
   encoding.invert = choice(fields, "invert", {Invert::never, Invert::always, Invert::dark_on_light});
   encoding.offset = fields.integers("offset", 1, static_cast<std::size_t>(Limits::kChannels),
                                     -Limits::kOffset, Limits::kOffset);

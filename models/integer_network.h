@@ -94,6 +94,11 @@ struct InputEncoding {
   std::string color = "gray";  ///< "gray", "rgb" or "bgr": channel order of the tensor
   Resize resize = Resize::stretch;
   std::int64_t resize_shorter_side = 0;  ///< for shorter_side_then_center_crop
+  enum class Filter {
+    box,      ///< area average down, linear up
+    bilinear  ///< as Pillow and torchvision resize pictures, with their rule for sizes and crops
+  };
+  Filter filter = Filter::box;
   Invert invert = Invert::never;
   /// Subtracted from the pixel 0…255, one per channel or one for all: round(255·mean); zero padding keeps its
   /// meaning.

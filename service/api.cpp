@@ -15,6 +15,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr const char* kModelVersion = "1";  // a changed model has another config_id, not another version
 constexpr std::size_t kMaxJsonBody = 65536;
 constexpr std::uint64_t kMaxRound = 1'000'000;
 constexpr std::uint64_t kMaxPatience = 900;
@@ -79,7 +80,7 @@ Json model_json(const PublishedModel& model) {
                        {"multiplications", row.multiplications}});
   }
   return {{"name", model.name()},
-          {"versions", {"1"}},
+          {"versions", {kModelVersion}},
           {"platform", "popcorn"},
           {"inputs",
            {{{"name", "input"},
@@ -167,6 +168,8 @@ const std::vector<Api::Entry>& Api::table() {
       {"GET", "/v2/models", Access::infer, &Api::list_models},
       {"GET", "/v2/models/{model}", Access::infer, &Api::model_metadata},
       {"GET", "/v2/models/{model}/ready", Access::infer, &Api::model_ready},
+      {"GET", "/v2/models/{model}/versions/{version}", Access::infer, &Api::version_metadata},
+      {"GET", "/v2/models/{model}/versions/{version}/ready", Access::infer, &Api::version_ready},
       {"GET", "/v2/models/{model}/client", Access::infer, &Api::client_bundle},
       {"POST", "/v2/models/{model}/sessions", Access::infer, &Api::open_session},
       {"POST", "/v2/models/{model}/infer", Access::infer, &Api::plaintext_inference},
@@ -203,11 +206,19 @@ HttpResponse Api::live(Call&) {
   return json_response({{"live", true}});
 }
 
-HttpResponse Api::ready(Call&) {
+void Api::require_ready() {
   if (services_.sessions.draining()) {
     throw Refusal(RefusalKind::unavailable, "server.draining", "The server is shutting down; ask again later",
                   5);
   }
+  if (!services_.sessions.store_reachable()) {
+    throw Refusal(RefusalKind::unavailable, "server.store",
+                  "The server's session store does not answer; ask again later", 5);
+  }
+}
+
+HttpResponse Api::ready(Call&) {
+  require_ready();
   return json_response({{"ready", true}});
 }
 
@@ -233,11 +244,25 @@ HttpResponse Api::model_metadata(Call& call) {
 
 HttpResponse Api::model_ready(Call& call) {
   const PublishedModel& model = services_.models.get(call.parameters.at(0));
-  if (services_.sessions.draining()) {
-    throw Refusal(RefusalKind::unavailable, "server.draining", "The server is shutting down; ask again later",
-                  5);
-  }
+  require_ready();
   return json_response({{"name", model.name()}, {"ready", true}});
+}
+
+void Api::require_version(const std::string& model, const std::string& version) {
+  services_.models.get(model);
+  if (version != kModelVersion)
+    throw Refusal(RefusalKind::not_found, "model.version",
+                  std::string("There is no such version here; models have version ") + kModelVersion);
+}
+
+HttpResponse Api::version_metadata(Call& call) {
+  require_version(call.parameters.at(0), call.parameters.at(1));
+  return model_metadata(call);
+}
+
+HttpResponse Api::version_ready(Call& call) {
+  require_version(call.parameters.at(0), call.parameters.at(1));
+  return model_ready(call);
 }
 
 HttpResponse Api::client_bundle(Call& call) {

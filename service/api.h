@@ -51,6 +51,12 @@ class Api {
   HttpResponse list_models(Call& call);
   HttpResponse model_metadata(Call& call);
   HttpResponse model_ready(Call& call);
+  HttpResponse version_metadata(Call& call);
+  HttpResponse version_ready(Call& call);
+  /// @throws Refusal unavailable while the server drains or its session store does not answer
+  void require_ready();
+  /// @throws Refusal not_found
+  void require_version(const std::string& model, const std::string& version);
   HttpResponse client_bundle(Call& call);
   HttpResponse register_key(Call& call);
   HttpResponse key_status(Call& call);

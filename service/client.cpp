@@ -86,6 +86,43 @@ bool may_pass(int status) {
   return status == 408 || status == 429 || status == 502 || status == 503 || status == 504;
 }
 
+/// What an answer without Popcorn's explanation most likely means: something between client and server gave
+/// it.
+std::string likely_cause(const ClientAnswer& answer) {
+  const std::string status = "HTTP status " + std::to_string(answer.status);
+  switch (answer.status) {
+    case 301:
+    case 302:
+    case 307:
+    case 308:
+      return "the answer points elsewhere (" + status + "), to " +
+             (answer.location.empty() ? std::string("no address") : harmless(answer.location)) +
+             "; give that server's address itself, without the path behind it";
+    case 401:
+      return "something in front of the server wants a login (" + status +
+             "); is it a proxy with a password of its own?";
+    case 403:
+      return "something in front of the server refuses this client (" + status + ")";
+    case 404:
+      return "nothing is there (" + status + "); is the path before /v2 right, and is it a Popcorn server?";
+    case 407:
+      return "the proxy wants a login (" + status + "); put user and password into HTTPS_PROXY or HTTP_PROXY";
+    case 413:
+      return "a proxy in front of the server limits the size of requests (" + status +
+             "); its operator must raise that (nginx: client_max_body_size 0)";
+    case 429:
+      return "something in front of the server limits requests (" + status + "); try again later";
+    case 502:
+    case 504:
+      return "a proxy answers, but does not reach the Popcorn server behind it (" + status +
+             "); is that running?";
+    case 503:
+      return "something in front of the server says that it is not available (" + status + ")";
+    default:
+      return "answered with " + status + " and no explanation; is it a Popcorn server?";
+  }
+}
+
 [[noreturn]] void throw_refusal(const ClientAnswer& answer, const std::string& url) {
   const nlohmann::json object = parse_answer(answer);
   std::string code = text_field(object, "code");
@@ -94,7 +131,7 @@ bool may_pass(int status) {
     code = "server.status_" + std::to_string(answer.status);
   }
   if (sentence.empty()) {
-    sentence = "answered with HTTP status " + std::to_string(answer.status) + " and no explanation";
+    sentence = likely_cause(answer);
   }
   sentence = url + ": " + sentence;
   switch (answer.status) {
@@ -220,7 +257,22 @@ struct Client::State {
     }
   }
 
-  nlohmann::json call_json(const ClientRequest& request) { return parse_answer(call(request)); }
+  /// Every answer of a Popcorn server to such a request is JSON.
+  ClientAnswer call_for_json(const ClientRequest& request) {
+    ClientAnswer answer = call(request);
+    const std::string_view text = text_of(answer.body);
+    const std::size_t first = text.find_first_not_of(" \t\r\n");
+    if (first == std::string_view::npos || text[first] != '{') {
+      const bool page = answer.content_type.starts_with("text/html") ||
+                        (first != std::string_view::npos && text[first] == '<');
+      throw NetworkError("network.unexpected",
+                         endpoint.url + " answered with " +
+                             (page ? "a web page" : "something that is not JSON") +
+                             ": this is not a Popcorn server, or a proxy or login page stands before it");
+    }
+    return answer;
+  }
+  nlohmann::json call_json(const ClientRequest& request) { return parse_answer(call_for_json(request)); }
 
   void register_key(const paillier::PublicKey& key) {
     const std::string body = key.to_json();
@@ -436,7 +488,7 @@ protocols::ClientBundle Client::bundle(const std::string& model) {
   }
   const CancelWatch watch(state_->options.cancel, state_->http);
   return protocols::bundle_from_json(
-      text_of(state_->call({"GET", "/v2/models/" + model + "/client", "", {}}).body));
+      text_of(state_->call_for_json({"GET", "/v2/models/" + model + "/client", "", {}}).body));
 }
 
 InferenceResult Client::infer(const protocols::ClientBundle& bundle,

@@ -57,7 +57,9 @@ using Progress = std::function<void(std::uint64_t done, std::uint64_t rounds, co
 
 class Client {
  public:
-  /// @param url "http://host:port" or "https://host[:port]". @throws UsageError "client.url"
+  /// @param url "http://host:port" or "https://host[:port]", with a path before /v2 if wanted. The
+  /// environment's HTTPS_PROXY, HTTP_PROXY and NO_PROXY count. @throws UsageError "client.url",
+  /// "client.proxy"
   explicit Client(const std::string& url, ClientOptions options = {});
   ~Client();
 

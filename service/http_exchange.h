@@ -17,10 +17,22 @@ struct Endpoint {
   bool tls = false;
   std::string host;
   std::uint16_t port = 0;
-  std::string url;  ///< "http://host:port", for messages
+  std::string prefix;  ///< of all paths, e.g. "/popcorn" behind a proxy; empty or without a slash at its end
+  std::string url;     ///< "http://host:port/prefix", for messages
 
   /// @throws UsageError "client.url"
   static Endpoint parse(const std::string& url);
+};
+
+/// The proxy that the environment names for requests to an endpoint: HTTPS_PROXY or HTTP_PROXY (also in lower
+/// case, which alone counts for http in a CGI), unless NO_PROXY has the host: a name, a domain (.example.org
+/// or example.org), an address, or *.
+struct ProxySetting {
+  std::string host;  ///< empty: none
+  std::uint16_t port = 0;
+  std::string user, password;
+  /// @throws UsageError "client.proxy" that names the variable, without its value
+  static ProxySetting from_environment(const Endpoint& endpoint);
 };
 
 /// Takes the body of an answer while it arrives. What it throws ends the transfer and comes out of send().
@@ -44,6 +56,7 @@ struct ClientRequest {
 struct ClientAnswer {
   int status = 0;
   std::string content_type;
+  std::string location;  ///< of a redirection
   unsigned retry_after_seconds = 0;
   Bytes body;                    ///< empty when a receiver took it
   std::uint64_t body_bytes = 0;  ///< wherever they went

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <csignal>
+#include <utility>
 
 #include "base/error.h"
 #include "service/refusal.h"
@@ -212,6 +213,8 @@ bool RedisPool::exchange(redisContext& connection, const std::vector<std::string
   // An error reply (wrong password, out of memory, still loading) is no better than none.
   if (!reply || reply->type == REDIS_REPLY_ERROR) {
     remember_error(reply ? reply->str : connection.errstr);
+    const std::lock_guard lock(mutex_);
+    full_ = reply && std::string_view(reply->str).starts_with("OOM ");
     return false;
   }
   value = copy_of(*reply);
@@ -246,12 +249,14 @@ RedisValue RedisPool::run(const std::vector<std::string_view>& command) {
     give_back(std::move(used));
     return value;
   }
+  refuse_when_full();
   if (may_connect()) {
     Connection fresh = connect();
     if (fresh && exchange(*fresh, command, value)) {
       give_back(std::move(fresh));
       return value;
     }
+    refuse_when_full();
     const std::lock_guard lock(mutex_);
     idle_.clear();
     down_until_ = std::chrono::steady_clock::now() + kPauseAfterFailure;
@@ -259,6 +264,33 @@ RedisValue RedisPool::run(const std::vector<std::string_view>& command) {
   throw Refusal(RefusalKind::unavailable, "server.store",
                 "The server's session store does not answer; send the same request again",
                 kRetryAfterSeconds);
+}
+
+void RedisPool::refuse_when_full() {
+  const std::lock_guard lock(mutex_);
+  if (!std::exchange(full_, false)) return;
+  throw Refusal(RefusalKind::unavailable, "server.store_full",
+                "The server's session store is full: Redis has reached its maxmemory; its operator must give "
+                "it more, or wait "
+                "for sessions to end",
+                kRetryAfterSeconds);
+}
+
+bool RedisPool::reachable() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::chrono::steady_clock::now() < reachable_until_) return reachable_;
+  }
+  bool answers = true;
+  try {
+    run({"PING"});
+  } catch (const Refusal&) {
+    answers = false;
+  }
+  const std::lock_guard lock(mutex_);
+  reachable_ = answers;
+  reachable_until_ = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  return answers;
 }
 
 RedisValue RedisPool::script(std::string_view text, const std::vector<std::string>& keys,

@@ -55,6 +55,8 @@ class RedisPool {
   /// A command that may be run twice: when a connection breaks, it is sent again over a new one.
   /// @throws Refusal unavailable "server.store" when Redis does not answer in time or refuses
   RedisValue run(const std::vector<std::string_view>& command);
+  /// Whether Redis answers a PING; what was found out is believed for a second.
+  bool reachable();
   /// Why the last exchange that failed did, for the operator.
   std::string last_error() const;
   /// EVAL with these keys and arguments.
@@ -74,12 +76,17 @@ class RedisPool {
   void give_back(Connection connection);
   bool may_connect() const;
   void remember_error(const char* text);
+  /// @throws Refusal unavailable "server.store_full"
+  void refuse_when_full();
 
   const RedisOptions options_;
   mutable std::mutex mutex_;
   std::string last_error_;
   std::vector<Connection> idle_;
   std::chrono::steady_clock::time_point down_until_{};
+  bool full_ = false;  ///< the last exchange failed because Redis may not hold more
+  bool reachable_ = true;
+  std::chrono::steady_clock::time_point reachable_until_{};
 };
 
 }  // namespace popcorn::service

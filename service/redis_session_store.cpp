@@ -60,6 +60,7 @@ class RedisSessionStore final : public SessionStore {
     heartbeat_.join();
   }
 
+  bool reachable() override { return redis_->reachable(); }
   bool shared() const noexcept override { return true; }
 
   SessionInfo create(SessionInfo info, std::unique_ptr<protocols::ServerSession> machine) override {

@@ -284,11 +284,14 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
   paillier::OperationCounts before;
   protocols::ServerPhases phases_before;
   std::shared_ptr<const Bytes> answer;
+  std::uint64_t ciphertexts = 0;
   try {
     job.machine = store_.take(job.claim);
     before = job.machine->counts();
     phases_before = job.machine->phases();
-    Bytes made = job.machine->handle(job.upload->finish(job.machine->key()));
+    protocols::MessageIntake& message = job.upload->finish(job.machine->key());
+    ciphertexts = message.ciphertexts();
+    Bytes made = job.machine->handle(message);
     answer = job.polled ? leased(std::move(made), job.upload->take_lease())
                         : std::make_shared<const Bytes>(std::move(made));
   } catch (const InputError& error) {
@@ -299,7 +302,6 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
     store_.abandon(job.claim, std::move(job.machine));
     throw;
   }
-  const std::uint64_t ciphertexts = job.upload->bytes() / job.session.ciphertext_bytes;
   job.upload.reset();
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   metrics_.phases(job.machine->phases().since(phases_before));

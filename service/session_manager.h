@@ -80,6 +80,8 @@ class SessionManager {
   /// From now on no sessions are opened; those that run go on.
   void drain() noexcept { draining_ = true; }
   bool draining() const noexcept { return draining_; }
+  /// Of the session store, see SessionStore::reachable().
+  bool store_reachable() { return store_.reachable(); }
 
  private:
   struct RoundJob;

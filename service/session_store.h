@@ -87,6 +87,8 @@ class SessionStore {
   /// Counts one more session of the caller since midnight UTC; false (and not counted) when that would exceed
   /// `limit`.
   virtual bool count_today(const std::string& caller, std::uint64_t limit) = 0;
+  /// Whether the store answers: for readiness. Asks at most once a second.
+  virtual bool reachable() { return true; }
   /// True when sessions outlive this process and others can go on with them.
   virtual bool shared() const noexcept { return false; }
 };

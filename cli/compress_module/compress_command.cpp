@@ -25,7 +25,7 @@ namespace popcorn::cli {
 namespace {
 
 struct CompressOptions {
-  std::string input, output, onnx, html, shape, output_node, scope, grid = "uniform";
+  std::string input, output, onnx, html, shape, output_node, resize_filter, scope, grid = "uniform";
   DataChoice data;
   std::string name, color;
   std::optional<std::int64_t> shorter_side;
@@ -63,6 +63,12 @@ void add_network_options(CLI::App& app, CompressOptions& o) {
                  "Pictures: scale the shorter side to N, then cut out the centre (default: stretch)")
       ->check(CLI::PositiveNumber)
       ->type_name("N");
+  app.add_option(
+         "--resize-filter", o.resize_filter,
+         "How pictures are resized: box (area average; default), or bilinear as Pillow and torchvision do it")
+      ->check(CLI::IsMember({"box", "bilinear"}));
+  app.add_flag("--ignore-orientation", o.data.ignore_orientation,
+               "Take pictures as they are stored, whatever their EXIF data say about how they were held");
   app.add_option("--color", o.color, "Order of the colour channels: gray, rgb, bgr")
       ->check(CLI::IsMember({"gray", "rgb", "bgr"}));
   app.add_option("--mean", o.mean, "Mean per channel, as a share of 255: x = (pixel/255 - mean)/std")
@@ -252,6 +258,10 @@ compress::ImportOptions import_options(const CompressOptions& o) {
   if (o.data.dataset == "cifar10") result.picture_shape = models::Shape{3, 32, 32};
   result.output_node = o.output_node;
   result.resize_shorter_side = o.shorter_side;
+  if (!o.resize_filter.empty()) {
+    result.resize_filter = o.resize_filter == "box" ? models::InputEncoding::Filter::box
+                                                    : models::InputEncoding::Filter::bilinear;
+  }
   result.mean = o.mean;
   result.deviation = o.deviation;
   result.keep_saturation = o.keep_saturation;

@@ -35,8 +35,9 @@ TrainingData from_folder(const DataChoice& choice, const compress::FloatGraph& g
   Progress progress("reading pictures");
   for (const auto& [folder, set] : {std::pair{&split.training, &data.training}, {&split.test, &data.test}}) {
     check_classes(*folder, graph);
-    *set = datasets::load_pictures(folder->pictures, graph.encoding,
-                                   [&](std::size_t done) { progress.update(before + done, total); });
+    *set = datasets::load_pictures(
+        folder->pictures, graph.encoding, [&](std::size_t done) { progress.update(before + done, total); },
+        choice.ignore_orientation ? datasets::Orientation::ignore : datasets::Orientation::apply);
     before += set->count();
   }
   data.labels = std::move(split.test.labels);

@@ -19,6 +19,7 @@ struct DataChoice {
   /// that is: at most so many are read.
   std::optional<std::size_t> training_images;
   std::optional<std::size_t> test_images;  ///< accuracy is measured on the first so many; none = all
+  bool ignore_orientation = false;         ///< of pictures' EXIF data
 };
 
 struct TrainingData {

@@ -11,7 +11,8 @@
 namespace popcorn::test {
 
 /// From watch() on as long as it exists, every block that any thread deletes is searched for the needles. One
-/// at a time. A test that uses it lists freed_memory.cpp, which replaces operator new and delete, in its sources.
+/// at a time. A test that uses it lists freed_memory.cpp, which replaces operator new and delete, in its
+/// sources.
 class FreedMemory {
  public:
   explicit FreedMemory(std::vector<Bytes> needles) : needles_(std::move(needles)) {}
