@@ -4,8 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 
@@ -59,7 +61,97 @@ class TemporaryFile {
   int fd_ = -1;
 };
 
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+constexpr std::size_t kFirstSecretBytes = 4096;
+
+[[noreturn]] void fail_to_read(const std::string& code, const std::filesystem::path& path,
+                               const SecretFileRules& rules) {
+  const std::string reason = std::strerror(errno);
+  throw IoError(code, "cannot read " + rules.what + " " + path.string() + ": " + reason);
+}
+
+/// @returns a guess at the file's size
+std::size_t judge(int fd, const std::filesystem::path& path, const SecretFileRules& rules) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) fail_to_read("file.read", path, rules);
+  if (rules.written_here && !S_ISREG(status.st_mode)) {
+    throw InputError("file.link", rules.what + " " + path.string() + " must be a regular file");
+  }
+  if ((status.st_mode & (rules.group_may_reach ? 007U : 077U)) != 0) {
+    const std::string remedy = rules.group_may_reach ? "chmod o= " : "chmod 600 ";
+    throw InputError(rules.code, rules.what + " " + path.string() +
+                                     " can be reached by other users; run: " + remedy + path.string());
+  }
+  return S_ISREG(status.st_mode) ? static_cast<std::size_t>(status.st_size) : 0;
+}
+
+SecretBytes larger(const SecretBytes& content, std::size_t size) {
+  SecretBytes grown(size);
+  std::ranges::copy(content.view(), grown.writable().begin());
+  return grown;
+}
+
+SecretBytes read_all(int fd, std::size_t guess, const std::filesystem::path& path,
+                     const SecretFileRules& rules) {
+  const std::size_t most = rules.max_bytes + 1;
+  // One more than there should be, so that the end is seen without growing.
+  SecretBytes content(std::min(most, guess == 0 ? kFirstSecretBytes : guess + 1));
+  for (std::size_t size = 0;;) {
+    if (size == most) {
+      throw InputError("file.too_large", path.string() + " is larger than the " +
+                                             std::to_string(rules.max_bytes) + " bytes that " + rules.what +
+                                             " may have");
+    }
+    if (size == content.size()) content = larger(content, std::min(most, 2 * size));
+    const std::span<std::uint8_t> rest = content.writable().subspan(size);
+    const ssize_t got = ::read(fd, rest.data(), rest.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_to_read("file.read", path, rules);
+    if (got == 0) {
+      content.shrink(size);
+      return content;
+    }
+    size += static_cast<std::size_t>(got);
+  }
+}
+
 }  // namespace
+
+std::optional<SecretBytes> read_secret_file_if_any(const std::filesystem::path& path,
+                                                   const SecretFileRules& rules) {
+  // O_NONBLOCK: a pipe put where a file belongs must not hold the program up before it is refused.
+  const int flags = O_RDONLY | O_CLOEXEC | (rules.written_here ? O_NOFOLLOW | O_NONBLOCK : 0);
+  const Descriptor file(::open(path.c_str(), flags));
+  if (file.get() < 0 && errno == ENOENT) return std::nullopt;
+  if (file.get() < 0 && errno == ELOOP && rules.written_here) {
+    throw InputError("file.link", rules.what + " " + path.string() + " must be a regular file, not a link");
+  }
+  if (file.get() < 0) fail_to_read("file.open", path, rules);
+  const std::size_t guess = judge(file.get(), path, rules);
+  return read_all(file.get(), guess, path, rules);
+}
+
+SecretBytes read_secret_file(const std::filesystem::path& path, const SecretFileRules& rules) {
+  std::optional<SecretBytes> content = read_secret_file_if_any(path, rules);
+  if (!content) {
+    errno = ENOENT;
+    fail_to_read("file.open", path, rules);
+  }
+  return std::move(*content);
+}
 
 Bytes read_file(const std::filesystem::path& path, std::size_t max_bytes) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);

@@ -20,6 +20,11 @@ SecretBytes& SecretBytes::operator=(SecretBytes&& other) noexcept {
   return *this;
 }
 
+void SecretBytes::shrink(std::size_t size) noexcept {
+  wipe(std::span(bytes_).subspan(size));
+  bytes_.erase(bytes_.begin() + static_cast<std::ptrdiff_t>(size), bytes_.end());
+}
+
 SecretBytes::~SecretBytes() {
   wipe(bytes_);
 }

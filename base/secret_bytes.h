@@ -55,6 +55,8 @@ class SecretBytes {
   ByteView view() const noexcept { return bytes_; }
   std::span<std::uint8_t> writable() noexcept { return bytes_; }
   std::size_t size() const noexcept { return bytes_.size(); }
+  /// Keeps the first `size` bytes, which must be there.
+  void shrink(std::size_t size) noexcept;
 
  private:
   Bytes bytes_;

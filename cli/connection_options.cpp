@@ -1,7 +1,5 @@
 #include "cli/connection_options.h"
 
-#include <sys/stat.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <iostream>
@@ -28,12 +26,11 @@ void check_token(const std::string& token, const std::string& source) {
 }
 
 std::string read_token(const std::string& file) {
-  struct stat status {};
-  if (::stat(file.c_str(), &status) == 0 && (status.st_mode & S_IRWXO) != 0) {
-    throw InputError("token.permissions",
-                     "The token file " + file + " is open to others: use chmod o= on it");
-  }
-  std::string token = read_text_file(file, kMaxTokenFile);
+  const SecretBytes text = read_secret_file(file, {.what = "the token file",
+                                                   .code = "token.permissions",
+                                                   .max_bytes = kMaxTokenFile,
+                                                   .group_may_reach = true});
+  std::string token(text.view().begin(), text.view().end());
   while (!token.empty() && (token.back() == '\n' || token.back() == '\r')) token.pop_back();
   check_token(token, "The token file " + file);
   return token;

@@ -134,7 +134,7 @@ int demo(const DemoOptions& options) {
   const auto owner = key_owner(options.key, key_story);
 
   const InterruptWatch watch;
-  std::vector<std::string> serve_arguments = {model_path};
+  std::vector<std::string> serve_arguments = ServerProcess::open_doors(model_path);
   if (options.key.insecure_test_key) serve_arguments.emplace_back("--insecure-test-key");
   ServerProcess server(serve_arguments);
   if (!options.json) {

@@ -42,8 +42,7 @@ int keygen(const KeygenOptions& options) {
   }
   const auto kind = options.kind == "subgroup" ? paillier::KeyKind::subgroup : paillier::KeyKind::ordinary;
   const auto key = paillier::PrivateKey::generate(options.key.bits, kind, options.key.policy());
-  constexpr unsigned kOwnerOnly = 0600;
-  write_file(options.out, as_bytes(key.to_json()), kOwnerOnly);
+  paillier::write_private_key(options.out, key);
   if (!options.public_out.empty()) write_file(options.public_out, as_bytes(key.public_key().to_json()));
 
   const std::string fingerprint = to_hex(key.public_key().fingerprint());

@@ -25,6 +25,8 @@ void add_address_settings(Settings& settings, ServeOptions& options) {
   settings.text("tokens", server.token_file, "FILE",
                 "Answer only to who has one of these tokens, one a line with its scope and limits");
   settings.text("admin-host", server.admin_host, "ADDRESS", "Address of the admin port");
+  settings.text("admin-names", server.admin_names, "NAMES",
+                "Names, with commas, that the admin port is asked by, besides addresses and localhost");
   settings.text("admin-port", options.admin_port, "PORT",
                 "Port of GET /metrics and POST /admin/drain; 0 takes a free one, none leaves it out");
 }
@@ -35,25 +37,39 @@ void add_limit_settings(Settings& settings, ServeOptions& options) {
                 "Where sessions and keys live: memory, or redis://HOST:PORT/DATABASE for several servers");
   settings.text("store-key", server.store_key_file, "FILE",
                 "Seals what is kept in Redis: 64 hexadecimal digits, the same for all servers");
+  settings.text(
+      "config-secret", server.config_secret_file, "FILE",
+      "Keys the names of configurations: 64 hexadecimal digits, the same for servers that clients may "
+      "move between; without it derived from the store key, or new at each start");
   settings.text("store-password-file", server.store_password_file, "FILE", "The password of Redis");
   settings.number("round-lease", server.round_lease_seconds, 1, 3600, "SECONDS",
                   "With Redis: a server not heard of for so long loses the rounds it computes to others");
   settings.number("session-lifetime", server.session_lifetime_seconds, 1, kMaxSeconds, "SECONDS",
                   "Seconds after its last round until a session is forgotten");
   settings.number("max-sessions", server.max_sessions, 1, 100'000, "N", "Sessions at once");
-  settings.number("sessions-per-token", server.token_limits.sessions, 0, kMaxCount, "N",
-                  "Sessions at once of a token that has no limit of its own; 0 = any number");
-  settings.number("sessions-per-day", server.token_limits.sessions_per_day, 0, kMaxCount, "N",
-                  "Sessions a day of a token that has no limit of its own; 0 = any number");
+  settings.number(
+      "sessions-per-token", server.token_limits.sessions, 0, kMaxCount, "N",
+      "Sessions at once of a token that has no limit of its own (a token never has more than half of "
+      "--max-sessions), or without tokens of an address; 0 = any number");
+  settings.number(
+      "sessions-per-day", server.token_limits.sessions_per_day, 0, kMaxCount, "N",
+      "Sessions a day of a token that has no limit of its own, or without tokens of an address; 0 = "
+      "any number");
   settings.number("max-keys", server.max_keys, 1, 100'000, "N", "Registered public keys at once");
-  settings.number("keys-per-minute", server.keys_per_minute, 0, kMaxCount, "N",
-                  "Keys that one caller may have validated a minute; 0 = any number");
+  settings.number(
+      "keys-per-minute", server.keys_per_minute, 0, kMaxCount, "N",
+      "Keys of 2048 bits that one caller may have validated a minute, longer and bad ones count more; "
+      "0 = any number");
+  settings.flag("subgroup-keys", server.subgroup_keys,
+                "Also take subgroup keys: they leave the model's privacy to the maker of the key");
   settings.number("max-queue", server.max_queue, 1, 100'000, "N", "Rounds that wait for a worker");
   settings.bytes("max-body", server.max_body_bytes, 0,
                  "Largest body of a request; 0 = what the model and the key need");
   settings.bytes("max-bodies", server.max_upload_bytes, 1, "Bodies of all clients in memory at once");
   settings.number("http-threads", server.http_threads, 0, kMaxThreads, "N",
                   "Connections served at once; 0 = a default");
+  settings.number("connections-per-address", server.connections_per_address, 0, kMaxCount, "N",
+                  "Connections at once of one address; 0 = any number, as behind a proxy");
   settings.number("workers", server.workers, 0, kMaxThreads, "N",
                   "Rounds computed at once; 0 chooses from the cores");
   settings.number("threads", options.threads, 0, kMaxThreads, "N",

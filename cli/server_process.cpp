@@ -26,6 +26,11 @@ ServerProcess::ServerProcess(const std::vector<std::string>& serve_arguments) {
   url_ = url->get<std::string>();
 }
 
+std::vector<std::string> ServerProcess::open_doors(const std::string& model) {
+  return {model, "--sign-test",        "any", "--subgroup-keys",   "--sessions-per-token",
+          "0",   "--sessions-per-day", "0",   "--keys-per-minute", "0"};
+}
+
 ServerProcess::~ServerProcess() {
   if (pid_ > 0) {
     ::kill(pid_, SIGKILL);

@@ -1,11 +1,4 @@
-#include <fcntl.h>
 #include <openssl/crypto.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -14,51 +7,6 @@
 namespace popcorn::paillier {
 
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
-
-[[noreturn]] void fail(const std::string& code, const std::string& path) {
-  throw IoError(code, "cannot read the key " + path + ": " + std::strerror(errno));
-}
-
-void refuse_if_readable_by_others(int fd, const std::string& path) {
-  struct stat status {};
-  if (::fstat(fd, &status) != 0) fail("file.read", path);
-  if ((status.st_mode & 077) != 0) {
-    throw InputError("key.permissions",
-                     "the private key " + path + " can be reached by other users; run: chmod 600 " + path);
-  }
-}
-
-/// The file without a copy that is not wiped. @throws InputError "file.too_large"
-SecretBytes read_secret_file(int fd, const std::string& path, std::size_t& size) {
-  SecretBytes content(kMaxKeyFileBytes + 1);
-  size = 0;
-  for (;;) {
-    const std::span<std::uint8_t> rest = content.writable().subspan(size);
-    if (rest.empty()) {
-      throw InputError("file.too_large", path + " is larger than the " + std::to_string(kMaxKeyFileBytes) +
-                                             " bytes that a key may have");
-    }
-    const ssize_t got = ::read(fd, rest.data(), rest.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail("file.read", path);
-    if (got == 0) return content;
-    size += static_cast<std::size_t>(got);
-  }
-}
 
 std::string_view as_text(ByteView bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -71,13 +19,10 @@ std::string_view as_text(ByteView bytes) {
 }  // namespace
 
 PrivateKey read_private_key(const std::string& path, KeySizePolicy policy) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) fail("file.open", path);
-  refuse_if_readable_by_others(file.get(), path);
-  std::size_t size = 0;
-  const SecretBytes content = read_secret_file(file.get(), path, size);
+  const SecretBytes content = read_secret_file(
+      path, {.what = "the private key", .code = "key.permissions", .max_bytes = kMaxKeyFileBytes});
   try {
-    return PrivateKey::from_json(as_text(content.view().first(size)), policy);
+    return PrivateKey::from_json(as_text(content.view()), policy);
   } catch (const InputError& error) {
     rethrow_with_path(error, path);
   }

@@ -123,7 +123,8 @@ def make_key(path, bits):
 
 
 def serve(model, bits, port, log, *options):
-    return Child([POPCORN, "serve", model, "--port", port, *key_options(bits), *options], log)
+    return Child([POPCORN, "serve", model, "--port", port, "--sessions-per-day", 0, "--sessions-per-token", 0,
+                  "--connections-per-address", 0, "--keys-per-minute", 0, *key_options(bits), *options], log)
 
 
 class Clients:

@@ -123,7 +123,7 @@ std::optional<std::chrono::seconds> patience_of(const HttpRequest& request) {
 /// Tests for primes and small factors: work for the queue, like any other that takes long. When the queue
 /// does not take it, it does not count in what the caller may have validated.
 paillier::PublicKey validate_key(const ApiServices& services, const std::string& caller,
-                                 const std::string& who, const Bytes& body, bool binary) {
+                                 const std::string& who, const Bytes& body, bool binary, unsigned cost) {
   std::future<paillier::PublicKey> key;
   try {
     key = submit<paillier::PublicKey>(services.queue, caller, [body, binary, policy = services.key_policy] {
@@ -131,10 +131,15 @@ paillier::PublicKey validate_key(const ApiServices& services, const std::string&
                     : paillier::PublicKey::from_json(text_of(body), policy);
     });
   } catch (const Refusal&) {
-    services.admission.give_back(who);
+    services.admission.give_back(who, cost);
     throw;
   }
-  return await(std::move(key), kKeyPatience);
+  try {
+    return await(std::move(key), kKeyPatience);
+  } catch (const InputError&) {
+    services.admission.charge(who, cost);
+    throw;
+  }
 }
 
 /// 200 with the answer, or 202 and where to ask for it.
@@ -283,19 +288,25 @@ HttpResponse Api::register_key(Call& call) {
   const Bytes body = read_body(call.request, kMaxJsonBody);
   call.bytes_in = body.size();
   // Without tokens everybody has the same name; the address tells them apart.
-  const std::string who = call.caller.id.empty() ? call.request.remote_address : call.caller.id;
+  const std::string who = call.caller.id.empty() ? call.caller.address : call.caller.id;
   const Sha256 digest = sha256(body);
   if (const auto known = services_.admission.known(who, digest)) {
     if (const auto key = services_.keys.find(*known, call.caller.id)) {
       return key_response(*known, *key, false);
     }
   }
-  services_.admission.admit(who);
   const bool binary = media_type(call.request) == kRoundContentType;
-  if (!binary) {
-    parse_object(body);  // tells JSON that is broken (400) from a key that is not acceptable (422)
+  // Reading tells JSON that is broken (400) from a key that is not acceptable (422).
+  const KeyClaim claim = binary ? claim_of_binary(body) : claim_of_json(parse_object(body));
+  if (claim.kind == paillier::KeyKind::subgroup && !services_.subgroup_keys) {
+    refuse_subgroup_key();
   }
-  const paillier::PublicKey key = validate_key(services_, call.caller.id, who, body, binary);
+  const unsigned cost = cost_of(claim);
+  services_.admission.admit(who, cost);
+  const paillier::PublicKey key = validate_key(services_, call.caller.id, who, body, binary, cost);
+  if (key.kind() == paillier::KeyKind::subgroup && !services_.subgroup_keys) {
+    refuse_subgroup_key();
+  }
   const std::string key_id = to_hex(key.fingerprint());
   const bool created = services_.keys.add(key, call.caller.id);
   services_.admission.remember(who, digest, key_id);

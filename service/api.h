@@ -26,6 +26,7 @@ struct ApiServices {
   Metrics& metrics;
   paillier::KeySizePolicy key_policy;
   std::uint64_t max_body_bytes = 0;  ///< of one request; 0 = what the protocol needs
+  bool subgroup_keys = false;        ///< whether keys of that kind are taken
 };
 
 /// The public port.

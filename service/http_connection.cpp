@@ -67,6 +67,8 @@ std::optional<std::uint64_t> parse_length(std::string_view text) {
   return value <= kMaxContentLength ? std::optional(value) : std::nullopt;
 }
 
+}  // namespace
+
 std::pair<std::string, int> address_of(const sockaddr_storage& address) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (address.ss_family == AF_INET) {
@@ -81,8 +83,6 @@ std::pair<std::string, int> address_of(const sockaddr_storage& address) {
   }
   return {"", 0};
 }
-
-}  // namespace
 
 Connection::Connection(std::unique_ptr<SocketTransport> transport, const HttpOptions& options,
                        ConnectionSignals& signals)
@@ -127,6 +127,7 @@ void Connection::begin_request() {
   phase_started_ = Clock::now();
   head_bytes_ = line_bytes_ = 0;
   last_byte_ = 0;
+  request_line_read_ = line_has_colon_ = false;
   head_complete_ = false;
   problem_ = 0;
   close_asked_ = false;
@@ -149,11 +150,21 @@ bool Connection::check_head_byte(char byte) {
   const bool bare_line_feed = byte == '\n' && last_byte_ != '\r';
   const bool bare_return = last_byte_ == '\r' && byte != '\n';
   const bool control = (code < 0x20 && byte != '\r' && byte != '\n' && byte != '\t') || code == 0x7f;
-  if (bare_line_feed || bare_return || control) {
+  // A line that begins with a blank goes on with the one before (obs-fold of RFC 9112, 5.2), or not: readers
+  // differ.
+  const bool folded = last_byte_ == '\n' && (byte == ' ' || byte == '\t');
+  // The library skips a line that is no header field; another reader might not.
+  line_has_colon_ = line_has_colon_ || byte == ':';
+  const bool no_field = byte == '\n' && request_line_read_ && line_bytes_ > 1 && !line_has_colon_;
+  if (bare_line_feed || bare_return || control || folded || no_field) {
     complain(400);
     return false;
   }
   line_bytes_ = byte == '\n' ? 0 : line_bytes_ + 1;
+  if (byte == '\n') {
+    request_line_read_ = true;
+    line_has_colon_ = false;
+  }
   last_byte_ = byte;
   if (++head_bytes_ > options_.max_head_bytes || line_bytes_ > options_.max_head_line_bytes) {
     complain(431);

@@ -4,10 +4,12 @@
 #pragma once
 
 #include <httplib.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "service/http_message.h"
 #include "service/http_server.h"
@@ -20,6 +22,9 @@ struct ConnectionSignals {
   WakeEvent stop;   ///< raised once, by HttpServer::stop()
   WakeEvent hurry;  ///< raised while connections wait for a thread: idle ones make room
 };
+
+/// Text and port of an IPv4 or IPv6 address.
+std::pair<std::string, int> address_of(const sockaddr_storage& address);
 
 class Connection final : public httplib::Stream, public RequestBody {
  public:
@@ -82,6 +87,7 @@ class Connection final : public httplib::Stream, public RequestBody {
   Clock::time_point write_started_{};
   std::size_t head_bytes_ = 0, line_bytes_ = 0;
   char last_byte_ = 0;
+  bool request_line_read_ = false, line_has_colon_ = false;
   bool head_complete_ = false;
   int problem_ = 0;
   bool timed_out_ = false;

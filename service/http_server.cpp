@@ -10,10 +10,14 @@
 #include <condition_variable>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
+#include <utility>
 
 #include "base/error.h"
+#include "service/address.h"
 #include "service/http_connection.h"
 #include "service/socket_transport.h"
 
@@ -24,21 +28,78 @@ constexpr int kBacklog = 512;
 constexpr unsigned kMaxRequestsPerConnection = 10'000;
 constexpr std::size_t kPieceBytes = 65536;
 
+/// How many connections each address has.
+class AddressCounts {
+ public:
+  /// One connection; counts until it goes away.
+  class Slot {
+   public:
+    Slot() = default;
+    Slot(AddressCounts& counts, std::string address) : counts_(&counts), address_(std::move(address)) {}
+    Slot(Slot&& other) noexcept
+        : counts_(std::exchange(other.counts_, nullptr)), address_(std::move(other.address_)) {}
+    Slot& operator=(Slot&& other) noexcept {
+      std::swap(counts_, other.counts_);
+      std::swap(address_, other.address_);
+      return *this;
+    }
+    Slot(const Slot&) = delete;
+    Slot& operator=(const Slot&) = delete;
+    ~Slot() {
+      if (counts_ != nullptr) {
+        counts_->leave(address_);
+      }
+    }
+
+   private:
+    AddressCounts* counts_ = nullptr;
+    std::string address_;
+  };
+
+  /// Nothing when the address has `most` connections.
+  std::optional<Slot> enter(const std::string& address, std::size_t most) {
+    const std::lock_guard lock(mutex_);
+    std::size_t& count = counts_[address];
+    if (most != 0 && count >= most) {
+      return std::nullopt;
+    }
+    ++count;
+    return std::optional<Slot>(std::in_place, *this, address);
+  }
+
+ private:
+  void leave(const std::string& address) {
+    const std::lock_guard lock(mutex_);
+    const auto found = counts_.find(address);
+    if (--found->second == 0) {
+      counts_.erase(found);
+    }
+  }
+
+  std::mutex mutex_;
+  std::map<std::string, std::size_t> counts_;
+};
+
+struct Accepted {
+  FileDescriptor socket;
+  AddressCounts::Slot slot;
+};
+
 /// Threads for connections, started when needed, with a bounded queue in front.
 class ConnectionPool {
  public:
   ConnectionPool(unsigned threads, std::size_t max_waiting, WakeEvent& hurry,
-                 std::function<void(FileDescriptor)> serve)
+                 std::function<void(Accepted)> serve)
       : max_threads_(threads), max_waiting_(max_waiting), hurry_(hurry), serve_(std::move(serve)) {}
   ~ConnectionPool() { shutdown(); }
 
   /// False (and the socket untouched) when the queue is full.
-  bool submit(FileDescriptor& socket) {
+  bool submit(Accepted& accepted) {
     const std::lock_guard lock(mutex_);
     if (stopped_ || waiting_.size() >= max_waiting_ + idle_) {
       return false;
     }
-    waiting_.push_back(std::move(socket));
+    waiting_.push_back(std::move(accepted));
     if (idle_ >= waiting_.size()) {
       wake_.notify_one();
     } else if (threads_.size() < max_threads_) {
@@ -76,14 +137,14 @@ class ConnectionPool {
       if (waiting_.empty()) {
         return;
       }
-      FileDescriptor socket = std::move(waiting_.front());
+      Accepted accepted = std::move(waiting_.front());
       waiting_.pop_front();
       if (waiting_.empty()) {
         hurry_.lower();
       }
       lock.unlock();
       busy_.fetch_add(1, std::memory_order_relaxed);
-      serve_(std::move(socket));
+      serve_(std::move(accepted));
       busy_.fetch_sub(1, std::memory_order_relaxed);
       lock.lock();
     }
@@ -91,10 +152,10 @@ class ConnectionPool {
 
   const std::size_t max_threads_, max_waiting_;
   WakeEvent& hurry_;
-  const std::function<void(FileDescriptor)> serve_;
+  const std::function<void(Accepted)> serve_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<FileDescriptor> waiting_;
+  std::deque<Accepted> waiting_;
   std::vector<std::thread> threads_;
   std::size_t idle_ = 0;
   bool stopped_ = false;
@@ -253,8 +314,10 @@ struct HttpServer::State {
   State(HttpOptions given, Handlers handlers)
       : options(std::move(given)),
         engine(std::move(handlers), options, signals),
-        pool(options.threads, options.max_waiting, signals.hurry,
-             [this](FileDescriptor socket) { serve(std::move(socket)); }) {}
+        pool(options.threads, options.max_waiting, signals.hurry, [this](Accepted accepted) {
+          const AddressCounts::Slot slot = std::move(accepted.slot);
+          serve(std::move(accepted.socket));
+        }) {}
 
   void serve(FileDescriptor socket) {
     TlsContext context;
@@ -269,7 +332,7 @@ struct HttpServer::State {
     }
   }
 
-  /// All threads and the queue are taken: one short answer, no thread.
+  /// All threads and the queue are taken, or the address's share of them: one short answer, no thread.
   void refuse(const FileDescriptor& socket) const {
     constexpr std::string_view kBusy =
         "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: "
@@ -281,7 +344,10 @@ struct HttpServer::State {
   }
 
   void accept_one() {
-    FileDescriptor socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    sockaddr_storage peer{};
+    socklen_t peer_size = sizeof peer;
+    FileDescriptor socket(::accept4(listener.get(), reinterpret_cast<sockaddr*>(&peer), &peer_size,
+                                    SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (socket.get() < 0) {
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         // Out of descriptors: the pending connection keeps poll() ready, so wait for some to be closed.
@@ -291,8 +357,14 @@ struct HttpServer::State {
     }
     const int yes = 1;
     ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    if (!pool.submit(socket)) {
+    auto slot = addresses.enter(address_group(address_of(peer).first), options.max_connections_per_address);
+    if (!slot) {
       refuse(socket);
+      return;
+    }
+    Accepted accepted{std::move(socket), std::move(*slot)};
+    if (!pool.submit(accepted)) {
+      refuse(accepted.socket);
     }
   }
 
@@ -303,6 +375,7 @@ struct HttpServer::State {
   FileDescriptor listener;
   std::atomic<bool> stopped{false};
   Engine engine;
+  AddressCounts addresses;
   ConnectionPool pool;
 };
 

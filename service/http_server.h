@@ -27,6 +27,8 @@ struct HttpOptions {
   TlsOptions tls;
   unsigned threads = 64;         ///< connections served at once: a thread mostly waits
   std::size_t max_waiting = 64;  ///< accepted connections that wait for a thread; more are answered with 503
+  /// Served or waiting, of one address_group(): more are answered with 503; 0 = any number.
+  std::size_t max_connections_per_address = 0;
   std::size_t max_head_bytes = 16384;
   std::size_t max_head_line_bytes = 4096;
   std::size_t max_headers = 64;

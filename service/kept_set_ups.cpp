@@ -1,10 +1,8 @@
 #include "service/kept_set_ups.h"
 
 #include <openssl/crypto.h>
-#include <sys/stat.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -36,17 +34,14 @@ KeptSetUps::KeptSetUps(std::string file) : file_(std::move(file)) {
 }
 
 std::vector<KeptSetUps::Entry> KeptSetUps::read() const {
-  struct stat status {};
-  if (file_.empty() || (::stat(file_.c_str(), &status) != 0 && errno == ENOENT)) {
+  if (file_.empty()) {
     return {};
   }
-  if ((status.st_mode & 077) != 0) {
-    throw InputError("set_ups.permissions", "other users can reach the file");
-  }
-  Bytes content = read_file(file_, kMaxFileBytes);
-  std::vector<Entry> entries = parse(content);
-  OPENSSL_cleanse(content.data(), content.size());
-  return entries;
+  const std::optional<SecretBytes> content = read_secret_file_if_any(file_, {.what = "the file of set-ups",
+                                                                             .code = "set_ups.permissions",
+                                                                             .max_bytes = kMaxFileBytes,
+                                                                             .written_here = true});
+  return content ? parse(content->view()) : std::vector<Entry>();
 }
 
 std::vector<KeptSetUps::Entry> KeptSetUps::parse(ByteView content) {

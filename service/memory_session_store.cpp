@@ -25,6 +25,9 @@ class MemorySessionStore final : public SessionStore {
       throw Refusal(RefusalKind::unavailable, "server.sessions",
                     "The server runs as many sessions as it may; ask again later", 5);
     }
+    if (info.account_limit != 0 && count_locked(&info.account) >= info.account_limit) {
+      refuse_account();
+    }
     Entry& entry = sessions_[info.id];
     entry.info = std::move(info);
     entry.machine = std::move(machine);
@@ -158,19 +161,19 @@ class MemorySessionStore final : public SessionStore {
     return count_locked(nullptr);
   }
 
-  std::size_t active(const std::string& caller) override {
+  std::size_t active(const std::string& account) override {
     const std::lock_guard lock(mutex_);
-    return count_locked(&caller);
+    return count_locked(&account);
   }
 
-  bool count_today(const std::string& caller, std::uint64_t limit) override {
+  bool count_today(const std::string& account, std::uint64_t limit) override {
     const auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
     const std::lock_guard lock(mutex_);
     if (today != day_) {
       day_ = today;
       opened_today_.clear();
     }
-    std::uint64_t& count = opened_today_[caller];
+    std::uint64_t& count = opened_today_[account];
     if (count >= limit) {
       return false;
     }
@@ -250,10 +253,10 @@ class MemorySessionStore final : public SessionStore {
     ended_.emplace_back(entry.info.id, Steady::now());
   }
 
-  std::size_t count_locked(const std::string* caller) const {
+  std::size_t count_locked(const std::string* account) const {
     return static_cast<std::size_t>(std::count_if(sessions_.begin(), sessions_.end(), [&](const auto& item) {
       const SessionInfo& info = item.second.info;
-      return info.phase == SessionPhase::active && (caller == nullptr || info.caller == *caller);
+      return info.phase == SessionPhase::active && (account == nullptr || info.account == *account);
     }));
   }
 
@@ -263,7 +266,7 @@ class MemorySessionStore final : public SessionStore {
   std::map<std::string, Entry> sessions_;
   std::deque<std::pair<std::string, Steady::time_point>> ended_;  ///< oldest first
   std::chrono::sys_days day_;
-  std::map<std::string, std::uint64_t> opened_today_;  ///< by caller
+  std::map<std::string, std::uint64_t> opened_today_;  ///< by account
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "base/sha256.h"
 #include "service/refusal.h"
+#include "service/shared_secret.h"
 
 namespace popcorn::service {
 namespace {
@@ -33,11 +34,13 @@ std::vector<PublishedModel::Traffic> expected_traffic(const protocols::ServedMod
 }  // namespace
 
 ModelRegistry::ModelRegistry(const std::vector<std::shared_ptr<const protocols::ServedModel>>& models,
-                             const std::vector<unsigned>& key_sizes) {
+                             const std::vector<unsigned>& key_sizes, ByteView secret) {
   for (const auto& served : models) {
     PublishedModel model;
     model.served = served;
-    model.bundle_json = protocols::bundle_to_json(served->bundle());
+    model.bundle = served->bundle();
+    model.bundle.config_id = to_hex(hmac_sha256(secret, as_bytes("configuration " + model.bundle.config_id)));
+    model.bundle_json = protocols::bundle_to_json(model.bundle);
     model.etag = "\"" + to_hex(sha256(as_bytes(model.bundle_json))) + "\"";
     model.traffic = expected_traffic(*served, key_sizes);
     const std::string name = model.name();

@@ -13,6 +13,7 @@ namespace popcorn::service {
 
 struct PublishedModel {
   std::shared_ptr<const protocols::ServedModel> served;
+  protocols::ClientBundle bundle;  ///< with the keyed configuration name
   std::string bundle_json;
   std::string etag;  ///< of the bundle, with its quotes
 
@@ -24,15 +25,17 @@ struct PublishedModel {
   std::vector<Traffic> traffic;
 
   const std::string& name() const { return served->bundle().model; }
-  const std::string& config_id() const { return served->bundle().config_id; }
+  const std::string& config_id() const { return bundle.config_id; }
 };
 
 /// Immutable after construction, so thread-safe.
 class ModelRegistry {
  public:
+  /// @param secret what the names of configurations are keyed with: they tell apart what is served, and give
+  /// nobody without the secret the means to test guesses of the weights
   /// @throws UsageError "server.models" when two have the same name or a name cannot stand in a URL
   ModelRegistry(const std::vector<std::shared_ptr<const protocols::ServedModel>>& models,
-                const std::vector<unsigned>& key_sizes);
+                const std::vector<unsigned>& key_sizes, ByteView secret);
 
   /// @throws Refusal not_found "model.not_found" that lists what is served
   const PublishedModel& get(const std::string& name) const;

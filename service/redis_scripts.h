@@ -1,11 +1,11 @@
 // What Redis does in one piece. Times are milliseconds of Redis' own clock, so replicas need not agree on
 // theirs.
 //
-//   PREFIX s:ID        hash of a session: phase, info, owner (its caller's set), next, exp, state, answer,
+//   PREFIX s:ID        hash of a session: phase, info, owner (its account's set), next, exp, state, answer,
 //                      last_body; while a round is computed lease, lease_body, lease_until
 //   PREFIX active      sorted set of the sessions that have not ended, by exp
-//   PREFIX a:CALLER    the same of one caller
-//   PREFIX d:DAY:CALLER  sessions opened on a day
+//   PREFIX a:ACCOUNT   the same of one account
+//   PREFIX d:DAY:ACCOUNT  sessions opened on a day
 #pragma once
 
 namespace popcorn::service::redis_scripts {
@@ -45,10 +45,12 @@ local function unlist(active, owner, id)
 end
 )";
 
-/// KEYS session, active, owner; ARGV life, id, info, state, most sessions. 1, or 0 when the store is full.
+/// KEYS session, active, owner; ARGV life, id, info, state, most sessions, most of the account (0 = any). 1,
+/// 0 when the store is full, or 2 when the account has as many as it may.
 inline constexpr const char* kCreate = R"(
 local life = tonumber(ARGV[1])
 if redis.call('ZCOUNT', KEYS[2], text(now), '+inf') >= tonumber(ARGV[5]) then return 0 end
+if tonumber(ARGV[6]) > 0 and redis.call('ZCOUNT', KEYS[3], text(now), '+inf') >= tonumber(ARGV[6]) then return 2 end
 redis.call('HSET', KEYS[1], 'phase', 'active', 'info', ARGV[3], 'state', ARGV[4], 'next', '0', 'owner', KEYS[3])
 touch(KEYS[1], life)
 list(KEYS[1], life, KEYS[2], KEYS[3], ARGV[2])

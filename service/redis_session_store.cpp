@@ -67,9 +67,13 @@ class RedisSessionStore final : public SessionStore {
     const Bytes record = cipher_.seal(serialise_session(info), place(info.id, "info"));
     const Bytes state = sealed_state(info.id, *machine);
     const std::string most = std::to_string(options_.sessions.max_sessions);
+    const std::string most_of_account = std::to_string(info.account_limit);
     const RedisValue made =
-        script(redis_scripts::kCreate, {session_key(info.id), active_key(), owner_key(info.caller)},
-               {life_, info.id, text_of(record), text_of(state), most});
+        script(redis_scripts::kCreate, {session_key(info.id), active_key(), owner_key(info.account)},
+               {life_, info.id, text_of(record), text_of(state), most, most_of_account});
+    if (made.integer == 2) {
+      refuse_account();
+    }
     if (made.integer != 1) {
       throw Refusal(RefusalKind::unavailable, "server.sessions",
                     "The server runs as many sessions as it may; ask again later", 5);
@@ -215,15 +219,15 @@ class RedisSessionStore final : public SessionStore {
     }
   }
 
-  std::size_t active(const std::string& caller) override {
-    return static_cast<std::size_t>(script(redis_scripts::kActive, {owner_key(caller)}, {}).integer);
+  std::size_t active(const std::string& account) override {
+    return static_cast<std::size_t>(script(redis_scripts::kActive, {owner_key(account)}, {}).integer);
   }
 
-  bool count_today(const std::string& caller, std::uint64_t limit) override {
+  bool count_today(const std::string& account, std::uint64_t limit) override {
     const auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
     const std::string key = redis_->options().prefix +
                             "d:" + std::to_string(today.time_since_epoch().count()) + ":" +
-                            caller_name(caller);
+                            caller_name(account);
     const std::string most = std::to_string(limit);
     return script(redis_scripts::kCountToday, {key}, {most}).integer == 1;
   }
@@ -241,8 +245,8 @@ class RedisSessionStore final : public SessionStore {
 
   std::string session_key(const std::string& id) const { return redis_->options().prefix + "s:" + id; }
   std::string active_key() const { return redis_->options().prefix + "active"; }
-  std::string owner_key(const std::string& caller) const {
-    return redis_->options().prefix + "a:" + caller_name(caller);
+  std::string owner_key(const std::string& account) const {
+    return redis_->options().prefix + "a:" + caller_name(account);
   }
 
   /// Where a sealed piece belongs, so that none is taken for another.

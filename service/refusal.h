@@ -43,4 +43,16 @@ class Refusal : public Error {
   unsigned retry_after_seconds_;
 };
 
+[[noreturn]] inline void refuse_account() {
+  throw Refusal(RefusalKind::over_limit, "caller.sessions", "You have as many sessions at once as you may",
+                5);
+}
+
+[[noreturn]] inline void refuse_subgroup_key() {
+  throw Refusal(
+      RefusalKind::invalid, "key.subgroup",
+      "This server takes no subgroup keys, since they would leave its model's privacy to the maker of "
+      "the key; use an ordinary key (popcorn keygen), or ask for a server with --subgroup-keys");
+}
+
 }  // namespace popcorn::service

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/random.h"
+#include "service/address.h"
 #include "service/api_errors.h"
 #include "service/refusal.h"
 
@@ -140,6 +141,7 @@ HttpResponse Router::dispatch(Call& call) const {
 HttpResponse Router::run(const Route& route, Call& call) const {
   if (route.access != Access::open) {
     call.caller = authenticator_.authenticate(call.request.header("authorization"));
+    call.caller.address = address_group(call.request.remote_address);
     check_scope(call.caller, route.access);
   }
   return route.handler(call);

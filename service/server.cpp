@@ -7,14 +7,17 @@
 #include <condition_variable>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <thread>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/random.h"
 #include "service/admin_api.h"
 #include "service/api.h"
 #include "service/http_server.h"
 #include "service/refusal.h"
+#include "service/shared_secret.h"
 #include "service/shared_store.h"
 
 namespace popcorn::service {
@@ -69,7 +72,18 @@ HttpOptions http_options(const ServerOptions& options) {
   http.port = options.port;
   http.tls = {options.tls_certificate_file, options.tls_key_file, options.tls_client_ca_file};
   http.threads = options.http_threads != 0 ? options.http_threads : kDefaultHttpThreads;
+  http.max_connections_per_address = options.connections_per_address;
   return http;
+}
+
+SessionManagerOptions session_options(const ServerOptions& options, ByteView secret) {
+  SessionManagerOptions sessions;
+  sessions.subgroup_keys = options.subgroup_keys;
+  sessions.max_sessions_of_token = std::max<std::size_t>(1, options.max_sessions / 2);
+  sessions.address_name = [secret](const std::string& address) {
+    return to_hex(hmac_sha256(secret, as_bytes("address " + address)));
+  };
+  return sessions;
 }
 
 SessionStoreOptions store_options(const ServerOptions& options) {
@@ -79,21 +93,48 @@ SessionStoreOptions store_options(const ServerOptions& options) {
   return store;
 }
 
-std::string first_line(const std::string& file) {
-  constexpr std::size_t kMaxBytes = 4096;
-  const std::string text = file.empty() ? "" : read_text_file(file, kMaxBytes);
-  return text.substr(0, text.find_first_of("\r\n"));
+std::string store_password(const std::string& file) {
+  if (file.empty()) {
+    return "";
+  }
+  const SecretBytes content = read_secret_file(file, {.what = "the password of the session store",
+                                                      .code = "store_password.permissions",
+                                                      .max_bytes = 4096,
+                                                      .group_may_reach = true});
+  const std::string_view text(reinterpret_cast<const char*>(content.view().data()), content.size());
+  return std::string(text.substr(0, text.find_first_of("\r\n")));
 }
 
 SharedStoreOptions shared_store_options(const ServerOptions& options) {
   SharedStoreOptions shared;
   shared.url = options.session_store;
-  shared.password = first_line(options.store_password_file);
+  shared.password = store_password(options.store_password_file);
   shared.key_file = options.store_key_file;
   shared.max_keys = options.max_keys;
   shared.sessions = store_options(options);
   shared.lease = std::chrono::seconds(std::max(1U, options.round_lease_seconds));
   return shared;
+}
+
+/// What configurations are named with. Clients keep names only as long as a server lives, unless several are
+/// one to them.
+SecretBytes config_secret(const ServerOptions& options) {
+  if (!options.config_secret_file.empty()) {
+    return read_shared_secret(options.config_secret_file, "the configuration secret", "config_secret");
+  }
+  if (!options.store_key_file.empty()) {
+    const SecretBytes key = read_shared_secret(options.store_key_file, "the store key", "store_key");
+    const Sha256 derived = hmac_sha256(key.view(), as_bytes("popcorn configuration secret"));
+    return SecretBytes(Bytes(derived.begin(), derived.end()));
+  }
+  if (options.session_store != "memory") {
+    throw UsageError("server.config_secret",
+                     "Servers that share a session store need a configuration secret or a store key, so that "
+                     "they give configurations the same names");
+  }
+  SecretBytes random(kSharedSecretBytes);
+  system_rng().fill(random.writable());
+  return random;
 }
 
 KeyRegistryOptions key_options(const ServerOptions& options) {
@@ -108,6 +149,17 @@ HttpOptions admin_http_options(const ServerOptions& options) {
   http.port = options.admin_port.value_or(0);
   http.threads = kAdminThreads;
   return http;
+}
+
+std::vector<std::string> admin_names(const ServerOptions& options) {
+  std::vector<std::string> names = {options.admin_host};
+  std::istringstream list(options.admin_names);
+  for (std::string name; std::getline(list, name, ',');) {
+    if (!name.empty()) {
+      names.push_back(name);
+    }
+  }
+  return names;
 }
 
 JobQueueOptions queue_options(const ServerOptions& options) {
@@ -126,20 +178,22 @@ JobQueueOptions queue_options(const ServerOptions& options) {
 struct Server::State {
   explicit State(ServerOptions given)
       : options((check(given), std::move(given))),
-        authenticator(options.token_file.empty() ? Authenticator()
+        authenticator(options.token_file.empty() ? Authenticator(options.token_limits)
                                                  : Authenticator(options.token_file, options.token_limits)),
         memory(options.max_upload_bytes),
-        models(options.models, published_key_sizes(options)),
+        secret(config_secret(options)),
+        models(options.models, published_key_sizes(options), secret.view()),
         keys(key_options(options)),
         store(make_store()),
         queue(queue_options(options), [this](double waited, double ran) { metrics.job(waited, ran); }),
-        sessions({}, models, keys, *store, queue, metrics),
+        sessions(session_options(options, secret.view()), models, keys, *store, queue, metrics),
         admission(options.keys_per_minute),
         api({models, keys, admission, sessions, memory, queue, metrics, options.key_policy,
-             options.max_body_bytes}),
+             options.max_body_bytes, options.subgroup_keys}),
         router(api.routes(), authenticator, metrics, log_function()),
-        admin_router(admin_routes(sessions, metrics, [this] { return gauges(); }), authenticator, metrics,
-                     log_function()),
+        admin_router(admin_routes(
+                         sessions, metrics, [this] { return gauges(); }, admin_names(options)),
+                     authenticator, metrics, log_function()),
         http(http_options(options), handlers(router)) {
     if (options.admin_port) {
       admin = std::make_unique<HttpServer>(admin_http_options(options), handlers(admin_router));
@@ -253,6 +307,7 @@ struct Server::State {
   Metrics metrics;
   Authenticator authenticator;
   MemoryBudget memory;
+  const SecretBytes secret;
   ModelRegistry models;
   KeyRegistry keys;
   std::unique_ptr<SessionStore> store;

@@ -23,14 +23,18 @@ struct ServerOptions {
   unsigned session_lifetime_seconds = 600;  ///< since its last round
   std::size_t max_sessions = 64;
   std::size_t max_keys = 256;
-  unsigned keys_per_minute = 60;  ///< that one caller may have validated; 0 = any number
-  unsigned http_threads = 0;      ///< 0 = a default from the cores
-  std::string token_file;    ///< bearer tokens, see service/tokens.h; empty = everybody may use the service
-  TokenLimits token_limits;  ///< of tokens without limits of their own
+  unsigned keys_per_minute = 120;  ///< of 2048 bits, that one caller may have validated; 0 = any number
+  bool subgroup_keys = false;      ///< also take keys whose maker the model's privacy would rest on
+  unsigned http_threads = 0;       ///< 0 = a default from the cores
+  unsigned connections_per_address = 32;  ///< at once; 0 = any number, as behind a proxy
+  std::string token_file;  ///< bearer tokens, see service/tokens.h; empty = everybody may use the service
+  TokenLimits token_limits{16,
+                           1000};  ///< of tokens without limits of their own; without tokens, of addresses
   std::string tls_certificate_file, tls_key_file;  ///< PEM; both or none
   std::string tls_client_ca_file;                  ///< when set, clients must show a certificate it signed
   std::optional<std::uint16_t> admin_port;         ///< metrics and drain; none by default, 0 = any free port
   std::string admin_host = "127.0.0.1";
+  std::string admin_names;     ///< that requests may give in Host, besides addresses and localhost; commas
   unsigned drain_seconds = 0;  ///< after stop(): how long sessions that run may go on
   std::size_t max_queue = 64;  ///< rounds that wait for a worker
   unsigned workers = 0;        ///< rounds computed at once; 0 = a default from the cores
@@ -41,7 +45,10 @@ struct ServerOptions {
   LogLevel log_level = LogLevel::info;
   std::string session_store = "memory";  ///< or where several servers keep sessions and keys: "redis://…"
   std::string store_key_file;            ///< seals what is kept there; needed when it is on another machine
-  std::string store_password_file;       ///< what the store asks for; empty = nothing
+  /// Keys the names of configurations, see service/README.md; servers that clients may move between share it.
+  /// Empty: derived from the store key, or a random one without a shared store.
+  std::string config_secret_file;
+  std::string store_password_file;    ///< what the store asks for; empty = nothing
   unsigned round_lease_seconds = 10;  ///< a round of a server that was not heard of for so long is taken over
 };
 

@@ -63,15 +63,16 @@ void write_session_file(const std::filesystem::path& path, const KeptSession& ke
 }
 
 std::optional<KeptSession> read_session_file(const std::filesystem::path& path) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) {
+  const std::optional<SecretBytes> content =
+      read_secret_file_if_any(path, {.what = "the session file",
+                                     .code = "session_file.permissions",
+                                     .max_bytes = kMaxFileBytes,
+                                     .written_here = true});
+  if (!content) {
     return std::nullopt;
   }
-  Bytes content = read_file(path, kMaxFileBytes);
   try {
-    KeptSession kept = parse(content);
-    OPENSSL_cleanse(content.data(), content.size());
-    return kept;
+    return parse(content->view());
   } catch (const InputError& error) {
     throw InputError(error.code(), path.string() + ": " + error.what());
   }

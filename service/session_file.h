@@ -22,7 +22,8 @@ struct KeptSession {
 
 /// Replaces the file as a whole; only its owner may read it. @throws IoError
 void write_session_file(const std::filesystem::path& path, const KeptSession& kept);
-/// Nothing when there is no such file. @throws IoError, InputError "session_file.*" that names the file
+/// Nothing when there is no such file. One that others may reach is refused like a key's, and so is a link.
+/// @throws IoError, InputError "session_file.*", "file.*" that names the file
 std::optional<KeptSession> read_session_file(const std::filesystem::path& path);
 
 }  // namespace popcorn::service

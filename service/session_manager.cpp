@@ -52,7 +52,7 @@ struct SessionManager::RoundJob {
 
 SessionManager::SessionManager(SessionManagerOptions options, const ModelRegistry& models, KeyRegistry& keys,
                                SessionStore& store, JobQueue& queue, Metrics& metrics)
-    : options_(options),
+    : options_(std::move(options)),
       models_(models),
       keys_(keys),
       store_(store),
@@ -103,12 +103,26 @@ void SessionManager::check_request(const SessionRequest& request, const Publishe
   }
 }
 
-void SessionManager::check_limits(const Caller& caller) {
-  if (caller.max_sessions != 0 && store_.active(caller.id) >= caller.max_sessions) {
-    throw Refusal(RefusalKind::over_limit, "caller.sessions", "You have as many sessions at once as you may",
-                  5);
+std::string SessionManager::account_of(const Caller& caller) const {
+  return caller.id.empty() ? "address " + options_.address_name(caller.address) : caller.id;
+}
+
+std::size_t SessionManager::limit_of(const Caller& caller) const {
+  const std::size_t share = caller.id.empty() ? 0 : options_.max_sessions_of_token;
+  if (caller.max_sessions == 0 || share == 0) {
+    return std::max(caller.max_sessions, share);
   }
-  if (caller.max_sessions_per_day != 0 && !store_.count_today(caller.id, caller.max_sessions_per_day)) {
+  return std::min(caller.max_sessions, share);
+}
+
+/// Before anything is computed; that two requests at the same time do not both pass is the store's part.
+void SessionManager::check_limits(const Caller& caller) {
+  const std::size_t limit = limit_of(caller);
+  const std::string account = account_of(caller);
+  if (limit != 0 && store_.active(account) >= limit) {
+    refuse_account();
+  }
+  if (caller.max_sessions_per_day != 0 && !store_.count_today(account, caller.max_sessions_per_day)) {
     const auto now = std::chrono::system_clock::now();
     const auto midnight = std::chrono::ceil<std::chrono::days>(now);
     const auto left = std::chrono::ceil<std::chrono::seconds>(midnight - now).count();
@@ -121,12 +135,17 @@ SessionInfo SessionManager::open(const SessionRequest& request, const Caller& as
   const PublishedModel& model = models_.get(request.model);
   check_request(request, model);
   const std::string& caller = asking.id;
-  if (!keys_.find(request.key_id, caller)) {
+  const auto key = keys_.find(request.key_id, caller);
+  if (!key) {
     throw Refusal(RefusalKind::not_found, "key.not_found",
                   "This key is not registered here; register it with POST /v2/keys");
   }
+  if (key->kind() == paillier::KeyKind::subgroup && !options_.subgroup_keys) {
+    refuse_subgroup_key();
+  }
   check_limits(asking);
-  const std::function<SessionInfo()> make = [this, request, &model, caller] {
+  const std::function<SessionInfo()> make = [this, request, &model, caller, account = account_of(asking),
+                                             limit = limit_of(asking)] {
     protocols::SessionOptions options;
     options.output = request.output;
     options.sign_test =
@@ -149,6 +168,8 @@ SessionInfo SessionManager::open(const SessionRequest& request, const Caller& as
     info.config_id = model.config_id();
     info.key_id = request.key_id;
     info.caller = caller;
+    info.account = account;
+    info.account_limit = limit;
     info.public_key = public_key.serialise();
     info.rounds = machine->rounds();
     for (std::uint64_t round = 0; round < info.rounds; ++round) {

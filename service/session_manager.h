@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -41,6 +42,14 @@ struct RoundAdmission {
 struct SessionManagerOptions {
   std::chrono::milliseconds sweep_interval{1000};
   std::chrono::seconds round_timeout{900};  ///< how long one request waits for its answer
+  bool subgroup_keys =
+      false;  ///< whether keys of that kind open sessions: another server may have taken them
+  /// At once, whatever a token's own limit says, so that no token takes all that there are; 0 = any number.
+  std::size_t max_sessions_of_token = 0;
+  /// What stands in the session store for an address: the address itself is nobody's business there.
+  std::function<std::string(const std::string& address)> address_name = [](const std::string& address) {
+    return address;
+  };
 };
 
 class SessionManager {
@@ -87,6 +96,8 @@ class SessionManager {
   struct RoundJob;
 
   void check_request(const SessionRequest& request, const PublishedModel& model) const;
+  std::string account_of(const Caller& caller) const;
+  std::size_t limit_of(const Caller& caller) const;
   void check_limits(const Caller& caller);
   std::shared_ptr<const Bytes> claim_and_answer(const std::string& id, std::uint64_t round,
                                                 const std::shared_ptr<RoundUpload>& upload,

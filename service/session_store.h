@@ -29,7 +29,9 @@ enum class SessionPhase { active, finished, gone };
 struct SessionInfo {
   std::string id;
   std::string model, config_id, key_id;
-  std::string caller;  ///< who opened it; to all others it does not exist
+  std::string caller;             ///< who opened it; to all others it does not exist
+  std::string account;            ///< whose limits it counts in; known to who opens it only
+  std::size_t account_limit = 0;  ///< sessions at once of the account; 0 = any number. Likewise
   std::uint64_t rounds = 0;
   std::uint64_t next_round = 0;
   std::vector<std::size_t> round_limits;  ///< largest body of each round
@@ -59,7 +61,9 @@ class SessionStore {
  public:
   virtual ~SessionStore() = default;
 
-  /// `info.expires_at` is set here. @throws Refusal unavailable "server.sessions" when the store is full
+  /// `info.expires_at` is set here. The limits are judged and the session counted in one piece.
+  /// @throws Refusal unavailable "server.sessions" when the store is full; over_limit "caller.sessions" when
+  /// the account has as many as it may
   virtual SessionInfo create(SessionInfo info, std::unique_ptr<protocols::ServerSession> machine) = 0;
   /// Nothing when the id was never given out; phase `gone` when the session is over.
   virtual std::optional<SessionInfo> find(const std::string& id) = 0;
@@ -81,12 +85,12 @@ class SessionStore {
   virtual bool erase(const std::string& id) = 0;
   /// Ends what is past its lifetime and gives how many of them had not finished.
   virtual std::size_t sweep() = 0;
-  /// Sessions that have not ended; of one caller or of all.
+  /// Sessions that have not ended; of one account or of all.
   virtual std::size_t active() = 0;
-  virtual std::size_t active(const std::string& caller) = 0;
-  /// Counts one more session of the caller since midnight UTC; false (and not counted) when that would exceed
-  /// `limit`.
-  virtual bool count_today(const std::string& caller, std::uint64_t limit) = 0;
+  virtual std::size_t active(const std::string& account) = 0;
+  /// Counts one more session of the account since midnight UTC; false (and not counted) when that would
+  /// exceed `limit`.
+  virtual bool count_today(const std::string& account, std::uint64_t limit) = 0;
   /// Whether the store answers: for readiness. Asks at most once a second.
   virtual bool reachable() { return true; }
   /// True when sessions outlive this process and others can go on with them.

@@ -3,14 +3,13 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <memory>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/random.h"
+#include "service/shared_secret.h"
 
 namespace popcorn::service {
 namespace {
@@ -21,7 +20,6 @@ constexpr std::size_t kSaltBytes = 16;
 constexpr std::size_t kNonceBytes = 12;
 constexpr std::size_t kTagBytes = 16;
 constexpr std::size_t kHeadBytes = 1 + kSaltBytes + kNonceBytes;
-constexpr std::size_t kMaxKeyFileBytes = 4096;
 constexpr std::size_t kMaxPiece = std::size_t{1} << 30;  // EVP takes an int
 
 struct FreeContext {
@@ -59,30 +57,10 @@ StoreCipher::~StoreCipher() {
 }
 
 StoreCipher StoreCipher::from_file(const std::string& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) == 0 && (status.st_mode & 007) != 0) {
-    throw InputError("store_key.permissions",
-                     "every user can reach the store key " + path + "; run: chmod 600 " + path);
-  }
-  std::string text = read_text_file(path, kMaxKeyFileBytes);
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) {
-    text.pop_back();
-  }
-  Bytes raw;
-  try {
-    raw = from_hex(text);
-  } catch (const InputError&) {
-    raw.clear();
-  }
-  OPENSSL_cleanse(text.data(), text.size());
+  const SecretBytes raw = read_shared_secret(path, "the store key", "store_key");
   StoreCipher cipher;
-  if (raw.size() != sizeof(Key)) {
-    throw InputError("store_key.invalid", path +
-                                              " must hold 64 hexadecimal digits; make it with: openssl rand "
-                                              "-hex 32");
-  }
-  std::ranges::copy(raw, cipher.key_.emplace().begin());
-  OPENSSL_cleanse(raw.data(), raw.size());
+  static_assert(sizeof(Key) == kSharedSecretBytes);
+  std::ranges::copy(raw.view(), cipher.key_.emplace().begin());
   return cipher;
 }
 

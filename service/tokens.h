@@ -20,15 +20,17 @@ namespace popcorn::service {
 
 /// Somebody who asks. Sessions and keys belong to an id and do not exist for others.
 struct Caller {
-  std::string id;    ///< from the token's hash; empty when the server asks for none
-  std::string name;  ///< for logs
+  std::string id;       ///< from the token's hash; empty when the server asks for none
+  std::string name;     ///< for logs
+  std::string address;  ///< what limits are counted for when there is no id, see address_group()
   bool infer = true;
   bool admin = false;
   std::size_t max_sessions = 0;            ///< at once; 0 = no limit of its own
   std::uint64_t max_sessions_per_day = 0;  ///< since midnight UTC; 0 = no limit of its own
 };
 
-/// What holds for a token whose line sets no limit of its own; 0 = no limit.
+/// What holds for a token whose line sets no limit of its own, and for each address when no tokens are asked
+/// for; 0 = no limit.
 struct TokenLimits {
   std::size_t sessions = 0;
   std::uint64_t sessions_per_day = 0;
@@ -54,10 +56,10 @@ class TokenTable {
 /// The table of a file, replaced as a whole by reload(). Thread-safe.
 class Authenticator {
  public:
-  /// Asks for no token: everybody is the same anonymous caller.
-  Authenticator() = default;
+  /// Asks for no token: everybody is the same anonymous caller, with these limits for each address.
+  explicit Authenticator(TokenLimits limits = {}) : limits_(limits) {}
   /// @throws IoError, InputError "tokens.*"
-  explicit Authenticator(std::string file, TokenLimits limits = {});
+  Authenticator(std::string file, TokenLimits limits);
 
   /// Reads the file again; a broken one leaves the old table in force. @throws IoError, InputError
   void reload();

@@ -175,7 +175,7 @@ NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
   const protocols::MachineSpeed speed =
       protocols::measure_speed(owner, paillier::PublicContext::create(owner->public_key()),
                                options.sign_test.empty() ? protocols::kDefaultSignTest : options.sign_test);
-  std::vector<std::string> arguments = {options.model.string()};
+  std::vector<std::string> arguments = ServerProcess::open_doors(options.model.string());
   if (options.key.insecure_test_key) arguments.emplace_back("--insecure-test-key");
   ServerProcess server(arguments);
   service::ClientOptions client_options;

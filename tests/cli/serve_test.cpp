@@ -57,6 +57,11 @@ TEST_CASE("A flag wins over the environment, that over the file, that over the d
   check_setting(config, "max-body", "3MiB", "file " + file);
   check_setting(config, "allow-insecure-remote", "true", "file " + file);
   check_setting(config, "host", "127.0.0.1", "default");
+  check_setting(config, "sign-test", "oblivious", "default");
+  check_setting(config, "subgroup-keys", "false", "default");
+  check_setting(config, "sessions-per-token", "16", "default");
+  check_setting(config, "sessions-per-day", "1000", "default");
+  check_setting(config, "connections-per-address", "32", "default");
   CHECK(config.at("models").at("value") == nlohmann::json{"a", "b"});
 
   const auto other = printed({"x", "--allow-insecure-remote=false"},

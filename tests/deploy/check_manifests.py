@@ -147,6 +147,7 @@ def check_compose():
     check(job["metrics_path"] == "/metrics", "Prometheus asks elsewhere")
     targets = sorted(target for group in job["static_configs"] for target in group["targets"])
     check(targets == [f"{name}:{config['admin-port']}" for name in replicas], f"Prometheus asks {targets}")
+    check(sorted(config["admin-names"].split(",")) == replicas, "the admin ports do not know their names")
 
 
 check_kubernetes()

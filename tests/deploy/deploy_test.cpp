@@ -128,6 +128,7 @@ TEST_CASE("The manifests have the right form and their names agree", "[deploy]")
   damaged("kubernetes/deployment.yaml", "      automount", "      enableServiceLinks: true\n      automount");
   damaged("compose.yaml", "secrets: [tokens, store_key]", "secrets: [tokens]");
   damaged("prometheus.yml", "popcorn-2:9090", "popcorn-3:9090");
+  damaged("serve.json", "popcorn-1,popcorn-2", "popcorn-1");
   damaged("nginx.conf", "popcorn-2:8080", "popcorn-2:8081");
 }
 

@@ -136,7 +136,7 @@ TEST_CASE("Drain refuses new sessions and lets those that run go on", "[admin]")
   CHECK(ready.status == 503);
   CHECK_FALSE(ready.header("retry-after").empty());
   const std::string body =
-      nlohmann::json{{"key_id", register_key(server)}, {"config_id", model->bundle().config_id}}.dump();
+      nlohmann::json{{"key_id", register_key(server)}, {"config_id", config_id(server.port())}}.dump();
   CHECK(error_code(ask(server.port(), "POST", "/v2/models/tiny/sessions", body)) == "server.draining");
   CHECK(send_round(server, session, 0, client.start()).status == 200);
 }

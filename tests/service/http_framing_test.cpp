@@ -80,12 +80,16 @@ TEST_CASE("A body that no handler read is never taken for the next request", "[h
   const std::string smuggled = "GET /smuggled HTTP/1.1\r\n" + kHost + "\r\n";
   const std::string length = "Content-Length: " + std::to_string(smuggled.size()) + "\r\n";
   const std::string chunk = "22\r\n" + smuggled + "\r\n0\r\n\r\n";
-  const auto head =
-      GENERATE_COPY("POST /unread HTTP/1.1\r\n" + kHost + length + "\r\n" + smuggled,
-                    "GET /unread HTTP/1.1\r\n" + kHost + length + "\r\n" + smuggled,
-                    "DELETE /unread HTTP/1.1\r\n" + kHost + length + "\r\n" + smuggled,
-                    "PUT /unread HTTP/1.1\r\n" + kHost + length + "\r\n" + smuggled,
-                    "POST /unread HTTP/1.1\r\n" + kHost + "Transfer-Encoding: chunked\r\n\r\n" + chunk);
+  const auto head = GENERATE_COPY(
+      "POST /unread HTTP/1.1\r\n" + kHost + length + "\r\n" + smuggled,
+      "GET /unread HTTP/1.1\r\n" + kHost + length + "\r\n" + smuggled,
+      "DELETE /unread HTTP/1.1\r\n" + kHost + length + "\r\n" + smuggled,
+      "PUT /unread HTTP/1.1\r\n" + kHost + length + "\r\n" + smuggled,
+      "POST /unread HTTP/1.1\r\n" + kHost + "Transfer-Encoding: chunked\r\n\r\n" + chunk,
+      "POST /unread HTTP/1.1\r\n" + kHost + "Transfer-Encoding: chunked\r\n\r\n22;a=\"\r\n\"" +
+          chunk.substr(2),
+      "POST /unread HTTP/1.1\r\n" + kHost + "Transfer-Encoding: chunked\r\n\r\n22;ext\n" + chunk.substr(4),
+      "POST /unread HTTP/1.1\r\n" + kHost + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + smuggled);
   RawConnection connection(server.port());
   connection.send(head);
   const RawAnswer answer = connection.receive();
@@ -109,6 +113,18 @@ TEST_CASE("Heads whose meaning is in doubt are refused and the connection ends",
       start + "Content-Length: -1\r\n\r\n", start + "Content-Length: +1\r\n\r\na",
       start + "Content-Length: 0x1\r\n\r\na", start + "Content-Length: 1 1\r\n\r\na",
       start + "Content-Length: 99999999999999999999\r\n\r\n", start + "Content-Length : 1\r\n\r\na",
+      start + "X: a\r\n b\r\n\r\n", start + "X: a\r\n\tb\r\n\r\n",
+      start + "X: a\r\n Content-Length: 1\r\n\r\na",
+      start + "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", "POST /read HTTP/1.1\r\n " + kHost + "\r\n",
+      start + "Content-Length: 1\r\nContent-Length: 1\r\n\r\na", start + "Content-Length: 1,1\r\n\r\na",
+      start + "content-length: 1\r\nCONTENT-LENGTH: 2\r\n\r\nab",
+      start + "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n",
+      start + "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+      start + "Transfer-Encoding\t: chunked\r\n\r\n0\r\n\r\n", start + " Transfer-Encoding: chunked\r\n\r\n",
+      start + "Transfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n",
+      start + "Transfer-Encoding: identity\r\n\r\n", start + "Transfer-Encoding: xchunked\r\n\r\n",
+      start + "X: a\r\r\nContent-Length: 1\r\n\r\na", start + "X: a\n\nGET /smuggled HTTP/1.1\r\n\r\n",
+      start + "no colon\r\n\r\n", start + ": no name\r\n\r\n", "\r\n" + start + "\r\n",
       start + "X: a\nTransfer-Encoding: chunked\r\n\r\n", start + "X: a\rb\r\n\r\n",
       start + std::string("X: a\0b\r\n\r\n", 10), start + "X: a%0d%0aSet-Cookie: b\r\n\r\n",
       start + "Host: other\r\n\r\n", std::string("POST /read HTTP/1.1\r\nContent-Length: 0\r\n\r\n"),
@@ -122,6 +138,42 @@ TEST_CASE("Heads whose meaning is in doubt are refused and the connection ends",
   CHECK((answer.status == 400 || answer.status == 414));
   CHECK(connection.receive().status == 0);
   CHECK(requests == 0);
+}
+
+TEST_CASE("Connections that drip do not keep other addresses out", "[http]") {
+  std::atomic<int> requests{0};
+  std::string path;
+  service::HttpOptions options;
+  options.threads = 64;
+  options.max_connections_per_address = 32;
+  options.head_timeout = std::chrono::minutes(30);
+  const BareServer server(counting_handler(requests, path), options);
+  std::vector<std::unique_ptr<RawConnection>> dripping;
+  for (int i = 0; i < 64; ++i) {
+    dripping.push_back(std::make_unique<RawConnection>(server.port(), "127.0.0.9"));
+    dripping.back()->send("GET /slow HTTP/1.1\r\nHost: loc");
+  }
+  const RawAnswer answer =
+      ask(server.port(), "GET", "/other");  // a receive() without an answer gives status 0
+  CHECK(answer.status == 200);
+  // As many as it may have are served when they come to an end, the others were refused.
+  int served = 0;
+  int refused = 0;
+  for (auto& connection : dripping) {
+    connection->send("alhost\r\nConnection: close\r\n\r\n");
+    const RawAnswer end = connection->receive();
+    served += static_cast<int>(end.status == 200);
+    refused += static_cast<int>(end.status == 503 || end.status == 0);
+  }
+  CHECK(served == 32);
+  CHECK(refused == 32);
+  // What ended makes room again.
+  dripping.clear();
+  int room = 0;
+  for (int i = 0; i < 200 && room < 32; ++i) {
+    room += static_cast<int>(ask(server.port(), "GET", "/again", "", "", {}, "127.0.0.9").status == 200);
+  }
+  CHECK(room == 32);
 }
 
 TEST_CASE("A head cannot grow without bound", "[http]") {

@@ -16,7 +16,7 @@ namespace {
 unsigned seconds_to_wait(KeyAdmission& admission, const std::string& caller,
                          KeyAdmission::Clock::time_point now) {
   try {
-    admission.admit(caller, now);
+    admission.admit(caller, 1, now);
     return 0;
   } catch (const service::Refusal& refusal) {
     CHECK(refusal.code() == "key.rate");
@@ -77,8 +77,8 @@ TEST_CASE("A caller registers so many keys a minute, others are not affected", "
 TEST_CASE("The memory of bodies and callers is bounded", "[key_admission]") {
   KeyAdmission admission(1);
   auto now = KeyAdmission::Clock::now();
-  for (int i = 0; i < 4096; ++i) admission.admit("caller " + std::to_string(i), now);
-  CHECK_THROWS_AS(admission.admit("one more", now), service::Refusal);
+  for (int i = 0; i < 4096; ++i) admission.admit("caller " + std::to_string(i), 1, now);
+  CHECK_THROWS_AS(admission.admit("one more", 1, now), service::Refusal);
   now += std::chrono::minutes(2);
   CHECK(seconds_to_wait(admission, "one more", now) == 0);
 
@@ -115,6 +115,7 @@ TEST_CASE("A full queue refuses to validate a key, says when to come back and ke
   options.workers = 1;
   options.max_queue = 1;
   options.keys_per_minute = 0;
+  options.subgroup_keys = true;
   options.admin_port = 0;
   RunningServer server(options);
   const auto registered = [&](const RawAnswer& answer) {

@@ -134,7 +134,7 @@ TEST_CASE("Every route answers as the document says", "[openapi]") {
   protocols::ClientSession client(model->bundle(), small_key(1), random_input(rng, model->network()));
   const std::string message = as_text(client.start());
   const std::string round_type = "application/vnd.popcorn+octet-stream";
-  const json open = {{"key_id", key}, {"config_id", model->bundle().config_id}};
+  const json open = {{"key_id", key}, {"config_id", config_id(port)}};
 
   const auto expand = [&](std::string path, bool known) {
     const auto put = [&](const std::string& name, const std::string& value) {

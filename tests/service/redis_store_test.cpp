@@ -64,7 +64,7 @@ struct Replica {
     service::SessionInfo info;
     info.id = id;
     info.model = "tiny";
-    info.caller = caller;
+    info.caller = info.account = caller;
     info.rounds = machine->rounds();
     info.round_limits.assign(info.rounds, 100);
     info.public_key = small_key()->public_key().serialise();

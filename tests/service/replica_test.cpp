@@ -3,7 +3,9 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
+#include "base/file.h"
 #include "tests/service/service_fixture.h"
+#include "tests/support/process.h"
 #include "tests/support/random_network.h"
 #include "tests/support/redis_server.h"
 #include "tests/support/tcp_balancer.h"
@@ -16,6 +18,9 @@ namespace {
 service::ServerOptions replica_options(const std::string& store) {
   auto options = small_server_options();
   options.session_store = store;
+  static const TemporaryFolder folder;
+  options.config_secret_file = folder.path("secret");
+  write_file(options.config_secret_file, as_bytes(std::string(64, 'c')), 0600);
   options.round_lease_seconds = 1;
   return options;
 }

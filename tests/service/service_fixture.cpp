@@ -113,8 +113,16 @@ std::string RawAnswer::header(const std::string& lower_case_name) const {
   return "";
 }
 
-RawConnection::RawConnection(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+RawConnection::RawConnection(std::uint16_t port, const std::string& from)
+    : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in address{};
+  if (!from.empty()) {
+    address.sin_family = AF_INET;
+    if (::inet_pton(AF_INET, from.c_str(), &address.sin_addr) != 1 ||
+        ::bind(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+      throw NetworkError("test.bind", "no connection from " + from);
+    }
+  }
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -180,7 +188,7 @@ RawAnswer RawConnection::receive() {
 
 RawAnswer ask(std::uint16_t port, const std::string& method, const std::string& path, const std::string& body,
               const std::string& content_type,
-              const std::vector<std::pair<std::string, std::string>>& headers) {
+              const std::vector<std::pair<std::string, std::string>>& headers, const std::string& from) {
   std::string request = method + " " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
   if (method == "POST" || !body.empty()) {
     request += "Content-Length: " + std::to_string(body.size()) + "\r\n";
@@ -189,9 +197,16 @@ RawAnswer ask(std::uint16_t port, const std::string& method, const std::string& 
   for (const auto& [name, value] : headers) {
     request += name + ": " + value + "\r\n";
   }
-  RawConnection connection(port);
+  RawConnection connection(port, from);
   connection.send(request + "\r\n" + body);
   return connection.receive();
+}
+
+std::string config_id(std::uint16_t port, const std::string& model,
+                      const std::vector<std::pair<std::string, std::string>>& headers) {
+  const RawAnswer answer = ask(port, "GET", "/v2/models/" + model + "/client", "", "", headers);
+  REQUIRE(answer.status == 200);
+  return protocols::bundle_from_json(answer.body).config_id;
 }
 
 std::string register_key(const RunningServer& server, unsigned variant) {
@@ -202,7 +217,7 @@ std::string register_key(const RunningServer& server, unsigned variant) {
 
 std::string open_session(const RunningServer& server, const protocols::ServedModel& model, unsigned variant) {
   const nlohmann::json body = {{"key_id", register_key(server, variant)},
-                               {"config_id", model.bundle().config_id}};
+                               {"config_id", config_id(server.port(), model.bundle().model)}};
   const RawAnswer answer =
       ask(server.port(), "POST", "/v2/models/" + model.bundle().model + "/sessions", body.dump());
   INFO(answer.body);

@@ -53,10 +53,11 @@ struct RawAnswer {
   std::string header(const std::string& lower_case_name) const;
 };
 
-/// A socket that sends exactly the bytes it is given: for requests that no HTTP library would make.
+/// A socket that sends exactly the bytes it is given: for requests that no HTTP library would make. It may
+/// come from any address of 127.0.0.0/8.
 class RawConnection {
  public:
-  explicit RawConnection(std::uint16_t port);
+  explicit RawConnection(std::uint16_t port, const std::string& from = "");
   ~RawConnection();
   RawConnection(const RawConnection&) = delete;
   RawConnection& operator=(const RawConnection&) = delete;
@@ -75,8 +76,12 @@ class RawConnection {
 /// One request over a connection of its own.
 RawAnswer ask(std::uint16_t port, const std::string& method, const std::string& path,
               const std::string& body = "", const std::string& content_type = "application/json",
-              const std::vector<std::pair<std::string, std::string>>& headers = {});
+              const std::vector<std::pair<std::string, std::string>>& headers = {},
+              const std::string& from = "");
 
+/// What the server calls the configuration of its model.
+std::string config_id(std::uint16_t port, const std::string& model = "tiny",
+                      const std::vector<std::pair<std::string, std::string>>& headers = {});
 /// Registers small_key(variant) and gives its id.
 std::string register_key(const RunningServer& server, unsigned variant = 0);
 /// Opens a session on small_model(model) and gives its id.

@@ -30,7 +30,7 @@ struct Case {
     service::SessionInfo made;
     made.id = id;
     made.model = "tiny";
-    made.caller = caller;
+    made.caller = made.account = caller;
     made.rounds = machine()->rounds();
     return made;
   }

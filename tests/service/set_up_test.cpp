@@ -156,7 +156,7 @@ TEST_CASE("A set-up belongs to one key, one caller's registration and is bounded
   register_key(world.server, 1);
   const auto open = [&](unsigned key, const std::string& name, const std::string& sign_test) {
     const nlohmann::json body = {{"key_id", to_hex(small_key(key)->public_key().fingerprint())},
-                                 {"config_id", world.model->bundle().config_id},
+                                 {"config_id", config_id(world.server.port())},
                                  {"sign_test", sign_test},
                                  {"sign_test_state", name}};
     const RawAnswer answer = ask(world.server.port(), "POST", "/v2/models/tiny/sessions", body.dump());

@@ -304,7 +304,7 @@ TEST_CASE("The client works on an answer before its last byte was sent", "[strea
 TEST_CASE("A round that is answered later keeps its memory accounted for until it is fetched",
           "[streaming]") {
   const auto model = small_model("tiny");
-  service::ModelRegistry models({model}, {});
+  service::ModelRegistry models({model}, {}, as_bytes("secret"));
   service::Metrics metrics;
   service::MemoryBudget memory(1 << 20);
   service::KeyRegistry keys({});
@@ -318,7 +318,7 @@ TEST_CASE("A round that is answered later keeps its memory accounted for until i
     service::SessionRequest request;
     request.model = "tiny";
     request.key_id = to_hex(small_key()->public_key().fingerprint());
-    request.config_id = model->bundle().config_id;
+    request.config_id = models.get("tiny").config_id();
     return sessions.open(request, {});
   };
   const service::SessionInfo fetched = open();

@@ -114,7 +114,8 @@ TEST_CASE("A server with tokens answers each question only to who may ask", "[to
   CHECK(unread.header("connection") == "close");
   CHECK(post("/v2/keys", key, kAlice).status == 201);
   const std::string key_id = to_hex(small_key()->public_key().fingerprint());
-  const std::string open = json{{"key_id", key_id}, {"config_id", model->bundle().config_id}}.dump();
+  const std::string open =
+      json{{"key_id", key_id}, {"config_id", config_id(port, "tiny", {bearer(kAlice)})}}.dump();
   // Another caller's key does not exist, not even its absence is different.
   CHECK(error_code(get("/v2/keys/" + key_id, kBob)) == "key.not_found");
   CHECK(error_code(post("/v2/models/tiny/sessions", open, kBob)) == "key.not_found");
@@ -148,8 +149,8 @@ TEST_CASE("A server with tokens answers each question only to who may ask", "[to
 
   const auto admin = server.server().admin_port();
   CHECK(ask(admin, "POST", "/admin/drain").status == 401);
-  CHECK(ask(admin, "POST", "/admin/drain", "", "", {bearer(kAlice)}).status == 403);
-  CHECK(ask(admin, "POST", "/admin/drain", "", "", {bearer(kOps)}).status == 200);
+  CHECK(ask(admin, "POST", "/admin/drain", "", "application/json", {bearer(kAlice)}).status == 403);
+  CHECK(ask(admin, "POST", "/admin/drain", "", "application/json", {bearer(kOps)}).status == 200);
 
   for (const std::string& line : server.log_lines()) {
     for (const std::string& token : {kAlice, kBob, kOps}) {
