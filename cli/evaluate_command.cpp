@@ -62,7 +62,7 @@ Correct correct_fast(const models::IntegerNetwork& network, const models::FastEv
                      const datasets::TestSet& data, std::size_t first, std::size_t last) {
   std::vector<std::int16_t> inputs;
   for (std::size_t i = first; i < last; ++i) {
-    const WideVector input = models::encode_image(network.encoding, data.image(i));
+    const WideVector input = data.input(network.encoding, i);
     for (std::size_t k = 0; k < input.size(); ++k)
       inputs.push_back(static_cast<std::int16_t>(input.to_int64(k)));
   }
@@ -82,7 +82,7 @@ Correct correct_exact(const models::IntegerNetwork& network, const datasets::Tes
   Correct correct;
   for (std::size_t i = first; i < last; ++i) {
     const WideVector logits =
-        models::evaluate(network, models::encode_image(network.encoding, data.image(i)));
+        models::evaluate(network, data.input(network.encoding, i));
     const std::vector<models::Candidate> best =
         models::best_classes(logits, network.output().scale, false, {}, Correct::kFive);
     const auto found = std::ranges::find(best, std::size_t{data.labels[i]}, &models::Candidate::index);

@@ -3,9 +3,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -15,7 +17,9 @@
 #include "cli/keys.h"
 #include "cli/output.h"
 #include "cli/progress.h"
+#include "base/file.h"
 #include "datasets/image_reading.h"
+#include "datasets/table_file.h"
 #include "models/arg_max.h"
 #include "models/prediction.h"
 #include "protocols/time_estimate.h"
@@ -157,6 +161,35 @@ std::string wanted_model(const InferOptions& options) {
   return options.output == "label" ? options.model + models::kLabelSuffix : options.model;
 }
 
+/// What the command line names: a picture, or a file with rows of numbers, whose columns only the network's encoding tells apart.
+struct Source {
+  std::string name;
+  std::optional<models::Image> picture;
+  std::string text;  ///< of standard input, JSON
+};
+
+struct Input {
+  std::string name;
+  WideVector values;
+};
+
+constexpr const char* kStandardInput = "-";
+
+bool is_table(const std::string& path) {
+  const std::string extension = std::filesystem::path(path).extension().string();
+  return path == kStandardInput || extension == ".csv" || extension == ".npy" || extension == ".json";
+}
+
+std::string read_standard_input() {
+  std::string text;
+  char block[65536];
+  while (std::cin.read(block, sizeof block) || std::cin.gcount() > 0) {
+    text.append(block, static_cast<std::size_t>(std::cin.gcount()));
+    if (text.size() > datasets::kMaxTableBytes) throw InputError("table.too_large", "standard input holds more than 1 GiB");
+  }
+  return text;
+}
+
 void describe_picture(const std::string& path, const datasets::Picture& picture, bool ignored) {
   std::cerr << path << ": " << picture.image.width << "x" << picture.image.height << " pixels";
   if (picture.orientation != 1) {
@@ -165,19 +198,69 @@ void describe_picture(const std::string& path, const datasets::Picture& picture,
   std::cerr << '\n';
 }
 
+std::vector<Source> read_sources(const InferOptions& options) {
+  std::vector<Source> sources;
+  for (const std::string& path : options.images) {
+    Source source{path, std::nullopt, {}};
+    if (path == kStandardInput) {
+      source.text = read_standard_input();
+    } else if (!is_table(path)) {
+      datasets::Picture picture = datasets::read_picture(
+          path, options.ignore_orientation ? datasets::Orientation::ignore : datasets::Orientation::apply);
+      if (options.verbose) describe_picture(path, picture, options.ignore_orientation);
+      source.picture = std::move(picture.image);
+    }
+    sources.push_back(std::move(source));
+  }
+  return sources;
+}
+
+/// The rows of a table, each under its number.
+void encode_rows(const Source& source, const models::InputEncoding& encoding, std::vector<Input>& inputs) {
+  std::vector<std::string> names;
+  for (const models::InputColumn& column : encoding.columns) names.push_back(column.name);
+  const std::string shown = source.name == kStandardInput ? "standard input" : source.name;
+  datasets::NumberTable table;
+  if (source.name == kStandardInput) {
+    table = datasets::parse_json_rows(source.text, shown, names);
+  } else if (std::filesystem::path(source.name).extension() == ".json") {
+    table = datasets::parse_json_rows(read_text_file(source.name, datasets::kMaxTableBytes), shown, names);
+  } else {
+    table = datasets::read_rows(source.name, names);
+  }
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    const std::string name = shown + ":" + std::to_string(row + 1);
+    try {
+      inputs.push_back({name, models::encode_row(encoding, {table.values.data() + row * table.columns, table.columns})});
+    } catch (const InputError& error) {
+      throw InputError(error.code(), name + ": " + error.what());
+    }
+  }
+}
+
+std::vector<Input> encode_sources(const std::vector<Source>& sources, const models::InputEncoding& encoding) {
+  std::vector<Input> inputs;
+  for (const Source& source : sources) {
+    if (!source.picture) {
+      encode_rows(source, encoding, inputs);
+      continue;
+    }
+    try {
+      inputs.push_back({source.name, models::encode_image(encoding, *source.picture)});
+    } catch (const InputError& error) {
+      throw InputError(error.code(), source.name + ": " + error.what());
+    }
+  }
+  return inputs;
+}
+
 int infer(const InferOptions& options) {
   // Everything that can fail at home fails before the server hears of anything.
   if (!options.session_file.empty() && (options.images.size() != 1 || options.key.file.empty())) {
     throw UsageError("infer.session", "--session keeps one inference: give one picture and --key FILE");
   }
   service::ClientOptions connection = client_options(options.connection);
-  std::vector<models::Image> pictures;
-  for (const std::string& path : options.images) {
-    datasets::Picture picture = datasets::read_picture(
-        path, options.ignore_orientation ? datasets::Orientation::ignore : datasets::Orientation::apply);
-    if (options.verbose) describe_picture(path, picture, options.ignore_orientation);
-    pictures.push_back(std::move(picture.image));
-  }
+  const std::vector<Source> sources = read_sources(options);
   std::string key_story;
   const auto owner = key_owner(options.key, key_story);
   std::cerr << key_story << '\n';
@@ -194,18 +277,15 @@ int infer(const InferOptions& options) {
   service::Client client(options.connection.server, connection);
   const protocols::ClientBundle bundle = client.bundle(wanted_model(options));
   const bool with_logits = bundle.answer == models::Answer::logits;
-  std::vector<WideVector> inputs;
-  for (std::size_t i = 0; i < pictures.size(); ++i) {
-    try {
-      inputs.push_back(models::encode_image(bundle.encoding, pictures[i]));
-    } catch (const InputError& error) {
-      throw InputError(error.code(), options.images[i] + ": " + error.what());
-    }
-  }
+  const std::vector<Input> inputs = encode_sources(sources, bundle.encoding);
+  if (!options.session_file.empty() && inputs.size() != 1)
+    throw UsageError("infer.session", "--session keeps one inference: give one picture or one row, and --key FILE");
+  std::vector<std::string> names;
+  for (const Input& input : inputs) names.push_back(input.name);
 
   const WorkDone work = announce_cost(options, bundle, owner);
 
-  const Table table = result_table(options.images);
+  const Table table = result_table(names);
   if (!options.json) table.print_head(std::cout);
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
   Progress progress("inference");
@@ -213,9 +293,9 @@ int infer(const InferOptions& options) {
     const auto show = [&](std::uint64_t done, std::uint64_t rounds, const std::string& step) {
       const std::uint64_t whole = work.is_known() ? WorkDone::kWhole : rounds;
       progress.update(i * whole + (work.is_known() ? work.at(step) : done), inputs.size() * whole,
-                      options.images[i] + " " + step);
+                      names[i] + " " + step);
     };
-    const service::InferenceResult result = client.infer(bundle, owner, inputs[i], show);
+    const service::InferenceResult result = client.infer(bundle, owner, inputs[i].values, show);
     const models::Prediction prediction =
         with_logits ? models::predict(result.logits, bundle.output_scale, bundle.softmax, bundle.labels)
                     : models::predict_label(result.logits, bundle.labels);
@@ -225,9 +305,9 @@ int infer(const InferOptions& options) {
                     : std::vector<models::Candidate>{};
     progress.clear();
     if (options.json) {
-      results.push_back(result_json(options.images[i], prediction, candidates, result, with_logits));
+      results.push_back(result_json(names[i], prediction, candidates, result, with_logits));
     } else {
-      table.print_row(std::cout, result_row(options.images[i], prediction, result));
+      table.print_row(std::cout, result_row(names[i], prediction, result));
       if (result.logits.size() > kFewClasses) print_candidates(candidates);
       std::cout.flush();
     }
@@ -244,14 +324,15 @@ int infer(const InferOptions& options) {
 
 void add_infer_command(CLI::App& app, Action& chosen) {
   auto options = std::make_shared<InferOptions>();
-  CLI::App* command = app.add_subcommand("infer", "Classify pictures on a server that does not see them");
+  CLI::App* command = app.add_subcommand("infer", "Classify pictures, or rows of numbers, on a server that does not see them");
   add_connection_options(*command, options->connection);
   command->add_option("--model", options->model, "Name of the model on the server")
       ->required()
       ->type_name("NAME");
   command->add_option("--key", options->key.file, "Private key file; without it a temporary key pair is made")
       ->type_name("FILE");
-  command->add_option("images", options->images, "Pictures: PNG, JPEG, binary PGM or PPM, of any size")
+  command->add_option("images", options->images, "Pictures: PNG, JPEG, binary PGM or PPM, of any size; or tables of rows: .csv, .npy, .json, - for JSON on "
+                      "standard input")
       ->required()
       ->type_name("IMAGE");
   add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);
@@ -283,7 +364,8 @@ void add_infer_command(CLI::App& app, Action& chosen) {
       "Examples:\n"
       "  popcorn infer --server http://127.0.0.1:8080 --model mnist-conv2 samples/7_1.png\n"
       "  popcorn infer --server https://host:8443 --ca ca.pem --token-file token --model mnist-conv2 "
-      "samples/7_1.png\n");
+      "samples/7_1.png\n"
+      "  popcorn infer --server http://127.0.0.1:8080 --model loans applicants.csv\n");
   command->callback([options, &chosen] { chosen = [options] { return infer(*options); }; });
 }
 

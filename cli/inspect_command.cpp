@@ -4,7 +4,9 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <locale>
 #include <optional>
+#include <sstream>
 
 #include "base/error.h"
 #include "cli/commands.h"
@@ -198,8 +200,24 @@ void print_cost(const protocols::InferenceCost& cost, const InspectOptions& opti
          "power per weight\":\nthe same layer with one exponentiation per weight\n";
 }
 
+std::string plain(double number) {
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text << number;
+  return text.str();
+}
+
 /// "input: 3x224x224 rgb; shorter side to 256, bilinear (as Pillow), centre cut out"
 std::string input_text(const models::InputEncoding& encoding) {
+  if (!encoding.columns.empty()) {
+    std::string text = "input: rows of " + std::to_string(encoding.columns.size()) + " numbers, each in 255 steps";
+    constexpr std::size_t kShown = 20;
+    for (std::size_t c = 0; c < std::min(kShown, encoding.columns.size()); ++c) {
+      const models::InputColumn& column = encoding.columns[c];
+      text += "\n  " + (column.name.empty() ? "column " + std::to_string(c + 1) : column.name) + ": " + plain(column.low) + " to " + plain(column.high);
+    }
+    return text + (encoding.columns.size() > kShown ? "\n  ..." : "");
+  }
   const bool bilinear = encoding.filter == models::InputEncoding::Filter::bilinear;
   std::string text = "input: " + encoding.shape.to_string() + " " + encoding.color + "; pictures are ";
   text +=

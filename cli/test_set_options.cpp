@@ -8,14 +8,16 @@ CLI::Option* add_test_set_options(CLI::App& command, datasets::TestSetChoice& ch
           .add_option(
               "--data", choice.folder,
               "Folder of the test set: MNIST's idx files or CIFAR-10's (or mnist/, cifar10/ inside), or "
-              "pictures")
+              "pictures; or a table: .csv or .npy")
           ->type_name("DIR");
   command
       .add_option(
           "--dataset", choice.dataset,
           "mnist, cifar10, or folder: pictures in a sub-folder for each class, listed with their classes in "
-          "labels.csv, or named 012_*.jpg (default: by the network's facts and input)")
-      ->check(CLI::IsMember({"mnist", "cifar10", "folder"}));
+          "labels.csv, or named 012_*.jpg; or csv: a table of numbers with a label a row (default: by the network's facts and input)")
+      ->check(CLI::IsMember({"mnist", "cifar10", "folder", "csv"}));
+  command.add_option("--label", choice.label, "Of a table: name or number of the column with the classes (default: the last)")
+      ->type_name("COLUMN");
   command
       .add_option(
           "--training-images", choice.training_images,

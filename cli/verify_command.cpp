@@ -55,7 +55,7 @@ std::vector<Input> verification_inputs(const VerifyOptions& options, const model
     choice.limit = options.images;
     const datasets::TestSet data = datasets::open_test_set(choice, network);
     for (std::size_t i = 0; i < data.count(); ++i) {
-      inputs.push_back({"test image " + std::to_string(i), models::encode_image(encoding, data.image(i))});
+      inputs.push_back({"test image " + std::to_string(i), data.input(encoding, i)});
     }
   } else if (encoding.shape.channels == 1 && encoding.shape.height > 1) {
     for (const Sample& sample : shipped_samples()) {

@@ -118,13 +118,19 @@ class Quantiser {
     std::vector<double> shift(channels);
     factor_[0].resize(channels);
     for (std::size_t c = 0; c < channels; ++c) {
-      const double whole = std::round(255 * graph_.mean[c]) / 255;
+      // Rows of numbers have no padding that zero must mean something to: their offset goes into the biases.
+      const double whole = graph_.encoding.columns.empty() ? std::round(255 * graph_.mean[c]) / 255 : 0;
       shift[c] = (whole - graph_.mean[c]) / graph_.deviation[c];
       factor_[0][c] = common / graph_.deviation[c];
       graph_.mean[c] = whole;
       graph_.deviation[c] = common;
     }
     unit_[0] = 1 / (255 * common);
+    for (const FloatNode& node : graph_.nodes) {
+      const bool reads = !node.inputs.empty() && node.inputs.front() == 0 && node.kind != FloatKind::input;
+      if (reads && !node.has_weights() && !graph_.encoding.columns.empty())
+        throw InputError("quantisation.columns", "node \"" + node.name + "\" reads a row of numbers, which a dense layer must do first");
+    }
     for (FloatNode& node : graph_.nodes) {
       if (node.has_weights() && node.inputs.front() == 0) shift_bias(node, shift);
     }

@@ -118,4 +118,23 @@ FloatGraph build_zoo_graph(const models::ZooNetwork& network, std::uint64_t seed
   return graph;
 }
 
+models::ZooNetwork perceptron(std::int64_t columns, const std::vector<std::int64_t>& hidden, std::int64_t classes) {
+  using models::ZooLayer;
+  models::ZooNetwork network;
+  network.name = "mlp";
+  network.description = std::to_string(columns);
+  network.dataset = "csv";
+  network.encoding.shape = {columns, 1, 1};
+  network.encoding.offset = {0};
+  for (std::size_t k = 0; k < hidden.size(); ++k) {
+    const std::string number = std::to_string(k + 1);
+    network.layers.push_back({ZooLayer::Kind::dense, "fc" + number, hidden[k], {}});
+    network.layers.push_back({ZooLayer::Kind::relu, "relu" + number, 0, {}});
+    network.description += "-" + std::to_string(hidden[k]);
+  }
+  network.layers.push_back({ZooLayer::Kind::dense, "fc" + std::to_string(hidden.size() + 1), classes, {}});
+  network.description += "-" + std::to_string(classes) + " perceptron on rows of numbers";
+  return network;
+}
+
 }  // namespace popcorn::compress

@@ -1,6 +1,7 @@
 #include "models/input_encoding.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "models/image_resize.h"
@@ -124,7 +125,24 @@ ResizeAxes resize_axes(const InputEncoding& encoding, const Image& image) {
           centred_axis(image.width, shorter, encoding.resize_shorter_side, shape.width)};
 }
 
+void check_columns(const InputEncoding& encoding) {
+  const auto bad = [](const std::string& what) { throw InputError("model.encoding", "the input encoding's columns " + what); };
+  if (encoding.columns.size() > Limits::kColumns) bad("are more than " + std::to_string(Limits::kColumns));
+  if (static_cast<std::int64_t>(encoding.columns.size()) != encoding.shape.size() ||
+      encoding.shape.channels != encoding.shape.size())
+    bad("are not as many as the numbers that the network takes");
+  for (const InputColumn& column : encoding.columns) {
+    if (!std::isfinite(column.low) || !std::isfinite(column.high) || !(column.low < column.high))
+      bad("must have a range from a smaller to a larger number; \"" + column.name + "\" has none");
+    if (column.name.size() > Limits::kNameBytes) bad("have a name that is too long");
+  }
+}
+
 void check_takes_pictures(const InputEncoding& encoding) {
+  if (!encoding.columns.empty()) {
+    throw InputError("input.encoding", "the network takes rows of " + std::to_string(encoding.columns.size()) +
+                                           " numbers (CSV, .npy or JSON), no pictures");
+  }
   const std::int64_t channels = encoding.color == "gray" ? 1 : 3;
   if (encoding.shape.channels != channels) {
     throw InputError("input.encoding", "the network takes " + encoding.shape.to_string() + " numbers, no " +
@@ -136,6 +154,7 @@ void check_takes_pictures(const InputEncoding& encoding) {
 
 void check_encoding(const InputEncoding& encoding) {
   check_shape("input encoding", encoding.shape);
+  if (!encoding.columns.empty()) check_columns(encoding);
   if (encoding.color != "gray" && encoding.color != "rgb" && encoding.color != "bgr") {
     throw InputError("model.encoding", "the input encoding's color must be gray, rgb or bgr");
   }
@@ -183,6 +202,40 @@ WideVector encode_image(const InputEncoding& encoding, const Image& image) {
       }
       tensor.set_int64(place++, value);
     }
+  }
+  return tensor;
+}
+
+std::vector<std::uint8_t> scale_row(const InputEncoding& encoding, std::span<const double> values) {
+  if (encoding.columns.empty()) throw InputError("input.row", "the network takes pictures, no rows of numbers");
+  if (values.size() != encoding.columns.size()) {
+    throw InputError("input.row", "a row of " + std::to_string(values.size()) + " numbers; the network takes " +
+                                      std::to_string(encoding.columns.size()));
+  }
+  std::vector<std::uint8_t> scaled(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const InputColumn& column = encoding.columns[i];
+    if (!std::isfinite(values[i])) {
+      throw InputError("input.row", "column " + (column.name.empty() ? std::to_string(i + 1) : "\"" + column.name + "\"") +
+                                        " is not a finite number");
+    }
+    const double share = (values[i] - column.low) / (column.high - column.low);
+    scaled[i] = static_cast<std::uint8_t>(std::lround(255 * std::clamp(share, 0.0, 1.0)));
+  }
+  return scaled;
+}
+
+WideVector encode_row(const InputEncoding& encoding, std::span<const double> values) {
+  check_encoding(encoding);
+  const std::vector<std::uint8_t> scaled = scale_row(encoding, values);
+  WideVector tensor(scaled.size(), 1);
+  for (std::size_t i = 0; i < scaled.size(); ++i) {
+    const std::int64_t value = std::int64_t{scaled[i]} - encoding.offset[encoding.offset.size() == 1 ? 0 : i];
+    if (value < encoding.low || value > encoding.high) {
+      throw InputError("input.range", "a number becomes " + std::to_string(value) + ", the network takes " +
+                                          std::to_string(encoding.low) + " to " + std::to_string(encoding.high));
+    }
+    tensor.set_int64(i, value);
   }
   return tensor;
 }

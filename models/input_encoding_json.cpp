@@ -54,6 +54,8 @@ std::string encoding_to_json(const InputEncoding& encoding) {
   if (encoding.filter != InputEncoding::Filter::box) json["filter"] = to_text(encoding.filter);
   json["invert"] = to_text(encoding.invert);
   json["offset"] = encoding.offset;
+  for (const InputColumn& column : encoding.columns)
+    json["columns"].push_back({{"name", column.name}, {"low", column.low}, {"high", column.high}});
   json["low"] = encoding.low;
   json["high"] = encoding.high;
   return json.dump();
@@ -67,7 +69,7 @@ InputEncoding encoding_from_json(std::string_view json) {
   const Json parsed = parse_json(json, kWhat, kCode);
   const JsonFields fields(
       parsed, kWhat, kCode,
-      {"shape", "color", "resize", "resize_shorter_side", "invert", "offset", "low", "high"}, {"filter"});
+      {"shape", "color", "resize", "resize_shorter_side", "invert", "offset", "low", "high"}, {"filter", "columns"});
   InputEncoding encoding;
   const std::vector<std::int64_t> shape = fields.integers("shape", 3, 3, 1, Limits::kTensorSize);
   encoding.shape = {shape[0], shape[1], shape[2]};
@@ -79,6 +81,15 @@ InputEncoding encoding_from_json(std::string_view json) {
   encoding.invert = choice(fields, "invert", {Invert::never, Invert::always, Invert::dark_on_light});
   encoding.offset = fields.integers("offset", 1, static_cast<std::size_t>(Limits::kChannels),
                                     -Limits::kOffset, Limits::kOffset);
+  if (fields.has("columns")) {
+    const Json& columns = fields.at("columns");
+    if (!columns.is_array() || columns.empty() || columns.size() > Limits::kColumns)
+      fields.fail("columns", "an array of 1 to " + std::to_string(Limits::kColumns) + " columns");
+    for (const Json& column : columns) {
+      const JsonFields column_fields(column, "a column of the input encoding", kCode, {"name", "low", "high"});
+      encoding.columns.push_back({column_fields.text("name"), column_fields.number("low"), column_fields.number("high")});
+    }
+  }
   encoding.low = fields.integer("low", kLeast, kMost);
   encoding.high = fields.integer("high", kLeast, kMost);
   check_encoding(encoding);

@@ -82,7 +82,14 @@ struct Node {
   unsigned weight_bits() const;  ///< bits of the signed weights, e.g. 4 for [−7, 7]; 0 without weights
 };
 
-/// How a picture becomes the integer input tensor. Lives with the network, is published to the client.
+/// A column of a table: its numbers from `low` to `high` become 0 … 255.
+struct InputColumn {
+  std::string name;  ///< may be empty when the table has no header
+  double low = 0, high = 1;
+  friend bool operator==(const InputColumn&, const InputColumn&) = default;
+};
+
+/// How a picture, or a row of numbers, becomes the integer input tensor. Lives with the network, is published to the client.
 struct InputEncoding {
   enum class Resize { stretch, shorter_side_then_center_crop };
   enum class Invert {
@@ -100,9 +107,11 @@ struct InputEncoding {
   };
   Filter filter = Filter::box;
   Invert invert = Invert::never;
-  /// Subtracted from the pixel 0…255, one per channel or one for all: round(255·mean); zero padding keeps its
+  /// Subtracted from the pixel (or scaled number) 0…255, one per channel or one for all: round(255·mean); zero padding keeps its
   /// meaning.
   std::vector<std::int64_t> offset;
+  /// Not empty: the input is a row of numbers, one a channel; then nothing above but shape and offset counts.
+  std::vector<InputColumn> columns;
   std::int64_t low = 0, high = 255;  ///< range of the integers after the offset, inclusive
 };
 
@@ -154,6 +163,7 @@ struct Limits {
   static constexpr std::size_t kNameBytes = 256;
   static constexpr std::size_t kTextBytes = 4096;  ///< description, a label, a fact
   static constexpr std::size_t kFacts = 1024;
+  static constexpr std::size_t kColumns = 4096;  ///< of a table
   static constexpr unsigned kValueBits = 4000;
   static constexpr std::size_t kBoundWords = std::size_t{1} << 24;  ///< 64-bit words of all bounds together
 };

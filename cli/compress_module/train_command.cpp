@@ -13,6 +13,7 @@
 #include "cli/compress_module/commands.h"
 #include "cli/compress_module/config_file.h"
 #include "cli/compress_module/interruption.h"
+#include "cli/compress_module/training_data.h"
 #include "cli/compress_module/training_progress.h"
 #include "cli/output.h"
 #include "compress/executor.h"
@@ -36,6 +37,8 @@ struct TrainOptions {
   std::string data;
   std::string output;
   std::string teacher;  ///< ONNX file; empty: none
+  std::vector<std::int64_t> hidden = {32, 16};  ///< of a perceptron
+  DataChoice table;
   compress::TrainingOptions training;
   bool plain = false;
   int shift = -1;  ///< pixels; negative: as the data set asks
@@ -51,8 +54,19 @@ std::string known_networks() {
 
 void add_options(CLI::App& app, TrainOptions& o) {
   compress::TrainingOptions& t = o.training;
-  app.add_option("network", o.network, "Network of the zoo: " + known_networks())->required();
-  app.add_option("-d,--data", o.data, "Folder of the data set, or the folder that holds it")
+  app.add_option("network", o.network,
+                 "Network of the zoo: " + known_networks() + "; or mlp: a perceptron on the rows of a table (.csv, .npy)")
+      ->required();
+  app.add_option("--hidden", o.hidden, "Of mlp: units of the hidden layers")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 65536))
+      ->default_str("32,16");
+  app.add_option("--label", o.table.label, "Of a table: name or number of the column with the classes (default: the last)")
+      ->type_name("COLUMN");
+  app.add_option("--training-rows", o.table.training_images, "Of a table: so many rows are for training (default: four fifths)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  app.add_option("-d,--data", o.data, "Folder of the data set, or the folder that holds it; of mlp the table's file")
       ->required()
       ->envname("POPCORN_DATA");
   app.add_option("-o,--output", o.output, "ONNX file to write")->required();
@@ -103,7 +117,9 @@ void add_options(CLI::App& app, TrainOptions& o) {
   app.add_flag("--json", o.json, "Print the result as JSON");
   app.add_option("--config", "JSON file with these options in its section \"train\"; flags win")
       ->type_name("FILE");
-  for (CLI::Option* option : app.get_options()) option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  for (CLI::Option* option : app.get_options()) {
+    if (option->get_name() != "--hidden") option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
 }
 
 bool has_thresholds(const compress::FloatGraph& graph) {
@@ -153,18 +169,69 @@ compress::FloatGraph read_teacher(const std::string& path, const compress::Float
   return teacher;
 }
 
+constexpr const char* kPerceptron = "mlp";
+
+struct Task {
+  models::ZooNetwork network;
+  compress::FloatGraph graph;
+  compress::Dataset training, test;
+};
+
+/// A perceptron for a table: its inputs have mean 0 and deviation 1 on the training rows.
+Task table_task(const TrainOptions& o) {
+  DataChoice choice = o.table;
+  choice.folder = o.data;
+  choice.dataset = "csv";
+  const datasets::LabelledTable table = datasets::read_labelled_table(choice.folder, choice.label);
+  const std::int64_t classes = 1 + *std::ranges::max_element(table.classes);
+  Task task;
+  task.network = compress::perceptron(static_cast<std::int64_t>(table.features.columns), o.hidden, std::max<std::int64_t>(2, classes));
+  task.network.encoding.columns = columns_of(table, choice);
+  task.network.labels = table.labels;
+  task.graph = compress::build_zoo_graph(task.network, o.training.seed);
+  TrainingData data = read_training_data(choice, task.graph);
+  task.training = std::move(data.training);
+  task.test = std::move(data.test);
+  const std::size_t columns = table.features.columns;
+  task.graph.mean.assign(columns, 0);
+  task.graph.deviation.assign(columns, 1);
+  const auto count = static_cast<double>(task.training.count());
+  for (std::size_t c = 0; c < columns; ++c) {
+    double sum = 0, squares = 0;
+    for (std::size_t i = c; i < task.training.pixels.size(); i += columns) {
+      const double value = task.training.pixels[i] / 255.0;
+      sum += value;
+      squares += value * value;
+    }
+    task.graph.mean[c] = sum / count;
+    task.graph.deviation[c] = std::max(1.0 / 255, std::sqrt(std::max(0.0, squares / count - task.graph.mean[c] * task.graph.mean[c])));
+  }
+  return task;
+}
+
+Task zoo_task(const TrainOptions& o) {
+  Task task;
+  task.network = models::zoo_network(o.network);
+  task.graph = compress::build_zoo_graph(task.network, o.training.seed);
+  task.training = compress::read_dataset(task.network.dataset, o.data, compress::Split::train);
+  task.test = compress::read_dataset(task.network.dataset, o.data, compress::Split::test);
+  return task;
+}
+
 int train(const TrainOptions& o) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
-  const models::ZooNetwork& network = models::zoo_network(o.network);
-  compress::FloatGraph graph = compress::build_zoo_graph(network, o.training.seed);
+  const bool is_table = o.network == kPerceptron;
+  Task task = is_table ? table_task(o) : zoo_task(o);
+  const models::ZooNetwork& network = task.network;
+  compress::FloatGraph& graph = task.graph;
   std::optional<compress::FloatGraph> teacher;
   if (!o.teacher.empty()) teacher = read_teacher(o.teacher, graph);
-  const compress::Dataset training = compress::read_dataset(network.dataset, o.data, compress::Split::train);
-  const compress::Dataset test = compress::read_dataset(network.dataset, o.data, compress::Split::test);
+  const compress::Dataset& training = task.training;
+  const compress::Dataset& test = task.test;
   compress::TrainingOptions options = o.training;
-  if (!o.plain) options.augmentation = compress::Augmentation::for_dataset(network.dataset);
-  if (!o.plain && o.shift >= 0) options.augmentation.shift = o.shift;
+  if (!o.plain && !is_table) options.augmentation = compress::Augmentation::for_dataset(network.dataset);
+  if (!o.plain && !is_table && o.shift >= 0) options.augmentation.shift = o.shift;
   if (network.binary_weights) {  // the weights behind ±1 move between -1 and 1
     options.grid_rate = options.optimizer == compress::OptimizerKind::muon ? kBinaryMuonRate : 1;
   }
@@ -203,7 +270,8 @@ int train(const TrainOptions& o) {
 int run_train(const std::vector<std::string>& arguments) {
   TrainOptions options;
   CLI::App app("Train a network of the zoo with LibTorch and write it as ONNX.", "popcorn train");
-  app.footer("Example:\n  popcorn train mnist-conv2 --data ../data -o mnist-conv2.onnx --epochs 40");
+  app.footer("Example:\n  popcorn train mnist-conv2 --data ../data -o mnist-conv2.onnx --epochs 40\n"
+      "  popcorn train mlp --data loans.csv --label approved --hidden 32,16 -o loans.onnx");
   add_options(app, options);
   std::vector<std::string> reversed = with_config_file("train", arguments);
   std::reverse(reversed.begin(), reversed.end());

@@ -1,6 +1,7 @@
 #include "cli/compress_module/training_data.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "cli/progress.h"
@@ -44,6 +45,43 @@ TrainingData from_folder(const DataChoice& choice, const compress::FloatGraph& g
   return data;
 }
 
+std::size_t training_rows(const DataChoice& choice, std::size_t rows) {
+  const std::size_t count = choice.training_images.value_or(rows * 4 / 5);
+  if (count == 0 || count >= rows) {
+    throw UsageError("dataset.division", "of " + std::to_string(rows) + " rows " + std::to_string(count) +
+                                             " would be for training; some must be left for measuring (--training-images)");
+  }
+  return count;
+}
+
+TrainingData from_table(const DataChoice& choice, const compress::FloatGraph& graph) {
+  const datasets::LabelledTable table = datasets::read_labelled_table(choice.folder, choice.label);
+  const std::vector<std::size_t> places = datasets::column_places(table.features, graph.encoding, choice.folder.string());
+  const std::int64_t outputs = graph.output().shape.size();
+  for (const std::uint16_t label : table.classes) {
+    if (label >= outputs) {
+      throw InputError("dataset.class", choice.folder.string() + " has a row of class " + std::to_string(label) + ", the network has " +
+                                            std::to_string(outputs) + " outputs, numbered from 0");
+    }
+  }
+  const std::vector<std::size_t> order = datasets::table_order(table.features.rows());
+  const std::size_t training = training_rows(choice, order.size());
+  TrainingData data;
+  data.name = choice.folder.filename().string();
+  data.labels = table.labels;
+  for (std::size_t k = 0; k < order.size(); ++k) {
+    compress::Dataset& set = k < training ? data.training : data.test;
+    if (k >= training && choice.test_images && set.classes.size() >= *choice.test_images) break;
+    std::vector<double> values;
+    for (const std::size_t place : places) values.push_back(table.features.values[order[k] * table.features.columns + place]);
+    const std::vector<std::uint8_t> scaled = models::scale_row(graph.encoding, values);
+    set.shape = graph.input().shape;
+    set.pixels.insert(set.pixels.end(), scaled.begin(), scaled.end());
+    set.classes.push_back(table.classes[order[k]]);
+  }
+  return data;
+}
+
 /// The known sets are stored in the order red, green, blue.
 void swap_red_and_blue(compress::Dataset& set) {
   const auto plane = static_cast<std::ptrdiff_t>(set.shape.height * set.shape.width);
@@ -71,11 +109,47 @@ TrainingData read_training_data(const DataChoice& choice, const compress::FloatG
   const std::string name = !choice.dataset.empty() ? choice.dataset
                            : graph.dataset.empty() ? "mnist"
                                                    : graph.dataset;
-  TrainingData data = name == "folder" ? from_folder(choice, graph) : from_known_set(name, choice, graph);
+  TrainingData data = name == "csv"    ? from_table(choice, graph)
+                      : name == "folder" ? from_folder(choice, graph) : from_known_set(name, choice, graph);
   data.facts = {{"dataset", data.name},
                 {"training_images", std::to_string(data.training.count())},
                 {"test_images", std::to_string(data.test.count())}};
   return data;
+}
+
+std::vector<models::InputColumn> columns_of(const datasets::LabelledTable& table, const DataChoice& choice) {
+  const datasets::NumberTable& features = table.features;
+  const std::vector<std::size_t> order = datasets::table_order(features.rows());
+  const std::size_t training = training_rows(choice, order.size());
+  std::vector<models::InputColumn> columns(features.columns);
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    models::InputColumn& column = columns[c];
+    if (!features.names.empty()) column.name = features.names[c];
+    column.low = column.high = features.values[order[0] * features.columns + c];
+    for (std::size_t k = 1; k < training; ++k) {
+      const double value = features.values[order[k] * features.columns + c];
+      column.low = std::min(column.low, value);
+      column.high = std::max(column.high, value);
+    }
+    if (!(column.low < column.high)) column.high = column.low + std::max(1.0, std::abs(column.low) * 1e-6);
+  }
+  return columns;
+}
+
+void describe_columns(const DataChoice& choice, compress::FloatGraph& graph) {
+  if (!graph.encoding.columns.empty()) return;
+  const datasets::LabelledTable table = datasets::read_labelled_table(choice.folder, choice.label);
+  const auto inputs = static_cast<std::size_t>(graph.input().shape.size());
+  if (table.features.columns != inputs) {
+    throw InputError("table.columns", choice.folder.string() + " has " + std::to_string(table.features.columns) +
+                                          " columns beside its label, the network takes " + std::to_string(inputs) + " numbers");
+  }
+  graph.encoding.columns = columns_of(table, choice);
+  for (std::size_t c = 0; c < inputs; ++c) {
+    const models::InputColumn& column = graph.encoding.columns[c];
+    graph.deviation[c] = 1 / (column.high - column.low);
+    graph.mean[c] = -column.low * graph.deviation[c];
+  }
 }
 
 }  // namespace popcorn::cli

@@ -9,6 +9,7 @@
 
 #include "compress/dataset.h"
 #include "compress/float_graph.h"
+#include "datasets/table_file.h"
 
 namespace popcorn::cli {
 
@@ -20,7 +21,14 @@ struct DataChoice {
   std::optional<std::size_t> training_images;
   std::optional<std::size_t> test_images;  ///< accuracy is measured on the first so many; none = all
   bool ignore_orientation = false;         ///< of pictures' EXIF data
+  std::string label;                       ///< of a table: the column with the classes
 };
+
+/// Gives a network on rows of numbers its columns, from the training rows of a table: names and ranges. x is the number itself.
+/// @throws InputError "table.columns" when the table has another number of columns than the network
+void describe_columns(const DataChoice& choice, compress::FloatGraph& graph);
+/// The columns of a table, from its training rows. Columns that never change get a range of one.
+std::vector<models::InputColumn> columns_of(const datasets::LabelledTable& table, const DataChoice& choice);
 
 struct TrainingData {
   std::string name;  ///< of the set or, for pictures, of their folder
