@@ -81,8 +81,7 @@ Correct correct_exact(const models::IntegerNetwork& network, const datasets::Tes
                       std::size_t last) {
   Correct correct;
   for (std::size_t i = first; i < last; ++i) {
-    const WideVector logits =
-        models::evaluate(network, data.input(network.encoding, i));
+    const WideVector logits = models::evaluate(network, data.input(network.encoding, i));
     const std::vector<models::Candidate> best =
         models::best_classes(logits, network.output().scale, false, {}, Correct::kFive);
     const auto found = std::ranges::find(best, std::size_t{data.labels[i]}, &models::Candidate::index);

@@ -7,17 +7,17 @@
 #include <iostream>
 #include <map>
 #include <memory>
-#include <optional>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "cli/commands.h"
 #include "cli/connection_options.h"
 #include "cli/interrupt.h"
 #include "cli/keys.h"
 #include "cli/output.h"
 #include "cli/progress.h"
-#include "base/file.h"
 #include "datasets/image_reading.h"
 #include "datasets/table_file.h"
 #include "models/arg_max.h"
@@ -161,7 +161,8 @@ std::string wanted_model(const InferOptions& options) {
   return options.output == "label" ? options.model + models::kLabelSuffix : options.model;
 }
 
-/// What the command line names: a picture, or a file with rows of numbers, whose columns only the network's encoding tells apart.
+/// What the command line names: a picture, or a file with rows of numbers, whose columns only the network's
+/// encoding tells apart.
 struct Source {
   std::string name;
   std::optional<models::Image> picture;
@@ -185,7 +186,8 @@ std::string read_standard_input() {
   char block[65536];
   while (std::cin.read(block, sizeof block) || std::cin.gcount() > 0) {
     text.append(block, static_cast<std::size_t>(std::cin.gcount()));
-    if (text.size() > datasets::kMaxTableBytes) throw InputError("table.too_large", "standard input holds more than 1 GiB");
+    if (text.size() > datasets::kMaxTableBytes)
+      throw InputError("table.too_large", "standard input holds more than 1 GiB");
   }
   return text;
 }
@@ -231,7 +233,8 @@ void encode_rows(const Source& source, const models::InputEncoding& encoding, st
   for (std::size_t row = 0; row < table.rows(); ++row) {
     const std::string name = shown + ":" + std::to_string(row + 1);
     try {
-      inputs.push_back({name, models::encode_row(encoding, {table.values.data() + row * table.columns, table.columns})});
+      inputs.push_back(
+          {name, models::encode_row(encoding, {table.values.data() + row * table.columns, table.columns})});
     } catch (const InputError& error) {
       throw InputError(error.code(), name + ": " + error.what());
     }
@@ -279,7 +282,8 @@ int infer(const InferOptions& options) {
   const bool with_logits = bundle.answer == models::Answer::logits;
   const std::vector<Input> inputs = encode_sources(sources, bundle.encoding);
   if (!options.session_file.empty() && inputs.size() != 1)
-    throw UsageError("infer.session", "--session keeps one inference: give one picture or one row, and --key FILE");
+    throw UsageError("infer.session",
+                     "--session keeps one inference: give one picture or one row, and --key FILE");
   std::vector<std::string> names;
   for (const Input& input : inputs) names.push_back(input.name);
 
@@ -324,15 +328,19 @@ int infer(const InferOptions& options) {
 
 void add_infer_command(CLI::App& app, Action& chosen) {
   auto options = std::make_shared<InferOptions>();
-  CLI::App* command = app.add_subcommand("infer", "Classify pictures, or rows of numbers, on a server that does not see them");
+  CLI::App* command = app.add_subcommand(
+      "infer", "Classify pictures, or rows of numbers, on a server that does not see them");
   add_connection_options(*command, options->connection);
   command->add_option("--model", options->model, "Name of the model on the server")
       ->required()
       ->type_name("NAME");
   command->add_option("--key", options->key.file, "Private key file; without it a temporary key pair is made")
       ->type_name("FILE");
-  command->add_option("images", options->images, "Pictures: PNG, JPEG, binary PGM or PPM, of any size; or tables of rows: .csv, .npy, .json, - for JSON on "
-                      "standard input")
+  command
+      ->add_option("images", options->images,
+                   "Pictures: PNG, JPEG, binary PGM or PPM, of any size; or tables of rows: .csv, .npy, "
+                   ".json, - for JSON on "
+                   "standard input")
       ->required()
       ->type_name("IMAGE");
   add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);

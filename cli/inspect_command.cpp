@@ -2,9 +2,9 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
+#include <locale>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <locale>
 #include <optional>
 #include <sstream>
 
@@ -210,11 +210,13 @@ std::string plain(double number) {
 /// "input: 3x224x224 rgb; shorter side to 256, bilinear (as Pillow), centre cut out"
 std::string input_text(const models::InputEncoding& encoding) {
   if (!encoding.columns.empty()) {
-    std::string text = "input: rows of " + std::to_string(encoding.columns.size()) + " numbers, each in 255 steps";
+    std::string text =
+        "input: rows of " + std::to_string(encoding.columns.size()) + " numbers, each in 255 steps";
     constexpr std::size_t kShown = 20;
     for (std::size_t c = 0; c < std::min(kShown, encoding.columns.size()); ++c) {
       const models::InputColumn& column = encoding.columns[c];
-      text += "\n  " + (column.name.empty() ? "column " + std::to_string(c + 1) : column.name) + ": " + plain(column.low) + " to " + plain(column.high);
+      text += "\n  " + (column.name.empty() ? "column " + std::to_string(c + 1) : column.name) + ": " +
+              plain(column.low) + " to " + plain(column.high);
     }
     return text + (encoding.columns.size() > kShown ? "\n  ..." : "");
   }

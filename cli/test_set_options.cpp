@@ -14,9 +14,12 @@ CLI::Option* add_test_set_options(CLI::App& command, datasets::TestSetChoice& ch
       .add_option(
           "--dataset", choice.dataset,
           "mnist, cifar10, or folder: pictures in a sub-folder for each class, listed with their classes in "
-          "labels.csv, or named 012_*.jpg; or csv: a table of numbers with a label a row (default: by the network's facts and input)")
+          "labels.csv, or named 012_*.jpg; or csv: a table of numbers with a label a row (default: by the "
+          "network's facts and input)")
       ->check(CLI::IsMember({"mnist", "cifar10", "folder", "csv"}));
-  command.add_option("--label", choice.label, "Of a table: name or number of the column with the classes (default: the last)")
+  command
+      .add_option("--label", choice.label,
+                  "Of a table: name or number of the column with the classes (default: the last)")
       ->type_name("COLUMN");
   command
       .add_option(

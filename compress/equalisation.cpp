@@ -9,7 +9,7 @@ namespace popcorn::compress {
 namespace {
 
 constexpr int kSweeps = 60;
-/// A channel whose largest weight lies this far below its layer's mean would have its step cut.
+/// A channel whose largest weight lies this far from its layer's mean.
 constexpr double kSpread = 8;
 constexpr int kLargestExponent = 60;
 
@@ -148,22 +148,34 @@ class Equaliser {
     }
   }
 
-  /// Whether plain quantisation would cut the step of a channel that is not as good as dead.
+  /// Whether a channel is scaled down where it is made and up where it is read, or the other way round, so
+  /// far that plain quantisation would cut a step: a channel that is only small is left as training made it.
   bool out_of_balance() const {
-    for (std::size_t index = 1; index < graph_.nodes.size(); ++index) {
-      const FloatNode& node = graph_.nodes[index];
+    constexpr double kNone = -1e300;
+    std::vector<double> made(sets_.total(), kNone), read(sets_.total(), kNone);
+    for (const Entry& entry : entries_) {
+      made[entry.output] = std::max(made[entry.output], entry.log);
+      read[entry.input] = std::max(read[entry.input], entry.log);
+    }
+    for (const FloatNode& node : graph_.nodes) {
+      const auto index = static_cast<std::size_t>(&node - graph_.nodes.data());
       if (!node.has_weights() || node.grid.active()) continue;
-      const std::size_t row = node.weights.size() / node.bias.size();
-      std::vector<double> logs;
-      for (std::size_t o = 0; o < node.bias.size(); ++o) {
-        double largest = 0;
-        for (std::size_t k = 0; k < row; ++k)
-          largest = std::max(largest, std::abs(static_cast<double>(node.weights[o * row + k])));
-        if (largest > 0) logs.push_back(std::log2(largest));
+      std::vector<std::size_t> sets;
+      double made_sum = 0, read_sum = 0;
+      for (std::size_t c = 0; c < node.bias.size(); ++c) {
+        const std::size_t set = sets_.set(index, c);
+        if (sets_.fixed(set) || made[set] == kNone || read[set] == kNone) continue;
+        sets.push_back(set);
+        made_sum += made[set];
+        read_sum += read[set];
       }
-      if (logs.empty()) continue;
-      const double mean = std::accumulate(logs.begin(), logs.end(), 0.0) / static_cast<double>(logs.size());
-      if (*std::ranges::min_element(logs) < mean - std::log2(kSpread)) return true;
+      const auto count = static_cast<double>(sets.size());
+      for (const std::size_t set : sets) {
+        const double up = made[set] - made_sum / count, down = read[set] - read_sum / count;
+        if (std::min(std::abs(up), std::abs(down)) > std::log2(kSpread) / 2 &&
+            std::max(std::abs(up), std::abs(down)) > std::log2(kSpread) && (up < 0) != (down < 0))
+          return true;
+      }
     }
     return false;
   }

@@ -11,7 +11,7 @@ namespace popcorn::compress {
 /// keeps a positive factor (ReLU, clips with their limits, pools, flatten), the same s for all operands of a
 /// sum, the parts of a join each with its own. Factors are powers of two, so the function is exactly the same
 /// in floats, underflow apart. Inputs, outputs of the network, signs and layers on a grid keep their scale.
-/// Networks without such layers stay as they are. @param graph without batch-norm. Returns whether anything
+/// Networks without such channels stay as they are. @param graph without batch-norm. Returns whether anything
 /// changed
 bool equalise_channels(FloatGraph& graph);
 

@@ -129,7 +129,9 @@ class Quantiser {
     for (const FloatNode& node : graph_.nodes) {
       const bool reads = !node.inputs.empty() && node.inputs.front() == 0 && node.kind != FloatKind::input;
       if (reads && !node.has_weights() && !graph_.encoding.columns.empty())
-        throw InputError("quantisation.columns", "node \"" + node.name + "\" reads a row of numbers, which a dense layer must do first");
+        throw InputError(
+            "quantisation.columns",
+            "node \"" + node.name + "\" reads a row of numbers, which a dense layer must do first");
     }
     for (FloatNode& node : graph_.nodes) {
       if (node.has_weights() && node.inputs.front() == 0) shift_bias(node, shift);

@@ -118,7 +118,8 @@ FloatGraph build_zoo_graph(const models::ZooNetwork& network, std::uint64_t seed
   return graph;
 }
 
-models::ZooNetwork perceptron(std::int64_t columns, const std::vector<std::int64_t>& hidden, std::int64_t classes) {
+models::ZooNetwork perceptron(std::int64_t columns, const std::vector<std::int64_t>& hidden,
+                              std::int64_t classes) {
   using models::ZooLayer;
   models::ZooNetwork network;
   network.name = "mlp";

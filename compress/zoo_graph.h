@@ -11,6 +11,7 @@ namespace popcorn::compress {
 FloatGraph build_zoo_graph(const models::ZooNetwork& network, std::uint64_t seed);
 
 /// A multi-layer perceptron on rows of numbers: dense layers of `hidden` units with ReLU between them.
-models::ZooNetwork perceptron(std::int64_t columns, const std::vector<std::int64_t>& hidden, std::int64_t classes);
+models::ZooNetwork perceptron(std::int64_t columns, const std::vector<std::int64_t>& hidden,
+                              std::int64_t classes);
 
 }  // namespace popcorn::compress

@@ -36,7 +36,8 @@ void leave(j_common_ptr info) {
 
 void note_warning(j_common_ptr info, int level) {
   auto* const errors = reinterpret_cast<Errors*>(info->err);
-  if (level < 0 && (info->err->msg_code == JWRN_HIT_MARKER || info->err->msg_code == JWRN_JPEG_EOF)) errors->cut = true;
+  if (level < 0 && (info->err->msg_code == JWRN_HIT_MARKER || info->err->msg_code == JWRN_JPEG_EOF))
+    errors->cut = true;
 }
 
 void be_silent(j_common_ptr) {}
@@ -48,8 +49,11 @@ struct Watch {
 
 void limit_scans(j_common_ptr info) {
   auto* const watch = reinterpret_cast<Watch*>(info->progress);
-  if (info->is_decompressor == FALSE || reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= kMostScans) return;
-  std::snprintf(watch->errors->message, sizeof watch->errors->message, "it has more than %d scans", kMostScans);
+  if (info->is_decompressor == FALSE ||
+      reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= kMostScans)
+    return;
+  std::snprintf(watch->errors->message, sizeof watch->errors->message, "it has more than %d scans",
+                kMostScans);
   std::longjmp(watch->errors->jump, 1);
 }
 
@@ -102,7 +106,8 @@ unsigned orientation_of(const jpeg_decompress_struct& info) {
   for (const jpeg_marker_struct* marker = info.marker_list; marker != nullptr; marker = marker->next) {
     const ByteView content(marker->data, marker->data_length);
     if (marker->marker != JPEG_APP0 + 1 || content.size() < kExif.size()) continue;
-    if (std::equal(kExif.begin(), kExif.end(), content.begin())) return exif_orientation(content.subspan(kExif.size()));
+    if (std::equal(kExif.begin(), kExif.end(), content.begin()))
+      return exif_orientation(content.subspan(kExif.size()));
   }
   return 1;
 }
@@ -124,7 +129,8 @@ DecodedPicture decode_jpeg(ByteView file, const std::string& name) {
   picture.image.channels = grey ? 1 : 3;
   const std::size_t row_bytes = static_cast<std::size_t>(picture.image.width * picture.image.channels);
   picture.image.samples.resize(row_bytes * static_cast<std::size_t>(picture.image.height));
-  if (!read_samples(decoder, picture.image.samples.data(), row_bytes)) fail_picture(name, decoder.errors.message);
+  if (!read_samples(decoder, picture.image.samples.data(), row_bytes))
+    fail_picture(name, decoder.errors.message);
   if (decoder.errors.cut) fail_picture(name, "it ends early");
   return picture;
 }

@@ -17,8 +17,7 @@ class Tiff {
   std::uint32_t number(std::size_t at, std::size_t size) const {
     if (at > bytes_.size() || size > bytes_.size() - at) return 0;
     std::uint32_t value = 0;
-    for (std::size_t k = 0; k < size; ++k)
-      value = value << 8 | bytes_[at + (big_endian_ ? k : size - 1 - k)];
+    for (std::size_t k = 0; k < size; ++k) value = value << 8 | bytes_[at + (big_endian_ ? k : size - 1 - k)];
     return value;
   }
 
@@ -42,7 +41,8 @@ unsigned exif_orientation(ByteView tiff) {
     if (entry > tiff.size() || tiff.size() - entry < kEntryBytes) return 1;
     if (numbers.number(entry, 2) != kOrientationTag) continue;
     const std::uint32_t value = numbers.number(entry + 8, 2);
-    const bool sound = numbers.number(entry + 2, 2) == kShort && numbers.number(entry + 4, 4) == 1 && value >= 1 && value <= 8;
+    const bool sound = numbers.number(entry + 2, 2) == kShort && numbers.number(entry + 4, 4) == 1 &&
+                       value >= 1 && value <= 8;
     return sound ? value : 1;
   }
   return 1;
@@ -67,7 +67,8 @@ models::Image upright(models::Image image, unsigned orientation) {
       std::int64_t y = exchanged ? column : row;
       if (from_right) x = image.width - 1 - x;
       if (from_below) y = image.height - 1 - y;
-      const std::uint8_t* const sample = image.samples.data() + static_cast<std::size_t>(y * image.width + x) * channels;
+      const std::uint8_t* const sample =
+          image.samples.data() + static_cast<std::size_t>(y * image.width + x) * channels;
       result.samples.insert(result.samples.end(), sample, sample + channels);
     }
   }

@@ -6,8 +6,8 @@
 
 namespace popcorn::datasets {
 
-/// 1 … 8 as EXIF 2.3 numbers them (tag 0x0112); 1, as stored, when `tiff` has none or is damaged. @param tiff what follows
-/// "Exif\0\0" in a JPEG's APP1 segment, and the content of a PNG's eXIf chunk
+/// 1 … 8 as EXIF 2.3 numbers them (tag 0x0112); 1, as stored, when `tiff` has none or is damaged. @param tiff
+/// what follows "Exif\0\0" in a JPEG's APP1 segment, and the content of a PNG's eXIf chunk
 unsigned exif_orientation(ByteView tiff);
 
 /// The picture as it is meant to be seen. @param orientation 1 … 8

@@ -13,11 +13,12 @@ struct DecodedPicture {
   unsigned orientation = 1;
 };
 
-/// Grey or RGB of 8 bits; 16-bit samples lose their lower half, palettes are resolved, alpha is laid on white.
+/// Grey or RGB of 8 bits; 16-bit samples lose their lower half, palettes are resolved, alpha is laid on
+/// white.
 /// @throws InputError "image.invalid", "image.too_large", before anything of the picture's size is allocated
 DecodedPicture decode_png(ByteView file, const std::string& name);
-/// Baseline and progressive, grey or YCbCr; integer "islow" DCT and "fancy" upsampling, libjpeg's defaults. @throws as above;
-/// CMYK is refused
+/// Baseline and progressive, grey or YCbCr; integer "islow" DCT and "fancy" upsampling, libjpeg's defaults.
+/// @throws as above; CMYK is refused
 DecodedPicture decode_jpeg(ByteView file, const std::string& name);
 
 [[noreturn]] void fail_picture(const std::string& name, const std::string& reason);

@@ -55,7 +55,8 @@ struct Decoder {
 
 bool read_header(Decoder& decoder) {
   if (setjmp(png_jmpbuf(decoder.png)) != 0) return false;
-  png_set_user_limits(decoder.png, static_cast<png_uint_32>(kMaxImageSide), static_cast<png_uint_32>(kMaxImageSide));
+  png_set_user_limits(decoder.png, static_cast<png_uint_32>(kMaxImageSide),
+                      static_cast<png_uint_32>(kMaxImageSide));
   png_set_chunk_malloc_max(decoder.png, kMostChunk);
   png_set_chunk_cache_max(decoder.png, 1000);
   png_set_read_fn(decoder.png, &decoder.input, give_bytes);
@@ -75,7 +76,8 @@ bool read_samples(Decoder& decoder, png_bytepp rows) {
 }
 
 std::uint32_t big_endian(ByteView bytes) {
-  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 | bytes[3];
+  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 | std::uint32_t{bytes[2]} << 8 |
+         bytes[3];
 }
 
 /// Of the eXIf chunk; the chunks were walked before.
@@ -84,7 +86,8 @@ unsigned orientation_of(ByteView file) {
   while (rest.size() >= 12) {
     const std::size_t length = big_endian(rest);
     if (length > rest.size() - 12) return 1;
-    if (std::equal(rest.begin() + 4, rest.begin() + 8, "eXIf")) return exif_orientation(rest.subspan(8, length));
+    if (std::equal(rest.begin() + 4, rest.begin() + 8, "eXIf"))
+      return exif_orientation(rest.subspan(8, length));
     rest = rest.subspan(12 + length);
   }
   return 1;
@@ -107,7 +110,8 @@ std::vector<std::uint8_t> on_white(const std::vector<std::uint8_t>& samples, std
 
 DecodedPicture decode_png(ByteView file, const std::string& name) {
   if (file.size() >= kHeaderBytes) {
-    check_picture_size(name, std::int64_t{big_endian(file.subspan(16))}, std::int64_t{big_endian(file.subspan(20))});
+    check_picture_size(name, std::int64_t{big_endian(file.subspan(16))},
+                       std::int64_t{big_endian(file.subspan(20))});
   }
   Decoder decoder(file);
   if (decoder.info == nullptr) throw std::bad_alloc();
@@ -117,7 +121,8 @@ DecodedPicture decode_png(ByteView file, const std::string& name) {
   const std::size_t height = png_get_image_height(decoder.png, decoder.info);
   const std::size_t channels = png_get_channels(decoder.png, decoder.info);
   const std::size_t row_bytes = png_get_rowbytes(decoder.png, decoder.info);
-  if (row_bytes != width * channels || channels < 1 || channels > 4) fail_picture(name, "its samples have an unknown form");
+  if (row_bytes != width * channels || channels < 1 || channels > 4)
+    fail_picture(name, "its samples have an unknown form");
   std::vector<std::uint8_t> samples(row_bytes * height);
   std::vector<png_bytep> rows(height);
   for (std::size_t row = 0; row < height; ++row) rows[row] = samples.data() + row * row_bytes;

@@ -48,7 +48,9 @@ class CsvReader {
       const bool more = read_cell(cell);
       cells.push_back(cell);
       if (cells.size() > kMaxTableColumns)
-        fail("table.columns", name_, "line " + std::to_string(line_) + " has more than " + std::to_string(kMaxTableColumns) + " columns");
+        fail("table.columns", name_,
+             "line " + std::to_string(line_) + " has more than " + std::to_string(kMaxTableColumns) +
+                 " columns");
       if (!more) return true;
     }
   }
@@ -60,8 +62,10 @@ class CsvReader {
       text_.remove_prefix(1);
       for (;;) {
         const std::size_t quote = text_.find('"');
-        if (quote == std::string_view::npos) fail("table.quote", name_, "line " + std::to_string(line_) + ": a quote is not closed");
-        next_line_ += static_cast<std::size_t>(std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(quote), '\n'));
+        if (quote == std::string_view::npos)
+          fail("table.quote", name_, "line " + std::to_string(line_) + ": a quote is not closed");
+        next_line_ += static_cast<std::size_t>(
+            std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(quote), '\n'));
         cell.append(text_.substr(0, quote));
         text_.remove_prefix(quote + 1);
         if (!text_.starts_with('"')) break;
@@ -99,22 +103,26 @@ double number_at(const TextTable& table, std::size_t row, std::size_t column, co
   const std::optional<double> value = parse_cell(table.rows[row][column]);
   if (!value) {
     const std::string& cell = table.rows[row][column];
-    fail("table.number", name, "line " + std::to_string(table.lines[row]) + ", column " + column_name(table.names, column) +
-                                   (cell.empty() ? " is empty" : " is no finite number"));
+    fail("table.number", name,
+         "line " + std::to_string(table.lines[row]) + ", column " + column_name(table.names, column) +
+             (cell.empty() ? " is empty" : " is no finite number"));
   }
   return *value;
 }
 
 /// The names of the header as columns; by number when there is none.
-std::size_t label_column(const std::vector<std::string>& names, std::size_t columns, const std::string& label, const std::string& file) {
+std::size_t label_column(const std::vector<std::string>& names, std::size_t columns, const std::string& label,
+                         const std::string& file) {
   if (label.empty()) return columns - 1;
   const auto found = std::find(names.begin(), names.end(), label);
   if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
   std::size_t number = 0;
   const auto [end, error] = std::from_chars(label.data(), label.data() + label.size(), number);
-  if (error == std::errc() && end == label.data() + label.size() && number >= 1 && number <= columns) return number - 1;
-  fail("table.label", file, "has no column \"" + label + "\" (--label); it has " + std::to_string(columns) + " columns" +
-                                (names.empty() ? " and no header" : ""));
+  if (error == std::errc() && end == label.data() + label.size() && number >= 1 && number <= columns)
+    return number - 1;
+  fail("table.label", file,
+       "has no column \"" + label + "\" (--label); it has " + std::to_string(columns) + " columns" +
+           (names.empty() ? " and no header" : ""));
 }
 
 /// Whole numbers are classes, anything else names.
@@ -132,7 +140,9 @@ void set_classes(LabelledTable& table, const std::vector<std::string>& texts, co
   const std::set<std::string> names(texts.begin(), texts.end());
   constexpr std::size_t kMostNames = 10'000;
   if (names.size() > kMostNames)
-    fail("table.label", name, "its label column has " + std::to_string(names.size()) + " different values; is it the right one (--label)?");
+    fail("table.label", name,
+         "its label column has " + std::to_string(names.size()) +
+             " different values; is it the right one (--label)?");
   table.labels.assign(names.begin(), names.end());
   for (const std::string& text : texts) {
     const auto at = std::lower_bound(table.labels.begin(), table.labels.end(), text);
@@ -198,10 +208,12 @@ TextTable parse_csv(std::string_view text, const std::string& name) {
     if (cells.size() == 1 && cells[0].empty()) continue;  // a blank line
     if (table.rows.empty()) table.columns = cells.size();
     if (cells.size() != table.columns) {
-      fail("table.columns", name, "line " + std::to_string(reader.line()) + " has " + std::to_string(cells.size()) +
-                                      " columns, the lines before have " + std::to_string(table.columns));
+      fail("table.columns", name,
+           "line " + std::to_string(reader.line()) + " has " + std::to_string(cells.size()) +
+               " columns, the lines before have " + std::to_string(table.columns));
     }
-    if (table.rows.size() >= kMaxTableRows) fail("table.rows", name, "has more than " + std::to_string(kMaxTableRows) + " rows");
+    if (table.rows.size() >= kMaxTableRows)
+      fail("table.rows", name, "has more than " + std::to_string(kMaxTableRows) + " rows");
     table.rows.push_back(cells);
     table.lines.push_back(reader.line());
   }
@@ -210,7 +222,8 @@ TextTable parse_csv(std::string_view text, const std::string& name) {
   const std::vector<std::string>& first = table.rows[0];
   bool header = std::none_of(first.begin(), first.end(), is_number);
   if (!header && table.rows.size() > 1) {
-    for (std::size_t c = 0; c < table.columns; ++c) header = header || (!is_number(first[c]) && is_number(table.rows[1][c]));
+    for (std::size_t c = 0; c < table.columns; ++c)
+      header = header || (!is_number(first[c]) && is_number(table.rows[1][c]));
   }
   if (header) {
     table.names = table.rows[0];
@@ -218,7 +231,8 @@ TextTable parse_csv(std::string_view text, const std::string& name) {
     table.lines.erase(table.lines.begin());
     std::set<std::string> seen;
     for (const std::string& column : table.names) {
-      if (!seen.insert(column).second) fail("table.header", name, "its header names the column \"" + column + "\" twice");
+      if (!seen.insert(column).second)
+        fail("table.header", name, "its header names the column \"" + column + "\" twice");
     }
     if (table.rows.empty()) fail("table.empty", name, "has a header and no rows");
   }
@@ -227,9 +241,12 @@ TextTable parse_csv(std::string_view text, const std::string& name) {
 
 NumberTable parse_npy(ByteView file, const std::string& name) {
   constexpr std::size_t kMagic = 8;
-  if (file.size() < kMagic + 2 || std::memcmp(file.data(), "\x93NUMPY", 6) != 0) fail("table.npy", name, "is no .npy file");
+  if (file.size() < kMagic + 2 || std::memcmp(file.data(), "\x93NUMPY", 6) != 0)
+    fail("table.npy", name, "is no .npy file");
   const unsigned version = file[6];
-  if (version < 1 || version > 3) fail("table.npy", name, "is an .npy file of version " + std::to_string(version) + "; 1 to 3 are understood");
+  if (version < 1 || version > 3)
+    fail("table.npy", name,
+         "is an .npy file of version " + std::to_string(version) + "; 1 to 3 are understood");
   const std::size_t length_bytes = version == 1 ? 2 : 4;
   if (file.size() < kMagic + length_bytes) fail("table.npy", name, "ends early");
   std::size_t length = 0;
@@ -239,17 +256,20 @@ NumberTable parse_npy(ByteView file, const std::string& name) {
   if (length > kMostHeader || length > file.size() - start) fail("table.npy", name, "ends early");
   const std::string_view header(reinterpret_cast<const char*>(file.data()) + start, length);
   const std::string_view type = header_value(header, "descr");
-  const bool known = type.size() >= 5 && type[0] == '\'' && (type[1] == '<' || type[1] == '|') && type[4] == '\'' &&
+  const bool known = type.size() >= 5 && type[0] == '\'' && (type[1] == '<' || type[1] == '|') &&
+                     type[4] == '\'' &&
                      (type[2] == 'f' || type[2] == 'i' || type[2] == 'u' || type[2] == 'b');
   const std::size_t bytes = known ? static_cast<std::size_t>(type[3] - '0') : 0;
   const char kind = known ? type[2] : ' ';
   const bool width = bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8;
   if (!known || !width || (kind == 'f' && bytes < 4) || (kind == 'b' && bytes != 1))
-    fail("table.npy", name, "has values of type " + std::string(type.substr(0, std::min<std::size_t>(8, type.find(',')))) +
-                                "; floats of 4 and 8 bytes, integers and booleans, little-endian, are understood");
+    fail("table.npy", name,
+         "has values of type " + std::string(type.substr(0, std::min<std::size_t>(8, type.find(',')))) +
+             "; floats of 4 and 8 bytes, integers and booleans, little-endian, are understood");
   const bool fortran = header_value(header, "fortran_order").starts_with("True");
   std::string_view shape = header_value(header, "shape");
-  if (!shape.starts_with('(') || shape.find(')') == std::string_view::npos) fail("table.npy", name, "has no shape in its header");
+  if (!shape.starts_with('(') || shape.find(')') == std::string_view::npos)
+    fail("table.npy", name, "has no shape in its header");
   shape = shape.substr(1, shape.find(')') - 1);
   std::vector<std::size_t> dims;
   while (!shape.empty()) {
@@ -259,19 +279,24 @@ NumberTable parse_npy(ByteView file, const std::string& name) {
     if (part.empty()) continue;
     std::size_t value = 0;
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
-    if (error != std::errc() || end != part.data() + part.size()) fail("table.npy", name, "has a damaged shape");
+    if (error != std::errc() || end != part.data() + part.size())
+      fail("table.npy", name, "has a damaged shape");
     dims.push_back(value);
   }
-  if (dims.empty() || dims.size() > 2) fail("table.npy", name, "has " + std::to_string(dims.size()) + " dimensions; rows and columns are expected");
+  if (dims.empty() || dims.size() > 2)
+    fail("table.npy", name,
+         "has " + std::to_string(dims.size()) + " dimensions; rows and columns are expected");
   const std::size_t rows = dims[0];
   NumberTable table;
   table.columns = dims.size() == 2 ? dims[1] : 1;
   if (rows == 0 || table.columns == 0) fail("table.empty", name, "has no rows");
-  if (rows > kMaxTableRows || table.columns > kMaxTableColumns) fail("table.rows", name, "has too many rows or columns");
+  if (rows > kMaxTableRows || table.columns > kMaxTableColumns)
+    fail("table.rows", name, "has too many rows or columns");
   const std::size_t count = rows * table.columns;
   if (file.size() - start - length != count * bytes) {
-    fail("table.npy", name, "holds " + std::to_string(file.size() - start - length) + " bytes of values, its shape needs " +
-                                std::to_string(count * bytes));
+    fail("table.npy", name,
+         "holds " + std::to_string(file.size() - start - length) + " bytes of values, its shape needs " +
+             std::to_string(count * bytes));
   }
   table.values.resize(count);
   const std::uint8_t* const data = file.data() + start + length;
@@ -280,7 +305,9 @@ NumberTable parse_npy(ByteView file, const std::string& name) {
     const std::size_t at = fortran ? column * rows + row : i;
     table.values[i] = npy_value(data + at * bytes, kind, bytes);
     if (!std::isfinite(table.values[i]))
-      fail("table.number", name, "row " + std::to_string(row + 1) + ", column " + std::to_string(column + 1) + " is no finite number");
+      fail("table.number", name,
+           "row " + std::to_string(row + 1) + ", column " + std::to_string(column + 1) +
+               " is no finite number");
   }
   return table;
 }
@@ -296,24 +323,28 @@ LabelledTable read_labelled_table(const fs::path& path, const std::string& label
     if (label.empty() && path.filename() == "X.npy" && fs::exists(beside)) {
       const NumberTable apart = parse_npy(read_file(beside, kMaxTableBytes), beside.string());
       if (apart.columns != 1 || apart.rows() != all.rows())
-        fail("table.label", beside.string(), "has " + std::to_string(apart.rows()) + " labels for " + std::to_string(all.rows()) + " rows");
+        fail("table.label", beside.string(),
+             "has " + std::to_string(apart.rows()) + " labels for " + std::to_string(all.rows()) + " rows");
       labels = apart.values;
       table.features = std::move(all);
     } else {
-      if (all.columns < 2) fail("table.label", name, "has one column; columns of numbers and a label are expected");
+      if (all.columns < 2)
+        fail("table.label", name, "has one column; columns of numbers and a label are expected");
       const std::size_t chosen = label_column({}, all.columns, label, name);
       table.features.columns = all.columns - 1;
       for (std::size_t i = 0; i < all.values.size(); ++i)
         (i % all.columns == chosen ? labels : table.features.values).push_back(all.values[i]);
     }
     for (const double value : labels) {
-      if (value != std::floor(value) || value < 0 || value > 65535) fail("table.label", name, "a label is no whole number from 0 to 65535");
+      if (value != std::floor(value) || value < 0 || value > 65535)
+        fail("table.label", name, "a label is no whole number from 0 to 65535");
       table.classes.push_back(static_cast<std::uint16_t>(value));
     }
     return table;
   }
   const TextTable all = parse_csv(read_text_file(path, kMaxTableBytes), name);
-  if (all.columns < 2) fail("table.label", name, "has one column; columns of numbers and a label are expected");
+  if (all.columns < 2)
+    fail("table.label", name, "has one column; columns of numbers and a label are expected");
   const std::size_t chosen = label_column(all.names, all.columns, label, name);
   table.features.columns = all.columns - 1;
   for (std::size_t c = 0; c < all.names.size(); ++c) {
@@ -323,7 +354,8 @@ LabelledTable read_labelled_table(const fs::path& path, const std::string& label
     for (std::size_t c = 0; c < all.columns; ++c) {
       if (c != chosen) table.features.values.push_back(number_at(all, row, c, name));
     }
-    if (all.rows[row][chosen].empty()) fail("table.label", name, "line " + std::to_string(all.lines[row]) + " has no label");
+    if (all.rows[row][chosen].empty())
+      fail("table.label", name, "line " + std::to_string(all.lines[row]) + " has no label");
     texts.push_back(all.rows[row][chosen]);
   }
   set_classes(table, texts, name);
@@ -340,20 +372,24 @@ std::vector<std::size_t> table_order(std::size_t rows) {
   return order;
 }
 
-std::vector<std::size_t> column_places(const NumberTable& table, const models::InputEncoding& encoding, const std::string& name) {
+std::vector<std::size_t> column_places(const NumberTable& table, const models::InputEncoding& encoding,
+                                       const std::string& name) {
   std::vector<std::size_t> places;
-  const bool by_name = !table.names.empty() && !encoding.columns.empty() && !encoding.columns.front().name.empty();
+  const bool by_name =
+      !table.names.empty() && !encoding.columns.empty() && !encoding.columns.front().name.empty();
   if (by_name) {
     for (const models::InputColumn& column : encoding.columns) {
       const auto found = std::find(table.names.begin(), table.names.end(), column.name);
-      if (found == table.names.end()) fail("table.column", name, "has no column \"" + column.name + "\", which the network reads");
+      if (found == table.names.end())
+        fail("table.column", name, "has no column \"" + column.name + "\", which the network reads");
       places.push_back(static_cast<std::size_t>(found - table.names.begin()));
     }
     return places;
   }
   if (table.columns != encoding.columns.size()) {
-    fail("table.columns", name, "has " + std::to_string(table.columns) + " columns of numbers, the network reads " +
-                                    std::to_string(encoding.columns.size()));
+    fail("table.columns", name,
+         "has " + std::to_string(table.columns) + " columns of numbers, the network reads " +
+             std::to_string(encoding.columns.size()));
   }
   for (std::size_t c = 0; c < table.columns; ++c) places.push_back(c);
   return places;
@@ -369,7 +405,8 @@ NumberTable read_rows(const fs::path& path, const std::vector<std::string>& name
   if (by_name) {
     for (const std::string& wanted : names) {
       const auto found = std::find(all.names.begin(), all.names.end(), wanted);
-      if (found == all.names.end()) fail("table.column", name, "has no column \"" + wanted + "\", which the network reads");
+      if (found == all.names.end())
+        fail("table.column", name, "has no column \"" + wanted + "\", which the network reads");
       columns.push_back(static_cast<std::size_t>(found - all.names.begin()));
     }
   } else {
@@ -382,19 +419,22 @@ NumberTable read_rows(const fs::path& path, const std::vector<std::string>& name
   return table;
 }
 
-NumberTable parse_json_rows(std::string_view text, const std::string& name, const std::vector<std::string>& names) {
+NumberTable parse_json_rows(std::string_view text, const std::string& name,
+                            const std::vector<std::string>& names) {
   nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
   if (json.is_discarded()) fail("table.json", name, "is not valid JSON");
   const bool single = json.is_object() || (json.is_array() && !json.empty() && json[0].is_number());
   if (single) json = nlohmann::json::array({json});
-  if (!json.is_array() || json.empty()) fail("table.json", name, "must be an array of rows: arrays of numbers, or objects by column");
+  if (!json.is_array() || json.empty())
+    fail("table.json", name, "must be an array of rows: arrays of numbers, or objects by column");
   NumberTable table;
   std::size_t number = 0;
   for (const nlohmann::json& row : json) {
     const std::string where = "row " + std::to_string(++number);
     std::vector<double> values;
     const auto take = [&](const nlohmann::json& value, const std::string& column) {
-      if (!value.is_number() || !std::isfinite(value.get<double>())) fail("table.number", name, where + ", column " + column + " is no number");
+      if (!value.is_number() || !std::isfinite(value.get<double>()))
+        fail("table.number", name, where + ", column " + column + " is no number");
       values.push_back(value.get<double>());
     };
     if (row.is_array()) {
@@ -402,16 +442,21 @@ NumberTable parse_json_rows(std::string_view text, const std::string& name, cons
     } else if (row.is_object() && !names.empty() && !names.front().empty()) {
       for (const std::string& wanted : names) {
         const auto found = row.find(wanted);
-        if (found == row.end()) fail("table.column", name, where + " has no \"" + wanted + "\", which the network reads");
+        if (found == row.end())
+          fail("table.column", name, where + " has no \"" + wanted + "\", which the network reads");
         take(*found, "\"" + wanted + "\"");
       }
     } else {
-      fail("table.json", name, where + " must be an array of numbers" +
-                                   (names.empty() || names.front().empty() ? "; the network's columns have no names" : ", or an object by column"));
+      fail("table.json", name,
+           where + " must be an array of numbers" +
+               (names.empty() || names.front().empty() ? "; the network's columns have no names"
+                                                       : ", or an object by column"));
     }
     if (number == 1) table.columns = values.size();
     if (values.size() != table.columns || values.empty() || values.size() > kMaxTableColumns)
-      fail("table.columns", name, where + " has " + std::to_string(values.size()) + " numbers, the rows before have " + std::to_string(table.columns));
+      fail("table.columns", name,
+           where + " has " + std::to_string(values.size()) + " numbers, the rows before have " +
+               std::to_string(table.columns));
     table.values.insert(table.values.end(), values.begin(), values.end());
   }
   return table;

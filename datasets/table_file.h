@@ -25,9 +25,9 @@ struct TextTable {
   std::size_t columns = 0;
 };
 
-/// Comma-separated cells, quoted ones with doubled quotes and line breaks; LF or CRLF; a byte-order mark is passed over. The first row
-/// is a header when one of its cells is no number while that column's cell of the second row is one, or when all its cells are
-/// texts. Blank lines count nothing. @param name for messages
+/// Comma-separated cells, quoted ones with doubled quotes and line breaks; LF or CRLF; a byte-order mark is
+/// passed over. The first row is a header when one of its cells is no number while that column's cell of the
+/// second row is one, or when all its cells are texts. Blank lines count nothing. @param name for messages
 /// @throws InputError "table.*" that names file, line and column
 TextTable parse_csv(std::string_view text, const std::string& name);
 
@@ -39,11 +39,13 @@ struct NumberTable {
   std::size_t rows() const noexcept { return columns == 0 ? 0 : values.size() / columns; }
 };
 
-/// Versions 1 to 3 of the format; one or two dimensions (one: a single column), floats and integers of 1 to 8 bytes, booleans,
-/// little-endian, C or Fortran order. @throws InputError "table.*" that names what was expected
+/// Versions 1 to 3 of the format; one or two dimensions (one: a single column), floats and integers of 1 to 8
+/// bytes, booleans, little-endian, C or Fortran order. @throws InputError "table.*" that names what was
+/// expected
 NumberTable parse_npy(ByteView file, const std::string& name);
 
-/// A number as a cell holds one, with blanks around it; nothing for anything else, infinities and not-a-number included.
+/// A number as a cell holds one, with blanks around it; nothing for anything else, infinities and
+/// not-a-number included.
 std::optional<double> parse_cell(std::string_view cell);
 
 /// A file with a label in one of its columns, or one apart.
@@ -53,22 +55,26 @@ struct LabelledTable {
   std::vector<std::string> labels;  ///< class names; empty when labels are whole numbers
 };
 
-/// @param label name of the label's column, or its number from 1; empty = the last. Labels that are whole numbers from 0 to 65535 are
-/// the classes; others are names, numbered in the order of their bytes. For X.npy the labels may lie in y.npy beside it.
+/// @param label name of the label's column, or its number from 1; empty = the last. Labels that are whole
+/// numbers from 0 to 65535 are the classes; others are names, numbered in the order of their bytes. For X.npy
+/// the labels may lie in y.npy beside it.
 /// @throws IoError, InputError "table.*"
 LabelledTable read_labelled_table(const std::filesystem::path& path, const std::string& label);
 
-/// The rows in a fixed, well mixed order (ascending by SHA-256 of their numbers): the first are for training and calibration, the
-/// others for measuring.
+/// The rows in a fixed, well mixed order (ascending by SHA-256 of their numbers): the first are for training
+/// and calibration, the others for measuring.
 std::vector<std::size_t> table_order(std::size_t rows);
 /// Where a network's columns stand in a table: by name where both have names, else in order.
 /// @throws InputError "table.column", "table.columns"
-std::vector<std::size_t> column_places(const NumberTable& table, const models::InputEncoding& encoding, const std::string& name);
+std::vector<std::size_t> column_places(const NumberTable& table, const models::InputEncoding& encoding,
+                                       const std::string& name);
 
-/// Rows without labels, by `names` where both have them: order does not matter then, and further columns are passed over.
+/// Rows without labels, by `names` where both have them: order does not matter then, and further columns are
+/// passed over.
 /// @throws IoError; InputError "table.*" that names the column that is missing
 NumberTable read_rows(const std::filesystem::path& path, const std::vector<std::string>& names);
 /// JSON: an array of rows, each an array of numbers or an object by column names; or one such row.
-NumberTable parse_json_rows(std::string_view text, const std::string& name, const std::vector<std::string>& names);
+NumberTable parse_json_rows(std::string_view text, const std::string& name,
+                            const std::vector<std::string>& names);
 
 }  // namespace popcorn::datasets

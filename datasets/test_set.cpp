@@ -50,7 +50,8 @@ TestSet from_table(const TestSetChoice& choice, const models::IntegerNetwork& ne
   auto rows = std::make_shared<std::vector<std::vector<double>>>();
   TestSet set;
   set.name = choice.folder.filename().string();
-  const std::vector<std::size_t> places = column_places(table.features, network.encoding, choice.folder.string());
+  const std::vector<std::size_t> places =
+      column_places(table.features, network.encoding, choice.folder.string());
   for (std::size_t k = skipped; k < order.size() && rows->size() < most; ++k) {
     const double* const row = table.features.values.data() + order[k] * table.features.columns;
     std::vector<double> values;
@@ -65,7 +66,8 @@ TestSet from_table(const TestSetChoice& choice, const models::IntegerNetwork& ne
 TestSet from_dataset(const std::string& name, const TestSetChoice& choice) {
   auto data = std::make_shared<Dataset>(read_dataset(name, choice.folder, Split::test));
   if (choice.limit > 0) *data = data->first(choice.limit);
-  return {name, data->classes, [data](std::size_t i) { return interleaved(data->picture(i), data->shape); }, {}};
+  return {
+      name, data->classes, [data](std::size_t i) { return interleaved(data->picture(i), data->shape); }, {}};
 }
 
 }  // namespace

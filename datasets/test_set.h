@@ -27,7 +27,8 @@ struct TestSet {
 
 struct TestSetChoice {
   std::filesystem::path folder{};
-  std::string dataset{};  ///< "mnist", "cifar10", "folder", "csv"; empty: by the network's facts, else by its input
+  std::string
+      dataset{};  ///< "mnist", "cifar10", "folder", "csv"; empty: by the network's facts, else by its input
   std::size_t limit = 0;  ///< only the first pictures; 0 = all
   /// Of a folder that is not divided: so many belong to training and are left out (see split_pictures()).
   std::optional<std::size_t> training_images{};

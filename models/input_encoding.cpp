@@ -126,7 +126,9 @@ ResizeAxes resize_axes(const InputEncoding& encoding, const Image& image) {
 }
 
 void check_columns(const InputEncoding& encoding) {
-  const auto bad = [](const std::string& what) { throw InputError("model.encoding", "the input encoding's columns " + what); };
+  const auto bad = [](const std::string& what) {
+    throw InputError("model.encoding", "the input encoding's columns " + what);
+  };
   if (encoding.columns.size() > Limits::kColumns) bad("are more than " + std::to_string(Limits::kColumns));
   if (static_cast<std::int64_t>(encoding.columns.size()) != encoding.shape.size() ||
       encoding.shape.channels != encoding.shape.size())
@@ -140,7 +142,8 @@ void check_columns(const InputEncoding& encoding) {
 
 void check_takes_pictures(const InputEncoding& encoding) {
   if (!encoding.columns.empty()) {
-    throw InputError("input.encoding", "the network takes rows of " + std::to_string(encoding.columns.size()) +
+    throw InputError("input.encoding", "the network takes rows of " +
+                                           std::to_string(encoding.columns.size()) +
                                            " numbers (CSV, .npy or JSON), no pictures");
   }
   const std::int64_t channels = encoding.color == "gray" ? 1 : 3;
@@ -207,17 +210,20 @@ WideVector encode_image(const InputEncoding& encoding, const Image& image) {
 }
 
 std::vector<std::uint8_t> scale_row(const InputEncoding& encoding, std::span<const double> values) {
-  if (encoding.columns.empty()) throw InputError("input.row", "the network takes pictures, no rows of numbers");
+  if (encoding.columns.empty())
+    throw InputError("input.row", "the network takes pictures, no rows of numbers");
   if (values.size() != encoding.columns.size()) {
-    throw InputError("input.row", "a row of " + std::to_string(values.size()) + " numbers; the network takes " +
+    throw InputError("input.row", "a row of " + std::to_string(values.size()) +
+                                      " numbers; the network takes " +
                                       std::to_string(encoding.columns.size()));
   }
   std::vector<std::uint8_t> scaled(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
     const InputColumn& column = encoding.columns[i];
     if (!std::isfinite(values[i])) {
-      throw InputError("input.row", "column " + (column.name.empty() ? std::to_string(i + 1) : "\"" + column.name + "\"") +
-                                        " is not a finite number");
+      throw InputError("input.row",
+                       "column " + (column.name.empty() ? std::to_string(i + 1) : "\"" + column.name + "\"") +
+                           " is not a finite number");
     }
     const double share = (values[i] - column.low) / (column.high - column.low);
     scaled[i] = static_cast<std::uint8_t>(std::lround(255 * std::clamp(share, 0.0, 1.0)));
@@ -233,7 +239,8 @@ WideVector encode_row(const InputEncoding& encoding, std::span<const double> val
     const std::int64_t value = std::int64_t{scaled[i]} - encoding.offset[encoding.offset.size() == 1 ? 0 : i];
     if (value < encoding.low || value > encoding.high) {
       throw InputError("input.range", "a number becomes " + std::to_string(value) + ", the network takes " +
-                                          std::to_string(encoding.low) + " to " + std::to_string(encoding.high));
+                                          std::to_string(encoding.low) + " to " +
+                                          std::to_string(encoding.high));
     }
     tensor.set_int64(i, value);
   }

@@ -27,8 +27,10 @@ void check_encoding(const InputEncoding& encoding);
 /// @throws InputError "input.*" when the image cannot be encoded for this network
 WideVector encode_image(const InputEncoding& encoding, const Image& image);
 
-/// A row of numbers, one for each column, to integers: round(255·(v − low)/(high − low)), held to 0 … 255, minus the offset.
-/// @throws InputError "input.row" when the network takes pictures, when the count is wrong or a number is not finite: names the column
+/// A row of numbers, one for each column, to integers: round(255·(v − low)/(high − low)), held to 0 … 255,
+/// minus the offset.
+/// @throws InputError "input.row" when the network takes pictures, when the count is wrong or a number is not
+/// finite: names the column
 WideVector encode_row(const InputEncoding& encoding, std::span<const double> values);
 /// The scaled numbers 0 … 255 alone, before the offset. @throws as encode_row()
 std::vector<std::uint8_t> scale_row(const InputEncoding& encoding, std::span<const double> values);

@@ -69,7 +69,8 @@ InputEncoding encoding_from_json(std::string_view json) {
   const Json parsed = parse_json(json, kWhat, kCode);
   const JsonFields fields(
       parsed, kWhat, kCode,
-      {"shape", "color", "resize", "resize_shorter_side", "invert", "offset", "low", "high"}, {"filter", "columns"});
+      {"shape", "color", "resize", "resize_shorter_side", "invert", "offset", "low", "high"},
+      {"filter", "columns"});
   InputEncoding encoding;
   const std::vector<std::int64_t> shape = fields.integers("shape", 3, 3, 1, Limits::kTensorSize);
   encoding.shape = {shape[0], shape[1], shape[2]};
@@ -86,8 +87,10 @@ InputEncoding encoding_from_json(std::string_view json) {
     if (!columns.is_array() || columns.empty() || columns.size() > Limits::kColumns)
       fields.fail("columns", "an array of 1 to " + std::to_string(Limits::kColumns) + " columns");
     for (const Json& column : columns) {
-      const JsonFields column_fields(column, "a column of the input encoding", kCode, {"name", "low", "high"});
-      encoding.columns.push_back({column_fields.text("name"), column_fields.number("low"), column_fields.number("high")});
+      const JsonFields column_fields(column, "a column of the input encoding", kCode,
+                                     {"name", "low", "high"});
+      encoding.columns.push_back(
+          {column_fields.text("name"), column_fields.number("low"), column_fields.number("high")});
     }
   }
   encoding.low = fields.integer("low", kLeast, kMost);

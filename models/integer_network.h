@@ -89,7 +89,8 @@ struct InputColumn {
   friend bool operator==(const InputColumn&, const InputColumn&) = default;
 };
 
-/// How a picture, or a row of numbers, becomes the integer input tensor. Lives with the network, is published to the client.
+/// How a picture, or a row of numbers, becomes the integer input tensor. Lives with the network, is published
+/// to the client.
 struct InputEncoding {
   enum class Resize { stretch, shorter_side_then_center_crop };
   enum class Invert {
@@ -107,8 +108,8 @@ struct InputEncoding {
   };
   Filter filter = Filter::box;
   Invert invert = Invert::never;
-  /// Subtracted from the pixel (or scaled number) 0…255, one per channel or one for all: round(255·mean); zero padding keeps its
-  /// meaning.
+  /// Subtracted from the pixel (or scaled number) 0…255, one per channel or one for all: round(255·mean);
+  /// zero padding keeps its meaning.
   std::vector<std::int64_t> offset;
   /// Not empty: the input is a row of numbers, one a channel; then nothing above but shape and offset counts.
   std::vector<InputColumn> columns;

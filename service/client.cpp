@@ -97,7 +97,7 @@ std::string likely_cause(const ClientAnswer& answer) {
     case 308:
       return "the answer points elsewhere (" + status + "), to " +
              (answer.location.empty() ? std::string("no address") : harmless(answer.location)) +
-             "; give that server's address itself, without the path behind it";
+             "; give the address there as --server, up to what stands before /v2";
     case 401:
       return "something in front of the server wants a login (" + status +
              "); is it a proxy with a password of its own?";

@@ -14,10 +14,9 @@ constexpr std::size_t kMaxFileBytes = 4096;
 }  // namespace
 
 SecretBytes read_shared_secret(const std::string& path, const std::string& what, const std::string& code) {
-  const SecretBytes content = read_secret_file(path, {.what = what,
-                                                      .code = code + ".permissions",
-                                                      .max_bytes = kMaxFileBytes,
-                                                      .group_may_reach = true});
+  const SecretBytes content = read_secret_file(
+      path,
+      {.what = what, .code = code + ".permissions", .max_bytes = kMaxFileBytes, .group_may_reach = true});
   std::string_view text(reinterpret_cast<const char*>(content.view().data()), content.size());
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) {
     text.remove_suffix(1);

@@ -1,4 +1,5 @@
-// Files with a secret of 256 bits that servers share: store key, configuration secret; and what is derived from them.
+// Files with a secret of 256 bits that servers share: store key, configuration secret; and what is derived
+// from them.
 #pragma once
 
 #include <string>

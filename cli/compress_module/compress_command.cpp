@@ -88,10 +88,12 @@ void add_data_options(CLI::App& app, CompressOptions& o) {
   app.add_option(
          "--dataset", o.data.dataset,
          "Data set to tune and measure on: mnist, cifar10, or folder: pictures in a sub-folder for each "
-         "class, listed with their classes in labels.csv, or named 012_*.jpg; or csv: a table of numbers (.csv, .npy) with a label a "
+         "class, listed with their classes in labels.csv, or named 012_*.jpg; or csv: a table of numbers "
+         "(.csv, .npy) with a label a "
          "row (default: what the ONNX file names, else mnist)")
       ->check(CLI::IsMember({"mnist", "cifar10", "folder", "csv"}));
-  app.add_option("--label", o.data.label, "Of a table: name or number of the column with the classes (default: the last)")
+  app.add_option("--label", o.data.label,
+                 "Of a table: name or number of the column with the classes (default: the last)")
       ->type_name("COLUMN");
   app.add_option(
          "--training-images", o.data.training_images,
@@ -348,7 +350,8 @@ compress::CompressionResult compress_or_hint(const compress::FloatGraph& graph, 
 
 int compress_file(const CompressOptions& o) {
   compress::FloatGraph graph = compress::read_onnx(o.input, import_options(o));
-  if (o.data.dataset == "csv" || (o.data.dataset.empty() && graph.dataset == "csv")) describe_columns(data_choice(o), graph);
+  if (o.data.dataset == "csv" || (o.data.dataset.empty() && graph.dataset == "csv"))
+    describe_columns(data_choice(o), graph);
   const TrainingData data = read_training_data(data_choice(o), graph);
   if (graph.labels.empty() && static_cast<std::int64_t>(data.labels.size()) == graph.output().shape.size())
     graph.labels = data.labels;
@@ -386,7 +389,8 @@ int run_compress(const std::vector<std::string>& arguments) {
   app.footer(
       "Example:\n  popcorn compress mnist-conv2.onnx -o mnist-conv2.popcorn --data ../data --sparsity 0.9 "
       "--bits 4\n  popcorn compress squeezenet.onnx -o squeezenet.popcorn --dataset folder --data pictures "
-      "--post-training --sparsity 0.5 --bits 6\n  popcorn compress loans.onnx -o loans.popcorn --dataset csv --data loans.csv "
+      "--post-training --sparsity 0.5 --bits 6\n  popcorn compress loans.onnx -o loans.popcorn --dataset csv "
+      "--data loans.csv "
       "--label approved --sparsity 0.5 --bits 6");
   add_options(app, options);
   std::vector<std::string> reversed = with_config_file("compress", arguments);

@@ -36,7 +36,7 @@ struct TrainOptions {
   std::string network;
   std::string data;
   std::string output;
-  std::string teacher;  ///< ONNX file; empty: none
+  std::string teacher;                          ///< ONNX file; empty: none
   std::vector<std::int64_t> hidden = {32, 16};  ///< of a perceptron
   DataChoice table;
   compress::TrainingOptions training;
@@ -55,18 +55,22 @@ std::string known_networks() {
 void add_options(CLI::App& app, TrainOptions& o) {
   compress::TrainingOptions& t = o.training;
   app.add_option("network", o.network,
-                 "Network of the zoo: " + known_networks() + "; or mlp: a perceptron on the rows of a table (.csv, .npy)")
+                 "Network of the zoo: " + known_networks() +
+                     "; or mlp: a perceptron on the rows of a table (.csv, .npy)")
       ->required();
   app.add_option("--hidden", o.hidden, "Of mlp: units of the hidden layers")
       ->delimiter(',')
       ->check(CLI::Range(1, 65536))
       ->default_str("32,16");
-  app.add_option("--label", o.table.label, "Of a table: name or number of the column with the classes (default: the last)")
+  app.add_option("--label", o.table.label,
+                 "Of a table: name or number of the column with the classes (default: the last)")
       ->type_name("COLUMN");
-  app.add_option("--training-rows", o.table.training_images, "Of a table: so many rows are for training (default: four fifths)")
+  app.add_option("--training-rows", o.table.training_images,
+                 "Of a table: so many rows are for training (default: four fifths)")
       ->check(CLI::PositiveNumber)
       ->type_name("N");
-  app.add_option("-d,--data", o.data, "Folder of the data set, or the folder that holds it; of mlp the table's file")
+  app.add_option("-d,--data", o.data,
+                 "Folder of the data set, or the folder that holds it; of mlp the table's file")
       ->required()
       ->envname("POPCORN_DATA");
   app.add_option("-o,--output", o.output, "ONNX file to write")->required();
@@ -185,7 +189,8 @@ Task table_task(const TrainOptions& o) {
   const datasets::LabelledTable table = datasets::read_labelled_table(choice.folder, choice.label);
   const std::int64_t classes = 1 + *std::ranges::max_element(table.classes);
   Task task;
-  task.network = compress::perceptron(static_cast<std::int64_t>(table.features.columns), o.hidden, std::max<std::int64_t>(2, classes));
+  task.network = compress::perceptron(static_cast<std::int64_t>(table.features.columns), o.hidden,
+                                      std::max<std::int64_t>(2, classes));
   task.network.encoding.columns = columns_of(table, choice);
   task.network.labels = table.labels;
   task.graph = compress::build_zoo_graph(task.network, o.training.seed);
@@ -204,7 +209,8 @@ Task table_task(const TrainOptions& o) {
       squares += value * value;
     }
     task.graph.mean[c] = sum / count;
-    task.graph.deviation[c] = std::max(1.0 / 255, std::sqrt(std::max(0.0, squares / count - task.graph.mean[c] * task.graph.mean[c])));
+    task.graph.deviation[c] = std::max(
+        1.0 / 255, std::sqrt(std::max(0.0, squares / count - task.graph.mean[c] * task.graph.mean[c])));
   }
   return task;
 }
@@ -270,7 +276,8 @@ int train(const TrainOptions& o) {
 int run_train(const std::vector<std::string>& arguments) {
   TrainOptions options;
   CLI::App app("Train a network of the zoo with LibTorch and write it as ONNX.", "popcorn train");
-  app.footer("Example:\n  popcorn train mnist-conv2 --data ../data -o mnist-conv2.onnx --epochs 40\n"
+  app.footer(
+      "Example:\n  popcorn train mnist-conv2 --data ../data -o mnist-conv2.onnx --epochs 40\n"
       "  popcorn train mlp --data loans.csv --label approved --hidden 32,16 -o loans.onnx");
   add_options(app, options);
   std::vector<std::string> reversed = with_config_file("train", arguments);

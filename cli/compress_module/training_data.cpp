@@ -48,19 +48,22 @@ TrainingData from_folder(const DataChoice& choice, const compress::FloatGraph& g
 std::size_t training_rows(const DataChoice& choice, std::size_t rows) {
   const std::size_t count = choice.training_images.value_or(rows * 4 / 5);
   if (count == 0 || count >= rows) {
-    throw UsageError("dataset.division", "of " + std::to_string(rows) + " rows " + std::to_string(count) +
-                                             " would be for training; some must be left for measuring (--training-images)");
+    throw UsageError("dataset.division",
+                     "of " + std::to_string(rows) + " rows " + std::to_string(count) +
+                         " would be for training; some must be left for measuring (--training-images)");
   }
   return count;
 }
 
 TrainingData from_table(const DataChoice& choice, const compress::FloatGraph& graph) {
   const datasets::LabelledTable table = datasets::read_labelled_table(choice.folder, choice.label);
-  const std::vector<std::size_t> places = datasets::column_places(table.features, graph.encoding, choice.folder.string());
+  const std::vector<std::size_t> places =
+      datasets::column_places(table.features, graph.encoding, choice.folder.string());
   const std::int64_t outputs = graph.output().shape.size();
   for (const std::uint16_t label : table.classes) {
     if (label >= outputs) {
-      throw InputError("dataset.class", choice.folder.string() + " has a row of class " + std::to_string(label) + ", the network has " +
+      throw InputError("dataset.class", choice.folder.string() + " has a row of class " +
+                                            std::to_string(label) + ", the network has " +
                                             std::to_string(outputs) + " outputs, numbered from 0");
     }
   }
@@ -73,7 +76,8 @@ TrainingData from_table(const DataChoice& choice, const compress::FloatGraph& gr
     compress::Dataset& set = k < training ? data.training : data.test;
     if (k >= training && choice.test_images && set.classes.size() >= *choice.test_images) break;
     std::vector<double> values;
-    for (const std::size_t place : places) values.push_back(table.features.values[order[k] * table.features.columns + place]);
+    for (const std::size_t place : places)
+      values.push_back(table.features.values[order[k] * table.features.columns + place]);
     const std::vector<std::uint8_t> scaled = models::scale_row(graph.encoding, values);
     set.shape = graph.input().shape;
     set.pixels.insert(set.pixels.end(), scaled.begin(), scaled.end());
@@ -109,8 +113,9 @@ TrainingData read_training_data(const DataChoice& choice, const compress::FloatG
   const std::string name = !choice.dataset.empty() ? choice.dataset
                            : graph.dataset.empty() ? "mnist"
                                                    : graph.dataset;
-  TrainingData data = name == "csv"    ? from_table(choice, graph)
-                      : name == "folder" ? from_folder(choice, graph) : from_known_set(name, choice, graph);
+  TrainingData data = name == "csv"      ? from_table(choice, graph)
+                      : name == "folder" ? from_folder(choice, graph)
+                                         : from_known_set(name, choice, graph);
   data.facts = {{"dataset", data.name},
                 {"training_images", std::to_string(data.training.count())},
                 {"test_images", std::to_string(data.test.count())}};
@@ -141,8 +146,10 @@ void describe_columns(const DataChoice& choice, compress::FloatGraph& graph) {
   const datasets::LabelledTable table = datasets::read_labelled_table(choice.folder, choice.label);
   const auto inputs = static_cast<std::size_t>(graph.input().shape.size());
   if (table.features.columns != inputs) {
-    throw InputError("table.columns", choice.folder.string() + " has " + std::to_string(table.features.columns) +
-                                          " columns beside its label, the network takes " + std::to_string(inputs) + " numbers");
+    throw InputError("table.columns", choice.folder.string() + " has " +
+                                          std::to_string(table.features.columns) +
+                                          " columns beside its label, the network takes " +
+                                          std::to_string(inputs) + " numbers");
   }
   graph.encoding.columns = columns_of(table, choice);
   for (std::size_t c = 0; c < inputs; ++c) {

@@ -24,7 +24,8 @@ struct DataChoice {
   std::string label;                       ///< of a table: the column with the classes
 };
 
-/// Gives a network on rows of numbers its columns, from the training rows of a table: names and ranges. x is the number itself.
+/// Gives a network on rows of numbers its columns, from the training rows of a table: names and ranges. x is
+/// the number itself.
 /// @throws InputError "table.columns" when the table has another number of columns than the network
 void describe_columns(const DataChoice& choice, compress::FloatGraph& graph);
 /// The columns of a table, from its training rows. Columns that never change get a range of one.

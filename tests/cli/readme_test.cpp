@@ -3,6 +3,10 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "datasets/table_file.h"
+#include "models/input_encoding.h"
+#include "models/plaintext_evaluator.h"
+#include "models/popcorn_file.h"
 #include "tests/cli/command_line.h"
 #include "tests/support/free_port.h"
 #include "tests/support/prometheus_text.h"
@@ -72,6 +76,56 @@ TEST_CASE("The README's curl examples work as written", "[command_line]") {
   const auto values = parse_prometheus_text(outputs[4].substr(0, after_metrics));
   CHECK(values.at("popcorn_sessions_total{outcome=\"finished\"}") == 1);
   CHECK(values.at("popcorn_ciphertexts_received_total") > 784);
+}
+
+TEST_CASE("A table goes from file to private answer by the README's five commands", "[command_line]") {
+  if (!json_of(popcorn({"version", "--json"})).at("compression").get<bool>()) {
+    WARN("this build has no compression toolchain: not tested");
+    return;
+  }
+  const TemporaryFolder folder;
+  std::filesystem::create_directory_symlink(std::filesystem::absolute("samples"), folder.path("samples"));
+  std::filesystem::create_directory_symlink(std::filesystem::path(popcorn_executable()).parent_path(),
+                                            folder.path("build"));
+  std::string script = shell_blocks("### Rows of numbers");
+  script.erase(script.find("echo; echo --- end of block"));
+  const std::string port = std::to_string(free_port());
+  replace_all(script, "8444", port);
+  // The server runs beside the rest, in a terminal of its own.
+  replace_all(script, "--port " + port,
+              "--port " + port +
+                  " >serve.log 2>&1 &\ncurl --silent --retry 20 --retry-connrefused --retry-delay 1 "
+                  "http://127.0.0.1:" +
+                  port + "/v2/health/ready >&2");
+  replace_all(script, "samples/new_applicants.csv", "samples/new_applicants.csv --bits 2048 --json");
+  const ProcessResult result =
+      run_process({"/bin/bash", "-c",
+                   "set -euo pipefail\ntrap 'kill $(jobs -p)' EXIT\ncd " + folder.path(".") + "\n" + script});
+  INFO(result.out);
+  INFO(result.err);
+  REQUIRE(result.exit_code == 0);
+  CHECK_THAT(result.out, Catch::Contains("rows of 5 numbers") && Catch::Contains("late_payments: 0 to"));
+  const auto answers = nlohmann::json::parse(result.out.substr(result.out.rfind("{\n  \"model\"")));
+  REQUIRE(answers.at("results").size() == 6);
+  const ProcessResult measured = popcorn({"evaluate", folder.path("applicants.popcorn"), "--data",
+                                          "samples/applicants.csv", "--label", "approved", "--json"});
+  INFO(measured.err);
+  REQUIRE(measured.exit_code == 0);
+  CHECK(json_of(measured).at("accuracy") > 0.75);
+  // Each row's answer is the plaintext network's, whatever column stands where.
+  const models::IntegerNetwork network = models::read_network(folder.path("applicants.popcorn"));
+  std::vector<std::string> names;
+  for (const models::InputColumn& column : network.encoding.columns) names.push_back(column.name);
+  const datasets::NumberTable rows = datasets::read_rows("samples/new_applicants.csv", names);
+  for (std::size_t row = 0; row < rows.rows(); ++row) {
+    const WideVector logits = models::evaluate(
+        network,
+        models::encode_row(network.encoding, {rows.values.data() + row * rows.columns, rows.columns}));
+    const auto& answer = answers.at("results").at(row);
+    CHECK(answer.at("input") == "samples/new_applicants.csv:" + std::to_string(row + 1));
+    for (std::size_t k = 0; k < logits.size(); ++k) CHECK(answer.at("logits").at(k) == logits.to_int64(k));
+    CHECK((answer.at("label") == "yes" || answer.at("label") == "no"));
+  }
 }
 
 }  // namespace popcorn::test

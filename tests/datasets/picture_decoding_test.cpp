@@ -25,11 +25,12 @@ void check_equal(const models::Image& found, const models::Image& expected) {
 }  // namespace
 
 TEST_CASE("Pictures have the pixels that training pipelines see") {
-  for (const auto& [file, pixels] : std::vector<std::pair<std::string, std::string>>{{"color.jpg", "ppm"},
-                                                                                    {"progressive.jpg", "ppm"},
-                                                                                    {"gray.jpg", "pgm"},
-                                                                                    {"palette.png", "ppm"},
-                                                                                    {"color.png", "ppm"}}) {
+  for (const auto& [file, pixels] :
+       std::vector<std::pair<std::string, std::string>>{{"color.jpg", "ppm"},
+                                                        {"progressive.jpg", "ppm"},
+                                                        {"gray.jpg", "pgm"},
+                                                        {"palette.png", "ppm"},
+                                                        {"color.png", "ppm"}}) {
     INFO(file);
     check_equal(read_image(kFolder + file), read_image(kFolder + file + "." + pixels));
   }
@@ -52,7 +53,8 @@ TEST_CASE("All orientations are applied, and ignored when asked") {
     REQUIRE(jpeg.image.height == 16 * wanted.height);
     for (std::int64_t row = 0; row < wanted.height; ++row) {
       for (std::int64_t column = 0; column < wanted.width; ++column) {
-        const int found = jpeg.image.samples[static_cast<std::size_t>((16 * row + 8) * jpeg.image.width + 16 * column + 8)];
+        const int found =
+            jpeg.image.samples[static_cast<std::size_t>((16 * row + 8) * jpeg.image.width + 16 * column + 8)];
         CHECK(std::abs(found - wanted.samples[static_cast<std::size_t>(row * wanted.width + column)]) <= 3);
       }
     }
@@ -63,11 +65,13 @@ TEST_CASE("Damaged EXIF data mean: as stored") {
   const Bytes little = from_hex("49492a00080000000100120103000100000006000000");
   CHECK(exif_orientation(little) == 6);
   CHECK(exif_orientation(from_hex("4d4d002a000000080001011200030000000100080000")) == 8);
-  for (std::size_t size = 0; size < little.size() - 2; ++size) CHECK(exif_orientation(ByteView(little).first(size)) == 1);
+  for (std::size_t size = 0; size < little.size() - 2; ++size)
+    CHECK(exif_orientation(ByteView(little).first(size)) == 1);
   test::SeededRng rng(3);
   for (int round = 0; round < 3000; ++round) {
     Bytes changed = little;
-    for (int k = 0; k < 3; ++k) changed[rng.below(changed.size())] = static_cast<std::uint8_t>(rng.below(256));
+    for (int k = 0; k < 3; ++k)
+      changed[rng.below(changed.size())] = static_cast<std::uint8_t>(rng.below(256));
     const unsigned orientation = exif_orientation(changed);
     REQUIRE(orientation >= 1);
     REQUIRE(orientation <= 8);
@@ -81,8 +85,8 @@ TEST_CASE("The bilinear filter gives Pillow's integers") {
     INFO(width << "x" << height);
     const models::Image wanted =
         read_image(kFolder + "noise_" + std::to_string(width) + "x" + std::to_string(height) + ".pgm");
-    CHECK(models::resize_plane_bilinear(noise.samples, {noise.height, height, 0, height}, {noise.width, width, 0, width}) ==
-          wanted.samples);
+    CHECK(models::resize_plane_bilinear(noise.samples, {noise.height, height, 0, height},
+                                        {noise.width, width, 0, width}) == wanted.samples);
   }
   models::InputEncoding encoding;
   encoding.shape = {1, 32, 32};
@@ -103,7 +107,8 @@ TEST_CASE("The bilinear filter gives Pillow's integers") {
 
 TEST_CASE("Changed and cut pictures never end the program") {
   test::SeededRng rng(4);
-  for (const char* const file : {"color.jpg", "progressive.jpg", "palette.png", "oriented6.jpg", "oriented6.png"}) {
+  for (const char* const file :
+       {"color.jpg", "progressive.jpg", "palette.png", "oriented6.jpg", "oriented6.png"}) {
     const Bytes whole = read_file(kFolder + file, kMaxImageFileBytes);
     for (int round = 0; round < 400; ++round) {
       Bytes changed = whole;
@@ -112,7 +117,8 @@ TEST_CASE("Changed and cut pictures never end the program") {
         changed[rng.below(changed.size())] = static_cast<std::uint8_t>(rng.below(256));
       try {
         const models::Image image = decode_image(changed, "x");
-        REQUIRE(image.samples.size() == static_cast<std::size_t>(image.width * image.height * image.channels));
+        REQUIRE(image.samples.size() ==
+                static_cast<std::size_t>(image.width * image.height * image.channels));
       } catch (const InputError&) {
       }
     }
@@ -121,9 +127,12 @@ TEST_CASE("Changed and cut pictures never end the program") {
 
 TEST_CASE("A PNG that claims to be huge says its size and the limit") {
   // 60000 x 60000, with a right checksum and nothing behind it.
-  const Bytes header = from_hex("89504e470d0a1a0a0000000d494844520000ea600000ea6008020000000fb0e2150000001149444154789c63601805a360140c77000003e80001b3a6"
-               "d3460000000049454e44ae426082");
-  CHECK_THROWS_WITH(decode_image(header, "huge.png"), Catch::Contains("60000x60000") && Catch::Contains("8192 a side"));
+  const Bytes header = from_hex(
+      "89504e470d0a1a0a0000000d494844520000ea600000ea6008020000000fb0e2150000001149444154789c63601805a360140c"
+      "77000003e80001b3a6"
+      "d3460000000049454e44ae426082");
+  CHECK_THROWS_WITH(decode_image(header, "huge.png"),
+                    Catch::Contains("60000x60000") && Catch::Contains("8192 a side"));
 }
 
 }  // namespace popcorn::datasets

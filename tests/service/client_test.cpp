@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <functional>
 #include <thread>
 
@@ -91,13 +92,63 @@ TEST_CASE("Server addresses", "[client]") {
   CHECK(parsed.url == "https://example.org:443");
   CHECK(service::Endpoint::parse("http://[::1]:8080/").url == "http://[::1]:8080");
   CHECK(service::Endpoint::parse("http://localhost:1").port == 1);
+  const auto behind_a_proxy = service::Endpoint::parse("https://host/popcorn/");
+  CHECK(behind_a_proxy.prefix == "/popcorn");
+  CHECK(behind_a_proxy.url == "https://host:443/popcorn");
   for (const std::string url :
        {"", "localhost:8080", "ftp://host", "http://", "http://:80", "http://host:", "http://host:0",
-        "http://host:65536", "http://host:8a", "http://host/path", "http://a b", "http://[::1",
-        "http://user@host", "http://host:80:80", "http://host\r\nX: y"}) {
+        "http://host:65536", "http://host:8a", "http://host/a b", "http://host/a?b", "http://host/a#b",
+        "http://a b", "http://[::1", "http://user@host", "http://host:80:80", "http://host\r\nX: y"}) {
     INFO(url);
     CHECK_THROWS_AS(service::Endpoint::parse(url), UsageError);
     CHECK_THROWS_AS(std::make_unique<service::Client>(url), UsageError);
+  }
+}
+
+TEST_CASE("The environment's proxy counts, but not for hosts that it excludes", "[client]") {
+  const auto host_for = [](const std::string& url) {
+    return service::ProxySetting::from_environment(service::Endpoint::parse(url)).host;
+  };
+  ::setenv("HTTPS_PROXY", "http://user:secret@proxy.example:3128", 1);
+  ::setenv("NO_PROXY", "inside.example, .lan", 1);
+  const auto proxy = service::ProxySetting::from_environment(service::Endpoint::parse("https://far.example"));
+  CHECK(proxy.host == "proxy.example");
+  CHECK(proxy.port == 3128);
+  CHECK(proxy.user == "user");
+  CHECK(proxy.password == "secret");
+  CHECK(host_for("http://far.example").empty());  // another variable's
+  for (const char* const url : {"https://inside.example", "https://a.inside.example:8443", "https://b.lan",
+                                "https://localhost", "https://127.0.0.1"}) {
+    CHECK(host_for(url).empty());
+  }
+  CHECK(host_for("https://notinside.example") == "proxy.example");
+  ::setenv("HTTPS_PROXY", "socks5://proxy.example", 1);
+  CHECK_THROWS_WITH(host_for("https://far.example"),
+                    Catch::Contains("HTTPS_PROXY") && !Catch::Contains("proxy.example"));
+  ::unsetenv("HTTPS_PROXY");
+  ::unsetenv("NO_PROXY");
+}
+
+TEST_CASE("What a proxy answers becomes a sentence that names the likely cause", "[client]") {
+  struct Case {
+    std::string answer, sentence;
+  };
+  const std::string page = "<html><body>Sign in</body></html>";
+  for (const Case& one : std::vector<Case>{
+           {http("413 Request Entity Too Large", page, "text/html"), "client_max_body_size"},
+           {http("502 Bad Gateway", page, "text/html"), "does not reach the Popcorn server"},
+           {http("401 Unauthorized", page, "text/html"), "wants a login"},
+           {http("407 Proxy Authentication Required", page, "text/html"), "the proxy wants a login"},
+           {http("200 OK", page, "text/html"), "a web page"},
+           {"HTTP/1.1 301 Moved Permanently\r\nLocation: https://other.example/v2\r\nContent-Length: "
+            "0\r\nConnection: close\r\n\r\n",
+            "https://other.example/v2"}}) {
+    INFO(one.sentence);
+    const FakeServer server(one.answer);
+    service::ClientOptions options;
+    options.retry_seconds = 0;
+    service::Client client(server.url(), options);
+    CHECK_THROWS_WITH(client.models(), Catch::Contains(one.sentence));
   }
 }
 

@@ -30,10 +30,12 @@ std::string code_at_start(const service::ServerOptions& options) {
 }
 
 /// The status of POST sessions with small_key(), registered before.
-RawAnswer try_session(const RunningServer& server, const Headers& headers = {}, const std::string& from = "") {
+RawAnswer try_session(const RunningServer& server, const Headers& headers = {},
+                      const std::string& from = "") {
   const json body = {{"key_id", to_hex(small_key()->public_key().fingerprint())},
                      {"config_id", config_id(server.port(), "tiny", headers)}};
-  return ask(server.port(), "POST", "/v2/models/tiny/sessions", body.dump(), "application/json", headers, from);
+  return ask(server.port(), "POST", "/v2/models/tiny/sessions", body.dump(), "application/json", headers,
+             from);
 }
 
 const paillier::PublicKey& subgroup_key() {
@@ -94,8 +96,8 @@ TEST_CASE("A configuration secret is 64 digits in a file that others cannot read
   auto options = small_server_options();
   options.config_secret_file = folder.path("secret");
   CHECK(code_at_start(options) == "file.open");
-  for (const std::string& bad : {std::string(), std::string(63, 'a'), std::string(65, 'a'), std::string(64, 'x'),
-                                 std::string(128, 'a')}) {
+  for (const std::string& bad : {std::string(), std::string(63, 'a'), std::string(65, 'a'),
+                                 std::string(64, 'x'), std::string(128, 'a')}) {
     write_file(options.config_secret_file, as_bytes(bad), 0600);
     CHECK(code_at_start(options) == "config_secret.invalid");
   }
@@ -218,9 +220,9 @@ TEST_CASE("A page of another origin cannot drain a server or read its metrics", 
     CHECK(error_code(send("GET", "/metrics", host, "")) == "admin.host");
   }
   CHECK(ask(server.port(), "GET", "/v2/health/ready").status == 200);
-  for (const std::string& host : {own, std::string("localhost"), std::string("LocalHost:9"), std::string("[::1]:9"),
-                                 std::string("10.1.2.3:9090"), std::string("popcorn-1:9090"),
-                                 std::string("ops.example")}) {
+  for (const std::string& host :
+       {own, std::string("localhost"), std::string("LocalHost:9"), std::string("[::1]:9"),
+        std::string("10.1.2.3:9090"), std::string("popcorn-1:9090"), std::string("ops.example")}) {
     CAPTURE(host);
     CHECK(send("GET", "/metrics", host, "").status == 200);
   }
@@ -247,8 +249,8 @@ TEST_CASE("Subgroup keys are refused unless the server is told to take them", "[
   options.subgroup_keys = true;
   const RunningServer server(options);
   CHECK(ask(server.port(), "POST", "/v2/keys", subgroup_key().to_json()).status == 201);
-  CHECK(ask(server.port(), "POST", "/v2/keys", as_text(binary), "application/vnd.popcorn+octet-stream").status ==
-        200);
+  CHECK(ask(server.port(), "POST", "/v2/keys", as_text(binary), "application/vnd.popcorn+octet-stream")
+            .status == 200);
 }
 
 TEST_CASE("Keys are charged by what their validation costs", "[doors][key_admission]") {
@@ -315,5 +317,6 @@ TEST_CASE("A long or bad key uses up more of a caller's share over HTTP", "[door
   bad.erase("popcorn");
   bad["n"] = std::string(4096 / 6, 'A') + "A";  // zero
   CHECK(ask(server.port(), "POST", "/v2/keys", bad.dump()).status == 422);
-  CHECK(error_code(ask(server.port(), "POST", "/v2/keys", small_key()->public_key().to_json())) == "key.rate");
+  CHECK(error_code(ask(server.port(), "POST", "/v2/keys", small_key()->public_key().to_json())) ==
+        "key.rate");
 }
