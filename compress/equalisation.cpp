@@ -104,10 +104,38 @@ struct Entry {
   double log;  ///< base 2
 };
 
-std::size_t input_channels_of(const FloatNode& node, const models::Shape& input) {
-  return static_cast<std::size_t>(node.kind == FloatKind::dense ? input.channels
-                                                                : input.channels / node.groups);
-}
+/// How the weights of a layer lie: outputs × (input channels of a group) × kernel.
+struct WeightLayout {
+  std::size_t outputs, inputs, kernel, outputs_per_group;
+
+  WeightLayout(const FloatNode& node, const models::Shape& input) {
+    const auto groups = static_cast<std::size_t>(node.kind == FloatKind::dense ? 1 : node.groups);
+    outputs = node.bias.size();
+    inputs = static_cast<std::size_t>(input.channels) / groups;
+    kernel = node.weights.size() / outputs / inputs;
+    outputs_per_group = outputs / groups;
+  }
+  std::size_t first(std::size_t output, std::size_t input) const {
+    return (output * inputs + input) * kernel;
+  }
+  /// The channel of the whole input that `output` reads as its `input`-th.
+  std::size_t channel(std::size_t output, std::size_t input) const {
+    return output / outputs_per_group * inputs + input;
+  }
+};
+
+/// Largest logarithms of weights by set: where its channels are made, and where they are read.
+struct Maxima {
+  static constexpr double kNone = -1e300;
+  std::vector<double> made, read;
+
+  explicit Maxima(std::size_t sets) : made(sets, kNone), read(sets, kNone) {}
+  void add(const Entry& entry, double log) {
+    made[entry.output] = std::max(made[entry.output], log);
+    read[entry.input] = std::max(read[entry.input], log);
+  }
+  bool known(std::size_t set) const { return made[set] != kNone && read[set] != kNone; }
+};
 
 class Equaliser {
  public:
@@ -127,22 +155,18 @@ class Equaliser {
       const FloatNode& node = graph_.nodes[index];
       if (!node.has_weights() || node.grid.active()) continue;
       const std::size_t from = node.inputs.front();
-      const std::size_t inputs = input_channels_of(node, graph_.nodes[from].shape);
-      const std::size_t outputs = node.bias.size();
-      const std::size_t kernel = node.weights.size() / outputs / inputs;
-      const std::size_t per_group =
-          outputs / static_cast<std::size_t>(node.kind == FloatKind::dense ? 1 : node.groups);
-      for (std::size_t o = 0; o < outputs; ++o) {
-        for (std::size_t c = 0; c < inputs; ++c) {
+      const WeightLayout layout(node, graph_.nodes[from].shape);
+      for (std::size_t o = 0; o < layout.outputs; ++o) {
+        for (std::size_t c = 0; c < layout.inputs; ++c) {
           double largest = 0;
-          for (std::size_t k = 0; k < kernel; ++k) {
-            const std::size_t at = (o * inputs + c) * kernel + k;
+          for (std::size_t k = 0; k < layout.kernel; ++k) {
+            const std::size_t at = layout.first(o, c) + k;
             if (node.mask.empty() || node.mask[at] != 0)
               largest = std::max(largest, std::abs(static_cast<double>(node.weights[at])));
           }
           if (largest == 0) continue;
           entries_.push_back(
-              {sets_.set(index, o), sets_.set(from, o / per_group * inputs + c), std::log2(largest)});
+              {sets_.set(index, o), sets_.set(from, layout.channel(o, c)), std::log2(largest)});
         }
       }
     }
@@ -151,27 +175,24 @@ class Equaliser {
   /// Whether a channel is scaled down where it is made and up where it is read, or the other way round, so
   /// far that plain quantisation would cut a step: a channel that is only small is left as training made it.
   bool out_of_balance() const {
-    constexpr double kNone = -1e300;
-    std::vector<double> made(sets_.total(), kNone), read(sets_.total(), kNone);
-    for (const Entry& entry : entries_) {
-      made[entry.output] = std::max(made[entry.output], entry.log);
-      read[entry.input] = std::max(read[entry.input], entry.log);
-    }
-    for (const FloatNode& node : graph_.nodes) {
-      const auto index = static_cast<std::size_t>(&node - graph_.nodes.data());
+    Maxima maxima(sets_.total());
+    for (const Entry& entry : entries_) maxima.add(entry, entry.log);
+    for (std::size_t index = 0; index < graph_.nodes.size(); ++index) {
+      const FloatNode& node = graph_.nodes[index];
       if (!node.has_weights() || node.grid.active()) continue;
       std::vector<std::size_t> sets;
       double made_sum = 0, read_sum = 0;
       for (std::size_t c = 0; c < node.bias.size(); ++c) {
         const std::size_t set = sets_.set(index, c);
-        if (sets_.fixed(set) || made[set] == kNone || read[set] == kNone) continue;
+        if (sets_.fixed(set) || !maxima.known(set)) continue;
         sets.push_back(set);
-        made_sum += made[set];
-        read_sum += read[set];
+        made_sum += maxima.made[set];
+        read_sum += maxima.read[set];
       }
       const auto count = static_cast<double>(sets.size());
       for (const std::size_t set : sets) {
-        const double up = made[set] - made_sum / count, down = read[set] - read_sum / count;
+        const double up = maxima.made[set] - made_sum / count;
+        const double down = maxima.read[set] - read_sum / count;
         if (std::min(std::abs(up), std::abs(down)) > std::log2(kSpread) / 2 &&
             std::max(std::abs(up), std::abs(down)) > std::log2(kSpread) && (up < 0) != (down < 0))
           return true;
@@ -183,16 +204,13 @@ class Equaliser {
   /// One pass: every free set takes the factor that makes its largest weight as an output and as an input
   /// alike.
   void balance() {
-    constexpr double kNone = -1e300;
-    std::vector<double> made(sets_.total(), kNone), read(sets_.total(), kNone);
-    for (const Entry& entry : entries_) {
-      const double log = entry.log - log_factor_[entry.output] + log_factor_[entry.input];
-      made[entry.output] = std::max(made[entry.output], log);
-      read[entry.input] = std::max(read[entry.input], log);
-    }
+    Maxima maxima(sets_.total());
+    for (const Entry& entry : entries_)
+      maxima.add(entry, entry.log - log_factor_[entry.output] + log_factor_[entry.input]);
     for (std::size_t set = 0; set < log_factor_.size(); ++set) {
-      if (sets_.fixed(set) || made[set] == kNone || read[set] == kNone) continue;
-      log_factor_[set] += (made[set] - read[set]) / 4;  // half of the way: neighbours move as well
+      if (sets_.fixed(set) || !maxima.known(set)) continue;
+      log_factor_[set] +=
+          (maxima.made[set] - maxima.read[set]) / 4;  // half of the way: neighbours move as well
     }
   }
 
@@ -210,18 +228,14 @@ class Equaliser {
       if (node.kind == FloatKind::clip) scale_limits(index, exponent);
       if (!node.has_weights() || node.grid.active()) continue;
       const std::size_t from = node.inputs.front();
-      const std::size_t inputs = input_channels_of(node, graph_.nodes[from].shape);
-      const std::size_t outputs = node.bias.size();
-      const std::size_t kernel = node.weights.size() / outputs / inputs;
-      const std::size_t per_group =
-          outputs / static_cast<std::size_t>(node.kind == FloatKind::dense ? 1 : node.groups);
-      for (std::size_t o = 0; o < outputs; ++o) {
+      const WeightLayout layout(node, graph_.nodes[from].shape);
+      for (std::size_t o = 0; o < layout.outputs; ++o) {
         const int out = exponent[sets_.set(index, o)];
         node.bias[o] = std::ldexp(node.bias[o], -out);
-        for (std::size_t c = 0; c < inputs; ++c) {
-          const int in = exponent[sets_.set(from, o / per_group * inputs + c)];
-          for (std::size_t k = 0; k < kernel; ++k) {
-            float& weight = node.weights[(o * inputs + c) * kernel + k];
+        for (std::size_t c = 0; c < layout.inputs; ++c) {
+          const int in = exponent[sets_.set(from, layout.channel(o, c))];
+          for (std::size_t k = 0; k < layout.kernel; ++k) {
+            float& weight = node.weights[layout.first(o, c) + k];
             weight = std::ldexp(weight, in - out);
           }
         }

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
 #include <set>
 
 #include "base/error.h"
@@ -372,46 +374,51 @@ std::vector<std::size_t> table_order(std::size_t rows) {
   return order;
 }
 
+namespace {
+
+/// Where `wanted` columns stand among `present`, by name. Nothing when either has no names.
+std::optional<std::vector<std::size_t>> places_by_name(const std::vector<std::string>& present,
+                                                       const std::vector<std::string>& wanted,
+                                                       const std::string& table) {
+  if (present.empty() || wanted.empty() || wanted.front().empty()) return std::nullopt;
+  std::vector<std::size_t> places;
+  for (const std::string& column : wanted) {
+    const auto found = std::find(present.begin(), present.end(), column);
+    if (found == present.end())
+      fail("table.column", table, "has no column \"" + column + "\", which the network reads");
+    places.push_back(static_cast<std::size_t>(found - present.begin()));
+  }
+  return places;
+}
+
+std::vector<std::size_t> all_places(std::size_t columns) {
+  std::vector<std::size_t> places(columns);
+  std::iota(places.begin(), places.end(), std::size_t{0});
+  return places;
+}
+
+}  // namespace
+
 std::vector<std::size_t> column_places(const NumberTable& table, const models::InputEncoding& encoding,
                                        const std::string& name) {
-  std::vector<std::size_t> places;
-  const bool by_name =
-      !table.names.empty() && !encoding.columns.empty() && !encoding.columns.front().name.empty();
-  if (by_name) {
-    for (const models::InputColumn& column : encoding.columns) {
-      const auto found = std::find(table.names.begin(), table.names.end(), column.name);
-      if (found == table.names.end())
-        fail("table.column", name, "has no column \"" + column.name + "\", which the network reads");
-      places.push_back(static_cast<std::size_t>(found - table.names.begin()));
-    }
-    return places;
-  }
+  std::vector<std::string> wanted;
+  for (const models::InputColumn& column : encoding.columns) wanted.push_back(column.name);
+  if (const auto places = places_by_name(table.names, wanted, name)) return *places;
   if (table.columns != encoding.columns.size()) {
     fail("table.columns", name,
          "has " + std::to_string(table.columns) + " columns of numbers, the network reads " +
              std::to_string(encoding.columns.size()));
   }
-  for (std::size_t c = 0; c < table.columns; ++c) places.push_back(c);
-  return places;
+  return all_places(table.columns);
 }
 
 NumberTable read_rows(const fs::path& path, const std::vector<std::string>& names) {
   const std::string name = path.string();
   if (is_npy(path)) return parse_npy(read_file(path, kMaxTableBytes), name);
   const TextTable all = parse_csv(read_text_file(path, kMaxTableBytes), name);
-  const bool by_name = !all.names.empty() && !names.empty() && !names.front().empty();
   NumberTable table;
-  std::vector<std::size_t> columns;
-  if (by_name) {
-    for (const std::string& wanted : names) {
-      const auto found = std::find(all.names.begin(), all.names.end(), wanted);
-      if (found == all.names.end())
-        fail("table.column", name, "has no column \"" + wanted + "\", which the network reads");
-      columns.push_back(static_cast<std::size_t>(found - all.names.begin()));
-    }
-  } else {
-    for (std::size_t c = 0; c < all.columns; ++c) columns.push_back(c);
-  }
+  const std::vector<std::size_t> columns =
+      places_by_name(all.names, names, name).value_or(all_places(all.columns));
   table.columns = columns.size();
   for (std::size_t row = 0; row < all.rows.size(); ++row) {
     for (const std::size_t c : columns) table.values.push_back(number_at(all, row, c, name));

@@ -89,9 +89,15 @@ struct WholeMix {
   std::vector<std::int32_t> weights;
 };
 
-/// Pillow's precompute_coeffs() and normalize_coeffs_8bpc() for a triangle filter.
+/// Pillow's precompute_coeffs() and normalize_coeffs_8bpc() for a triangle filter; an axis that keeps its
+/// size is only cut.
 std::vector<WholeMix> whole_mixes(const ResizeAxis& axis) {
   std::vector<WholeMix> result;
+  if (axis.source == axis.scaled) {
+    for (std::int64_t i = axis.first; i < axis.first + axis.count; ++i)
+      result.push_back({i, {1 << kWeightBits}});
+    return result;
+  }
   const double scale = static_cast<double>(axis.source) / static_cast<double>(axis.scaled);
   const double stretch = std::max(scale, 1.0);
   for (std::int64_t i = axis.first; i < axis.first + axis.count; ++i) {
@@ -125,16 +131,7 @@ std::vector<std::uint8_t> resize_plane_bilinear(const std::vector<std::uint8_t>&
                                                 const ResizeAxis& vertical, const ResizeAxis& horizontal) {
   constexpr std::int64_t kHalf = std::int64_t{1} << (kWeightBits - 1);
   const auto columns = static_cast<std::size_t>(horizontal.count);
-  // A pass that keeps the size only cuts.
-  std::vector<WholeMix> across = whole_mixes(horizontal), down = whole_mixes(vertical);
-  if (horizontal.source == horizontal.scaled) {
-    for (std::size_t i = 0; i < across.size(); ++i)
-      across[i] = {horizontal.first + static_cast<std::int64_t>(i), {1 << kWeightBits}};
-  }
-  if (vertical.source == vertical.scaled) {
-    for (std::size_t i = 0; i < down.size(); ++i)
-      down[i] = {vertical.first + static_cast<std::int64_t>(i), {1 << kWeightBits}};
-  }
+  const std::vector<WholeMix> across = whole_mixes(horizontal), down = whole_mixes(vertical);
   std::vector<std::uint8_t> narrow(columns * static_cast<std::size_t>(vertical.source));
   for (std::int64_t row = 0; row < vertical.source; ++row) {
     const std::uint8_t* const from = samples.data() + row * horizontal.source;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "service/ascii_case.h"
 #include "service/refusal.h"
 #include "service/request_reading.h"
 
@@ -19,13 +20,6 @@ HttpResponse json_response(const Json& body) {
   response.content_type = "application/json";
   response.text = body.dump() + "\n";
   return response;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return out;
 }
 
 /// Without the port, and without the brackets of an IPv6 address; empty when it is no host.

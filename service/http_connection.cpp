@@ -9,6 +9,7 @@
 #include <cstring>
 #include <set>
 
+#include "service/ascii_case.h"
 #include "service/refusal.h"
 
 namespace popcorn::service {
@@ -28,21 +29,10 @@ const std::set<std::string, std::less<>> kSingleHeaders = {
 const std::set<std::string, std::less<>> kLibraryHeaders = {"remote_addr", "remote_port", "local_addr",
                                                             "local_port"};
 
-char to_lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), to_lower);
-  return out;
-}
-
 bool is_token(std::string_view name) {
   constexpr std::string_view kOther = "!#$%&'*+-.^_`|~";
   return !name.empty() && std::all_of(name.begin(), name.end(), [&](char c) {
-    return (c >= '0' && c <= '9') || (to_lower(c) >= 'a' && to_lower(c) <= 'z') ||
-           kOther.find(c) != kOther.npos;
+    return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z') || kOther.find(c) != kOther.npos;
   });
 }
 

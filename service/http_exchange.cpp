@@ -15,6 +15,7 @@
 #include <mutex>
 
 #include "base/error.h"
+#include "service/ascii_case.h"
 
 namespace popcorn::service {
 namespace {
@@ -155,15 +156,9 @@ std::string time_text(const ASN1_TIME* time) {
                                                                             : "an unknown date";
 }
 
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
-
 std::string variable(const char* upper_name, bool upper_counts) {
   const std::string name = upper_name;
-  const char* value = std::getenv(lower(name).c_str());
+  const char* value = std::getenv(lower(std::string_view(name)).c_str());
   if ((value == nullptr || *value == '\0') && upper_counts) {
     value = std::getenv(name.c_str());
   }
@@ -174,7 +169,7 @@ bool without_proxy(const std::string& host, const std::string& list) {
   const std::string wanted = lower(host);
   for (std::size_t at = 0; at < list.size();) {
     const std::size_t end = std::min(list.find(',', at), list.size());
-    std::string entry = lower(list.substr(at, end - at));
+    std::string entry = lower(std::string_view(list).substr(at, end - at));
     at = end + 1;
     entry.erase(0, entry.find_first_not_of(" \t"));
     entry.erase(entry.find_last_not_of(" \t") + 1);

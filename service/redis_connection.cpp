@@ -70,6 +70,13 @@ struct FreeReply {
   void operator()(redisReply* reply) const noexcept { freeReplyObject(reply); }
 };
 
+[[noreturn]] void refuse_full() {
+  throw Refusal(RefusalKind::unavailable, "server.store_full",
+                "The server's session store is full: Redis has reached its maxmemory; its operator must give "
+                "it more, or wait for sessions to end",
+                kRetryAfterSeconds);
+}
+
 /// hiredis writes to sockets without MSG_NOSIGNAL: a broken connection must not end the process.
 void ignore_broken_pipes() {
   struct sigaction current {};
@@ -189,19 +196,19 @@ RedisPool::Connection RedisPool::connect() {
       login.push_back(options_.user);
     }
     login.push_back(options_.password);
-    if (!exchange(*connection, login, ignored)) {
+    if (exchange(*connection, login, ignored) != Outcome::answered) {
       return nullptr;
     }
   }
   const std::string database = std::to_string(options_.database);
-  if (options_.database != 0 && !exchange(*connection, {"SELECT", database}, ignored)) {
+  if (options_.database != 0 && exchange(*connection, {"SELECT", database}, ignored) != Outcome::answered) {
     return nullptr;
   }
   return connection;
 }
 
-bool RedisPool::exchange(redisContext& connection, const std::vector<std::string_view>& command,
-                         RedisValue& value) {
+RedisPool::Outcome RedisPool::exchange(redisContext& connection, const std::vector<std::string_view>& command,
+                                       RedisValue& value) {
   std::vector<const char*> texts;
   std::vector<std::size_t> sizes;
   for (const std::string_view part : command) {
@@ -213,12 +220,10 @@ bool RedisPool::exchange(redisContext& connection, const std::vector<std::string
   // An error reply (wrong password, out of memory, still loading) is no better than none.
   if (!reply || reply->type == REDIS_REPLY_ERROR) {
     remember_error(reply ? reply->str : connection.errstr);
-    const std::lock_guard lock(mutex_);
-    full_ = reply && std::string_view(reply->str).starts_with("OOM ");
-    return false;
+    return reply && std::string_view(reply->str).starts_with("OOM ") ? Outcome::full : Outcome::failed;
   }
   value = copy_of(*reply);
-  return true;
+  return Outcome::answered;
 }
 
 bool RedisPool::may_connect() const {
@@ -245,34 +250,21 @@ void RedisPool::give_back(Connection connection) {
 
 RedisValue RedisPool::run(const std::vector<std::string_view>& command) {
   RedisValue value;
-  if (Connection used = idle(); used && exchange(*used, command, value)) {
-    give_back(std::move(used));
-    return value;
-  }
-  refuse_when_full();
+  const auto served = [&](Connection connection) {
+    const Outcome outcome = connection ? exchange(*connection, command, value) : Outcome::failed;
+    if (outcome == Outcome::full) refuse_full();
+    if (outcome == Outcome::answered) give_back(std::move(connection));
+    return outcome == Outcome::answered;
+  };
+  if (served(idle())) return value;
   if (may_connect()) {
-    Connection fresh = connect();
-    if (fresh && exchange(*fresh, command, value)) {
-      give_back(std::move(fresh));
-      return value;
-    }
-    refuse_when_full();
+    if (served(connect())) return value;
     const std::lock_guard lock(mutex_);
     idle_.clear();
     down_until_ = std::chrono::steady_clock::now() + kPauseAfterFailure;
   }
   throw Refusal(RefusalKind::unavailable, "server.store",
                 "The server's session store does not answer; send the same request again",
-                kRetryAfterSeconds);
-}
-
-void RedisPool::refuse_when_full() {
-  const std::lock_guard lock(mutex_);
-  if (!std::exchange(full_, false)) return;
-  throw Refusal(RefusalKind::unavailable, "server.store_full",
-                "The server's session store is full: Redis has reached its maxmemory; its operator must give "
-                "it more, or wait "
-                "for sessions to end",
                 kRetryAfterSeconds);
 }
 

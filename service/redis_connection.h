@@ -70,21 +70,22 @@ class RedisPool {
   using Connection = std::unique_ptr<redisContext, Close>;
 
   Connection connect();
-  /// False when the connection broke or Redis answered with an error.
-  bool exchange(redisContext& connection, const std::vector<std::string_view>& command, RedisValue& value);
+  enum class Outcome {
+    answered,
+    full,    ///< Redis may not hold more
+    failed,  ///< the connection broke, or Redis answered with another error
+  };
+  Outcome exchange(redisContext& connection, const std::vector<std::string_view>& command, RedisValue& value);
   Connection idle();
   void give_back(Connection connection);
   bool may_connect() const;
   void remember_error(const char* text);
-  /// @throws Refusal unavailable "server.store_full"
-  void refuse_when_full();
 
   const RedisOptions options_;
   mutable std::mutex mutex_;
   std::string last_error_;
   std::vector<Connection> idle_;
   std::chrono::steady_clock::time_point down_until_{};
-  bool full_ = false;  ///< the last exchange failed because Redis may not hold more
   bool reachable_ = true;
   std::chrono::steady_clock::time_point reachable_until_{};
 };

@@ -178,8 +178,16 @@ constexpr const char* kPerceptron = "mlp";
 struct Task {
   models::ZooNetwork network;
   compress::FloatGraph graph;
+  std::optional<compress::FloatGraph> teacher;
   compress::Dataset training, test;
 };
+
+/// Before any data is read: a teacher that does not fit is told at once.
+std::optional<compress::FloatGraph> chosen_teacher(const TrainOptions& o,
+                                                   const compress::FloatGraph& student) {
+  if (o.teacher.empty()) return std::nullopt;
+  return read_teacher(o.teacher, student);
+}
 
 /// A perceptron for a table: its inputs have mean 0 and deviation 1 on the training rows.
 Task table_task(const TrainOptions& o) {
@@ -194,6 +202,7 @@ Task table_task(const TrainOptions& o) {
   task.network.encoding.columns = columns_of(table, choice);
   task.network.labels = table.labels;
   task.graph = compress::build_zoo_graph(task.network, o.training.seed);
+  task.teacher = chosen_teacher(o, task.graph);
   TrainingData data = read_training_data(choice, task.graph);
   task.training = std::move(data.training);
   task.test = std::move(data.test);
@@ -219,6 +228,7 @@ Task zoo_task(const TrainOptions& o) {
   Task task;
   task.network = models::zoo_network(o.network);
   task.graph = compress::build_zoo_graph(task.network, o.training.seed);
+  task.teacher = chosen_teacher(o, task.graph);
   task.training = compress::read_dataset(task.network.dataset, o.data, compress::Split::train);
   task.test = compress::read_dataset(task.network.dataset, o.data, compress::Split::test);
   return task;
@@ -231,8 +241,6 @@ int train(const TrainOptions& o) {
   Task task = is_table ? table_task(o) : zoo_task(o);
   const models::ZooNetwork& network = task.network;
   compress::FloatGraph& graph = task.graph;
-  std::optional<compress::FloatGraph> teacher;
-  if (!o.teacher.empty()) teacher = read_teacher(o.teacher, graph);
   const compress::Dataset& training = task.training;
   const compress::Dataset& test = task.test;
   compress::TrainingOptions options = o.training;
@@ -246,8 +254,8 @@ int train(const TrainOptions& o) {
   hooks.test = &test;
   hooks.stop = &watch_interruption();
   std::vector<float> teacher_logits;
-  if (teacher) {
-    teacher_logits = compress::logits(*teacher, training);
+  if (task.teacher) {
+    teacher_logits = compress::logits(*task.teacher, training);
     hooks.teacher_logits = &teacher_logits;
   }
   compress::train(graph, training, options, hooks);

@@ -1,12 +1,11 @@
 #include "protocols/ot/random_transfer.h"
 
-#include <openssl/crypto.h>
-
 #include <algorithm>
 #include <optional>
 #include <string>
 
 #include "base/error.h"
+#include "base/secret_bytes.h"
 #include "protocols/ot/transcript.h"
 
 namespace popcorn::protocols::ot {
@@ -28,10 +27,9 @@ Bytes labelled(ByteView context, std::string_view label) {
   return result;
 }
 
-void drop_front(std::vector<std::uint32_t>& words, std::size_t& read) {
-  OPENSSL_cleanse(words.data(), read * sizeof(std::uint32_t));
-  words.erase(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(read));
-  read = 0;
+template <class T>
+void drop_front(SecretVector<T>& values, std::size_t count) {
+  values.erase(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
 /// Pads of consecutive transfers, re-keyed.
@@ -42,7 +40,7 @@ class PadMaker {
 
   /// Appends the pads of `rows` ⊕ offset; transfers [index(), index() + count).
   void append(const Block* rows, std::size_t count, Block offset, std::uint64_t index,
-              std::vector<std::uint32_t>& out) {
+              SecretVector<std::uint32_t>& out) {
     const std::size_t start = out.size();
     out.resize(start + count);
     for (std::size_t done = 0; done < count;) {
@@ -92,8 +90,8 @@ struct RandomTransferSender::State {
   std::optional<SilentSender> silent;
   PadMaker pads;
   std::vector<Block> rows;
-  std::vector<std::uint32_t> zero;
-  std::vector<std::uint32_t> one;
+  SecretVector<std::uint32_t> zero;
+  SecretVector<std::uint32_t> one;
   std::size_t read = 0;
   std::uint64_t made = 0;
   std::uint64_t taken = 0;
@@ -105,20 +103,16 @@ struct RandomTransferSender::State {
         kernel(with),
         bootstrap(base, name, with),
         pads(with, name) {}
-  ~State() {
-    wipe_rows();
-    OPENSSL_cleanse(zero.data(), zero.size() * sizeof(std::uint32_t));
-    OPENSSL_cleanse(one.data(), one.size() * sizeof(std::uint32_t));
-  }
-  void wipe_rows() {
-    OPENSSL_cleanse(rows.data(), rows.size() * sizeof(Block));
-    rows.clear();
+  ~State() { wipe_and_clear(rows); }
+  std::size_t stock() const noexcept { return zero.size(); }
+  void begin_silent(const SilentParameters& parameters, const Block* base) {
+    silent.emplace(parameters, labelled(context, parameters.name), bootstrap.delta(), base, rng, kernel);
   }
   void make_pads() {
     pads.append(rows.data(), rows.size(), {}, made, zero);
     pads.append(rows.data(), rows.size(), bootstrap.delta(), made, one);
     made += rows.size();
-    wipe_rows();
+    wipe_and_clear(rows);
   }
 };
 
@@ -189,19 +183,11 @@ Dialogue<void> next_batch(Wire& wire, SilentReceiver& receiver, std::vector<Bloc
   receiver.accept(proof, rows);
 }
 
-}  // namespace
-
-Dialogue<void> RandomTransferSender::reserve(Wire& wire, std::size_t count) {
-  State& state = *state_;
-  drop_front(state.one, state.read);
-  state.read = state.zero.size() - state.one.size();
-  drop_front(state.zero, state.read);
-  if (state.zero.size() < count && !state.set_up) {
-    const ByteView message = co_await wire.receive(softspoken::set_up_bytes());
-    state.bootstrap.set_up(message);
-    state.set_up = true;
-  }
-  while (state.zero.size() < count) {
+/// Makes transfers until `count` stand in the half's state, whichever it is: extensions of the bootstrap, or
+/// silent rounds that begin with b10's, whose base it gives, and go on with the wanted ones.
+template <class State>
+Dialogue<void> make_transfers(Wire& wire, State& state, std::size_t count) {
+  while (state.stock() < count) {
     if (state.source.kind == TransferSource::Kind::softspoken) {
       BlockArray rows;
       co_await extend(wire, state.bootstrap, kSourceGroups * kBaseTransfers, rows);
@@ -213,20 +199,32 @@ Dialogue<void> RandomTransferSender::reserve(Wire& wire, std::size_t count) {
       const SilentParameters& wanted = state.source.parameters;
       BlockArray base;
       co_await extend(wire, state.bootstrap, kSilentB10.base(), base);
-      const Bytes first_name = labelled(state.context, "b10");
-      state.silent.emplace(kSilentB10, first_name, state.bootstrap.delta(), base.data(), state.rng,
-                           state.kernel);
+      state.begin_silent(kSilentB10, base.data());
       if (wanted.name != kSilentB10.name) {
         std::vector<Block> grown;
         while (grown.size() < wanted.base()) co_await next_batch(wire, *state.silent, grown);
-        state.silent.emplace(wanted, labelled(state.context, wanted.name), state.bootstrap.delta(),
-                             grown.data(), state.rng, state.kernel);
-        OPENSSL_cleanse(grown.data(), grown.size() * sizeof(Block));
+        state.begin_silent(wanted, grown.data());
+        wipe_and_clear(grown);
       }
     }
     co_await next_batch(wire, *state.silent, state.rows);
     state.make_pads();
   }
+}
+
+}  // namespace
+
+Dialogue<void> RandomTransferSender::reserve(Wire& wire, std::size_t count) {
+  State& state = *state_;
+  drop_front(state.zero, state.read);
+  drop_front(state.one, state.read);
+  state.read = 0;
+  if (state.zero.size() < count && !state.set_up) {
+    const ByteView message = co_await wire.receive(softspoken::set_up_bytes());
+    state.bootstrap.set_up(message);
+    state.set_up = true;
+  }
+  co_await make_transfers(wire, state, count);
 }
 
 struct RandomTransferReceiver::State {
@@ -238,8 +236,8 @@ struct RandomTransferReceiver::State {
   std::optional<SilentReceiver> silent;
   PadMaker pads;
   std::vector<Block> rows;
-  std::vector<std::uint32_t> pad;
-  std::vector<std::uint8_t> bit;
+  SecretVector<std::uint32_t> pad;
+  SecretVector<std::uint8_t> bit;
   std::size_t read = 0;
   std::uint64_t made = 0;
   std::uint64_t taken = 0;
@@ -251,14 +249,10 @@ struct RandomTransferReceiver::State {
         kernel(with),
         bootstrap(base, name, random, with),
         pads(with, name) {}
-  ~State() {
-    wipe_rows();
-    OPENSSL_cleanse(pad.data(), pad.size() * sizeof(std::uint32_t));
-    OPENSSL_cleanse(bit.data(), bit.size());
-  }
-  void wipe_rows() {
-    OPENSSL_cleanse(rows.data(), rows.size() * sizeof(Block));
-    rows.clear();
+  ~State() { wipe_and_clear(rows); }
+  std::size_t stock() const noexcept { return pad.size(); }
+  void begin_silent(const SilentParameters& parameters, const Block* base) {
+    silent.emplace(parameters, labelled(context, parameters.name), base, kernel);
   }
   void make_pads() {
     pads.append(rows.data(), rows.size(), {}, made, pad);
@@ -267,7 +261,7 @@ struct RandomTransferReceiver::State {
     for (std::size_t i = 0; i < rows.size(); ++i)
       bit[start + i] = static_cast<std::uint8_t>(rows[i].low & 1U);
     made += rows.size();
-    wipe_rows();
+    wipe_and_clear(rows);
   }
 };
 
@@ -302,37 +296,14 @@ void RandomTransferReceiver::take(std::size_t count, std::uint32_t* pads, std::u
 
 Dialogue<void> RandomTransferReceiver::reserve(Wire& wire, std::size_t count) {
   State& state = *state_;
-  OPENSSL_cleanse(state.bit.data(), state.read);
-  state.bit.erase(state.bit.begin(), state.bit.begin() + static_cast<std::ptrdiff_t>(state.read));
+  drop_front(state.bit, state.read);
   drop_front(state.pad, state.read);
+  state.read = 0;
   if (state.pad.size() < count && !state.set_up) {
     state.bootstrap.set_up(wire.out());
     state.set_up = true;
   }
-  while (state.pad.size() < count) {
-    if (state.source.kind == TransferSource::Kind::softspoken) {
-      BlockArray rows;
-      co_await extend(wire, state.bootstrap, kSourceGroups * kBaseTransfers, rows);
-      state.rows.assign(rows.data(), rows.data() + rows.size());
-      state.make_pads();
-      continue;
-    }
-    if (!state.silent) {
-      const SilentParameters& wanted = state.source.parameters;
-      BlockArray base;
-      co_await extend(wire, state.bootstrap, kSilentB10.base(), base);
-      const Bytes first_name = labelled(state.context, "b10");
-      state.silent.emplace(kSilentB10, first_name, base.data(), state.kernel);
-      if (wanted.name != kSilentB10.name) {
-        std::vector<Block> grown;
-        while (grown.size() < wanted.base()) co_await next_batch(wire, *state.silent, grown);
-        state.silent.emplace(wanted, labelled(state.context, wanted.name), grown.data(), state.kernel);
-        OPENSSL_cleanse(grown.data(), grown.size() * sizeof(Block));
-      }
-    }
-    co_await next_batch(wire, *state.silent, state.rows);
-    state.make_pads();
-  }
+  co_await make_transfers(wire, state, count);
 }
 
 }  // namespace popcorn::protocols::ot

@@ -15,7 +15,8 @@ namespace popcorn::datasets {
 namespace {
 
 Bytes npy(const std::string& type, bool fortran, const std::string& shape, const Bytes& data) {
-  std::string header = "{'descr': '" + type + "', 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': " + shape + ", }";
+  std::string header = "{'descr': '" + type + "', 'fortran_order': " + (fortran ? "True" : "False") +
+                       ", 'shape': " + shape + ", }";
   while ((10 + header.size() + 1) % 64 != 0) header += ' ';
   header += '\n';
   // One byte at a time: GCC 12 takes a range put behind an initialiser list for an overrun.
@@ -36,7 +37,8 @@ Bytes raw(const std::vector<T>& values) {
   return bytes;
 }
 
-std::string write_text(const test::TemporaryFolder& folder, const std::string& name, const std::string& text) {
+std::string write_text(const test::TemporaryFolder& folder, const std::string& name,
+                       const std::string& text) {
   write_file(folder.path(name), as_bytes(text));
   return folder.path(name);
 }
@@ -44,7 +46,10 @@ std::string write_text(const test::TemporaryFolder& folder, const std::string& n
 }  // namespace
 
 TEST_CASE("CSV cells are read as RFC 4180 has them") {
-  const TextTable table = parse_csv("\xef\xbb\xbf" "a,\"b \"\"x\"\"\",c\r\n1, 2 ,\"3\"\r\n\r\n4,\"5\n\",6\n", "t");
+  const TextTable table = parse_csv(
+      "\xef\xbb\xbf"
+      "a,\"b \"\"x\"\"\",c\r\n1, 2 ,\"3\"\r\n\r\n4,\"5\n\",6\n",
+      "t");
   CHECK(table.names == std::vector<std::string>{"a", "b \"x\"", "c"});
   REQUIRE(table.rows.size() == 2);
   CHECK(table.rows[0] == std::vector<std::string>{"1", "2", "3"});
@@ -52,38 +57,49 @@ TEST_CASE("CSV cells are read as RFC 4180 has them") {
   CHECK(table.lines == std::vector<std::size_t>{2, 4});
   CHECK(parse_csv("1,2\n3,4", "t").names.empty());
   CHECK(parse_csv("1,yes\n3,no", "t").names.empty());
-  for (const char* const bad : {"", "\n\n", "a,b\n1\n", "a,b\n\"1,2\n", "a,a\n1,2\n", "x,y\n", "\"1\"x,2\n"}) {
+  for (const char* const bad :
+       {"", "\n\n", "a,b\n1\n", "a,b\n\"1,2\n", "a,a\n1,2\n", "x,y\n", "\"1\"x,2\n"}) {
     INFO(bad);
     CHECK_THROWS_AS(parse_csv(bad, "t"), InputError);
   }
-  CHECK_THROWS_WITH(parse_csv("a,b\n1,2\n3\n", "rows.csv"), Catch::Contains("rows.csv") && Catch::Contains("line 3"));
+  CHECK_THROWS_WITH(parse_csv("a,b\n1,2\n3\n", "rows.csv"),
+                    Catch::Contains("rows.csv") && Catch::Contains("line 3"));
 }
 
 TEST_CASE("Cells are numbers or nothing") {
   CHECK(parse_cell(" 1.5e3 ") == 1500);
   CHECK(parse_cell("+2") == 2);
-  for (const char* const cell : {"", "x", "1,5", "nan", "inf", "-inf", "1e999", "1 2", "0x10"}) CHECK_FALSE(parse_cell(cell));
+  for (const char* const cell : {"", "x", "1,5", "nan", "inf", "-inf", "1e999", "1 2", "0x10"})
+    CHECK_FALSE(parse_cell(cell));
 }
 
 TEST_CASE("NumPy's files are read in all their kinds") {
   const std::vector<double> wanted = {1, 2, 3, 4, 5, 6};
   CHECK(parse_npy(npy("<f8", false, "(2, 3)", raw(wanted)), "x").values == wanted);
-  CHECK(parse_npy(npy("<f8", true, "(2, 3)", raw(std::vector<double>{1, 4, 2, 5, 3, 6})), "x").values == wanted);
-  CHECK(parse_npy(npy("<f4", false, "(2, 3)", raw(std::vector<float>{1, 2, 3, 4, 5, 6})), "x").values == wanted);
-  CHECK(parse_npy(npy("<i2", false, "(2,)", raw(std::vector<std::int16_t>{-5, 7})), "x").values == std::vector<double>{-5, 7});
-  CHECK(parse_npy(npy("|i1", false, "(2,)", raw(std::vector<std::int8_t>{-5, 7})), "x").values == std::vector<double>{-5, 7});
+  CHECK(parse_npy(npy("<f8", true, "(2, 3)", raw(std::vector<double>{1, 4, 2, 5, 3, 6})), "x").values ==
+        wanted);
+  CHECK(parse_npy(npy("<f4", false, "(2, 3)", raw(std::vector<float>{1, 2, 3, 4, 5, 6})), "x").values ==
+        wanted);
+  CHECK(parse_npy(npy("<i2", false, "(2,)", raw(std::vector<std::int16_t>{-5, 7})), "x").values ==
+        std::vector<double>{-5, 7});
+  CHECK(parse_npy(npy("|i1", false, "(2,)", raw(std::vector<std::int8_t>{-5, 7})), "x").values ==
+        std::vector<double>{-5, 7});
   CHECK(parse_npy(npy("|u1", false, "(2,)", {200, 7}), "x").values == std::vector<double>{200, 7});
-  CHECK(parse_npy(npy("<i8", false, "(1, 1)", raw(std::vector<std::int64_t>{-3})), "x").values == std::vector<double>{-3});
+  CHECK(parse_npy(npy("<i8", false, "(1, 1)", raw(std::vector<std::int64_t>{-3})), "x").values ==
+        std::vector<double>{-3});
   const Bytes whole = npy("<f8", false, "(2, 3)", raw(wanted));
-  for (std::size_t size = 0; size < whole.size(); ++size) CHECK_THROWS_AS(parse_npy(ByteView(whole).first(size), "x"), InputError);
+  for (std::size_t size = 0; size < whole.size(); ++size)
+    CHECK_THROWS_AS(parse_npy(ByteView(whole).first(size), "x"), InputError);
   CHECK_THROWS_AS(parse_npy(npy(">f8", false, "(2, 3)", raw(wanted)), "x"), InputError);
   CHECK_THROWS_AS(parse_npy(npy("<f8", false, "(2, 2, 2)", Bytes(64)), "x"), InputError);
   CHECK_THROWS_AS(parse_npy(npy("<f8", false, "(99999999999, 2)", Bytes(16)), "x"), InputError);
-  CHECK_THROWS_WITH(parse_npy(npy("<f8", false, "(1, 2)", raw(std::vector<double>{1, NAN})), "x"), Catch::Contains("column 2"));
+  CHECK_THROWS_WITH(parse_npy(npy("<f8", false, "(1, 2)", raw(std::vector<double>{1, NAN})), "x"),
+                    Catch::Contains("column 2"));
   test::SeededRng rng(1);
   for (int round = 0; round < 2000; ++round) {
     Bytes changed = whole;
-    for (int k = 0; k < 3; ++k) changed[rng.below(changed.size())] = static_cast<std::uint8_t>(rng.below(256));
+    for (int k = 0; k < 3; ++k)
+      changed[rng.below(changed.size())] = static_cast<std::uint8_t>(rng.below(256));
     try {
       const NumberTable table = parse_npy(changed, "x");
       REQUIRE(table.values.size() == table.rows() * table.columns);
@@ -116,7 +132,8 @@ TEST_CASE("Rows find the network's columns by name") {
   CHECK(parse_json_rows("[[1,2],[3,4]]", "t", {}).values == std::vector<double>{1, 2, 3, 4});
   CHECK(parse_json_rows("{\"b\": 1, \"a\": 2}", "t", {"a", "b"}).values == std::vector<double>{2, 1});
   CHECK(parse_json_rows("[5, 6]", "t", {}).columns == 2);
-  for (const char* const bad : {"", "[]", "[[]]", "[[1],[1,2]]", "[[\"1\"]]", "{\"a\": 1}", "3", "[[1e999]]", "[null]"}) {
+  for (const char* const bad :
+       {"", "[]", "[[]]", "[[1],[1,2]]", "[[\"1\"]]", "{\"a\": 1}", "3", "[[1e999]]", "[null]"}) {
     INFO(bad);
     CHECK_THROWS_AS(parse_json_rows(bad, "t", {"a", "b"}), InputError);
   }
@@ -131,7 +148,8 @@ TEST_CASE("A row becomes integers by its columns' ranges") {
   const WideVector found = models::encode_row(encoding, row);
   CHECK(found.to_int64(0) == 128);
   CHECK(found.to_int64(1) == 255);  // held to its range
-  CHECK_THROWS_WITH(models::encode_row(encoding, std::vector<double>{1}), Catch::Contains("1 numbers") && Catch::Contains("takes 2"));
+  CHECK_THROWS_WITH(models::encode_row(encoding, std::vector<double>{1}),
+                    Catch::Contains("1 numbers") && Catch::Contains("takes 2"));
   CHECK_THROWS_WITH(models::encode_row(encoding, std::vector<double>{1, NAN}), Catch::Contains("\"b\""));
   CHECK_THROWS_WITH(models::encode_image(encoding, {1, 1, 1, {0}}), Catch::Contains("rows of 2 numbers"));
   const models::InputEncoding again = models::encoding_from_json(models::encoding_to_json(encoding));
