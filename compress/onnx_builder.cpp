@@ -82,17 +82,22 @@ const std::map<std::string, OnnxBuilder::Handler>& OnnxBuilder::handlers() {
       {"GlobalMaxPool", &OnnxBuilder::global_max_pool},
       {"Identity", &OnnxBuilder::identity},
       {"LogSoftmax", &OnnxBuilder::softmax},
+      {"Log", &OnnxBuilder::log},
       {"MatMul", &OnnxBuilder::mat_mul},
       {"Max", &OnnxBuilder::extreme},
       {"MaxPool", &OnnxBuilder::max_pool},
+      {"Mean", &OnnxBuilder::sum},
       {"Min", &OnnxBuilder::extreme},
       {"Mul", &OnnxBuilder::element_wise},
+      {"Neg", &OnnxBuilder::negative},
       {"Pad", &OnnxBuilder::pad},
       {"QuantizeLinear", &OnnxBuilder::quantize_linear},
       {"ReduceMax", &OnnxBuilder::reduce_mean},
       {"ReduceMean", &OnnxBuilder::reduce_mean},
+      {"ReduceSum", &OnnxBuilder::reduce_sum},
       {"Relu", &OnnxBuilder::relu},
       {"Reshape", &OnnxBuilder::reshape},
+      {"Scaler", &OnnxBuilder::scaler},
       {"Sigmoid", &OnnxBuilder::sigmoid},
       {"Sign", &OnnxBuilder::sign},
       {"Slice", &OnnxBuilder::slice},
@@ -236,9 +241,14 @@ void OnnxBuilder::add_node(int index) {
       }
       unknown = unknown || found == values_.end() || found->second.unknown;
     }
-    const bool own_domain = node.domain().empty() || node.domain() == "ai.onnx" ||
-                            (node.domain() == "ai.onnx.ml" && node.op_type() == "ZipMap");
-    if (!own_domain) throw NotSupported{"foreign domain \"" + node.domain() + "\""};
+    const bool own_domain =
+        node.domain().empty() || node.domain() == "ai.onnx" ||
+        (node.domain() == "ai.onnx.ml" && (node.op_type() == "ZipMap" || node.op_type() == "Scaler"));
+    if (!own_domain) {
+      throw NotSupported{"it is of the domain \"" + node.domain() +
+                         "\", whose operators are not taken over: export the network with the standard "
+                         "operators of ONNX only"};
+    }
     const auto handler = handlers().find(node.op_type());
     const std::vector<std::string>& known = operators();
     if (handler == handlers().end() && !std::binary_search(known.begin(), known.end(), node.op_type())) {
@@ -347,6 +357,12 @@ void OnnxBuilder::choose_output() {
     });
     usable.resize(1);
   }
+  // Values from within beside the probabilities of classes: the latter.
+  std::vector<std::string> ends;
+  for (const std::string& name : usable) {
+    if (values_.at(name).end != OnnxValue::End::none) ends.push_back(name);
+  }
+  if (usable.size() > 1 && ends.size() == 1) usable = ends;
   if (usable.size() == 1) {
     output_ = usable.front();
     return;
@@ -377,7 +393,7 @@ void OnnxBuilder::check_output() {
   const std::string who = "output \"" + output_ + "\": ";
   if (value.quantised) problems_.push_back(who + "it is quantised, a DequantizeLinear is missing");
   if (value.upper) problems_.push_back(who + "a limit from above without one of zero from below");
-  if (value.padded() || value.channels_last || value.flattened_from) {
+  if (value.padded() || value.channels_last || value.flattened_from || value.by_place) {
     problems_.push_back(who + "its layout is not supported");
   }
   if (problems_.empty() && value.node == 0) problems_.push_back(who + "no node computes it from the input");
@@ -435,8 +451,15 @@ OnnxValue OnnxBuilder::flattened(const onnx::NodeProto& node, OnnxValue x) {
   return vector;
 }
 
-OnnxValue OnnxBuilder::activation(const onnx::NodeProto& node, int k, bool padding_allowed) {
+OnnxValue OnnxBuilder::activation(const onnx::NodeProto& node, int k, bool padding_allowed,
+                                  bool by_place_allowed) {
   OnnxValue value = viewed(node, k);
+  if (value.by_place && !by_place_allowed) {
+    throw NotSupported{
+        "follows a constant or divisor that differs from place to place within a channel, which has a form "
+        "before a flatten or a mean over the whole picture only: use one value a channel, or an AveragePool "
+        "without padding, and fine-tune"};
+  }
   if (value.end != OnnxValue::End::none) {
     throw NotSupported{std::string("follows ") + end_name(value.end) +
                        ", which is supported at the end of the network only"};
@@ -477,7 +500,8 @@ const OnnxConstant* OnnxBuilder::optional_constant(const onnx::NodeProto& node, 
   return &*value->constant;
 }
 
-std::vector<float> OnnxBuilder::per_channel(const OnnxConstant& constant, const OnnxValue& x) const {
+std::optional<std::vector<float>> OnnxBuilder::per_channel(const OnnxConstant& constant,
+                                                           const OnnxValue& x) const {
   const auto channels = static_cast<std::size_t>(shape(x).channels);
   if (constant.size() == 1) return std::vector<float>(channels, constant.values.front());
   const std::size_t rank = x.dims.size();
@@ -515,13 +539,7 @@ std::vector<float> OnnxBuilder::per_channel(const OnnxConstant& constant, const 
       channel = flat % depth * (total / depth) + flat / depth;
     }
     const float value = constant.values[at];
-    if (set[channel] && result[channel] != value) {
-      throw NotSupported{
-          "its constant operand differs from place to place within a channel, which has no form on "
-          "ciphertexts; use one value "
-          "a channel (for a mean picture, the mean of each channel) and fine-tune, or add it after the "
-          "flatten"};
-    }
+    if (set[channel] && result[channel] != value) return std::nullopt;
     result[channel] = value;
     set[channel] = true;
   }
@@ -570,12 +588,23 @@ OnnxValue OnnxBuilder::emit_like(FloatNode node, const OnnxValue& x) {
   value.dims = x.dims;
   value.channels_last = x.channels_last;
   value.flattened_from = x.flattened_from;
+  value.by_place = x.by_place;
   return value;
 }
 
 OnnxValue OnnxBuilder::relabel(const onnx::NodeProto& node, OnnxValue x, std::vector<std::int64_t> dims) {
   if (dims == x.dims) return x;
   if (x.padded()) throw NotSupported{"follows a Pad, which only a convolution or pool may"};
+  if (x.by_place && !is_vector(dims)) {
+    throw NotSupported{"reshapes to " + dims_text(dims) +
+                       " a picture with a constant or divisor that differs from place to place, which only a "
+                       "flatten may follow"};
+  }
+  if (x.by_place) {
+    x.by_place = false;
+    x.dims = std::move(dims);
+    return x;
+  }
   if (dims == dims_of(shape(x), false) && !x.channels_last) {
     x.dims = std::move(dims);
     return x;

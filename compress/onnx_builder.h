@@ -20,7 +20,11 @@ struct OnnxValue {
   bool channels_last = false;      ///< the dimensions are N, H, W, C; the float node is always channel first
   /// A vector that was flattened channel last: the shape it had; the next dense layer reorders its columns.
   std::optional<models::Shape> flattened_from;
-  models::Window padding;  ///< zeros around the picture that the next convolution or pool takes over
+  /// Still seen as a picture, but its node is that picture's flatten, because something differs from place to
+  /// place within a channel.
+  bool by_place = false;
+  bool lowest_padding = false;  ///< the padding is −∞, for a maximum, in place of zeros
+  models::Window padding;       ///< zeros around the picture that the next convolution or pool takes over
   /// A limit from above (Min, Clip) that waits for the limit of zero from below: together they are a clip.
   std::optional<float> upper;
   /// Between a QuantizeLinear and its DequantizeLinear, which alone may read it. The value itself is not
@@ -90,7 +94,11 @@ class OnnxBuilder {
   OnnxValue average_pool(const onnx::NodeProto& node);
   OnnxValue global_average_pool(const onnx::NodeProto& node);
   OnnxValue global_max_pool(const onnx::NodeProto& node);
-  OnnxValue sum(const onnx::NodeProto& node);
+  OnnxValue sum(const onnx::NodeProto& node);  ///< Sum, Mean
+  OnnxValue negative(const onnx::NodeProto& node);
+  OnnxValue reduce_sum(const onnx::NodeProto& node);
+  OnnxValue log(const onnx::NodeProto& node);
+  OnnxValue scaler(const onnx::NodeProto& node);
   OnnxValue extreme(const onnx::NodeProto& node);  ///< Max, Min
   OnnxValue cast(const onnx::NodeProto& node);
   OnnxValue gather(const onnx::NodeProto& node);
@@ -116,12 +124,15 @@ class OnnxBuilder {
   /// What a node reads that only looks at it otherwise: nothing is computed, an end may stand before it.
   OnnxValue viewed(const onnx::NodeProto& node, int k) const;
   /// A value to compute with; a picture that is seen as a vector gets a flatten.
-  OnnxValue activation(const onnx::NodeProto& node, int k, bool padding_allowed = false);
+  /// @param by_place_allowed whether the reader treats every place alike
+  OnnxValue activation(const onnx::NodeProto& node, int k, bool padding_allowed = false,
+                       bool by_place_allowed = false);
   OnnxValue picture(const onnx::NodeProto& node, int k, bool padding_allowed = false);
   OnnxValue flattened(const onnx::NodeProto& node, OnnxValue x);
   const OnnxConstant& constant(const onnx::NodeProto& node, int k) const;
   const OnnxConstant* optional_constant(const onnx::NodeProto& node, int k) const;
-  std::vector<float> per_channel(const OnnxConstant& values, const OnnxValue& x) const;
+  /// The constant's value for each channel; nothing when it differs within one.
+  std::optional<std::vector<float>> per_channel(const OnnxConstant& values, const OnnxValue& x) const;
   const models::Shape& shape(const OnnxValue& value) const { return graph_.nodes[value.node].shape; }
 
   FloatNode start(FloatKind kind, const onnx::NodeProto& node, const OnnxValue& x);
@@ -135,10 +146,20 @@ class OnnxBuilder {
   OnnxValue relabel(const onnx::NodeProto& node, OnnxValue x, std::vector<std::int64_t> dims);
   models::Window window(const onnx::NodeProto& node, const OnnxValue& x, std::int64_t kernel_height,
                         std::int64_t kernel_width) const;
-  void round_up(const onnx::NodeProto& node, const OnnxValue& x, models::Window& w, bool allowed) const;
+  void round_up(const onnx::NodeProto& node, const OnnxValue& x, models::Window& w) const;
   OnnxValue pool_over(const onnx::NodeProto& node, const OnnxValue& x, FloatKind kind, bool height,
                       bool width);
-  OnnxValue sum_of(const onnx::NodeProto& node, const OnnxValue& a, const OnnxValue& b);
+  OnnxValue sum_of(const onnx::NodeProto& node, OnnxValue a, OnnxValue b);
+  OnnxValue with_constant(const onnx::NodeProto& node, const std::string& op, const OnnxValue& x,
+                          const OnnxConstant& values, bool constant_first);
+  OnnxValue larger_or_smaller(const onnx::NodeProto& node, bool maximum, const OnnxValue& a,
+                              const OnnxValue& b);
+  /// One value for each place of a picture, times `gamma` plus `beta`, both in the order of its flatten.
+  OnnxValue scaled_by_place(const onnx::NodeProto& node, const OnnxValue& x, std::vector<float> gamma,
+                            std::vector<float> beta);
+  OnnxValue mean_by_place(const onnx::NodeProto& node, const OnnxValue& x);
+  OnnxValue average_by_place(const onnx::NodeProto& node, const OnnxValue& x, FloatNode pool,
+                             const models::Window& seen);
   OnnxValue scaled(const onnx::NodeProto& node, const OnnxValue& x, float factor);
   OnnxValue rectified(const onnx::NodeProto& node, const OnnxValue& x);
   OnnxValue limited(const onnx::NodeProto& node, OnnxValue x, float low, float high);

@@ -515,8 +515,16 @@ OnnxSlice read_slice(const std::vector<std::int64_t>& dims,
     if (axis < 0 || axis >= rank) throw NotSupported{"an axis is out of range"};
     const std::int64_t size = dims[static_cast<std::size_t>(axis)];
     const std::int64_t step = steps ? (*steps)[k] : 1;
-    if (step < 1)
-      throw NotSupported{"a step of " + std::to_string(step) + "; only forward slices are supported"};
+    if (step == 0) throw NotSupported{"a step of 0"};
+    if (step < 0) {
+      const auto last = [&](std::int64_t place) {
+        return std::clamp<std::int64_t>(place < 0 && place >= -size ? place + size : place, -1, size - 1);
+      };
+      const std::int64_t start = last((*starts)[k]), end = last((*ends)[k]);
+      if (end >= start || step < -size) throw NotSupported{"its slice is empty"};
+      result.axes.push_back({static_cast<std::size_t>(axis), start, (start - end - step - 1) / -step, step});
+      continue;
+    }
     const auto clamped = [&](std::int64_t place) {
       return std::clamp<std::int64_t>(place < 0 ? place + size : place, 0, size);
     };

@@ -99,8 +99,18 @@ models::InputEncoding default_encoding(const models::Shape& shape) {
   return encoding;
 }
 
+/// Whether the network reads whole numbers: pixels as they are, which it scales itself.
+bool takes_pixels(const onnx::GraphProto& graph) {
+  std::set<std::string> initialisers;
+  for (const onnx::TensorProto& tensor : graph.initializer()) initialisers.insert(tensor.name());
+  for (const onnx::ValueInfoProto& input : graph.input()) {
+    if (initialisers.count(input.name()) == 0) return !is_float_type(input.type().tensor_type().elem_type());
+  }
+  return false;
+}
+
 void describe(FloatGraph& graph, const std::map<std::string, std::string>& meta, const ImportOptions& options,
-              const std::string& source) {
+              const std::string& source, bool pixels) {
   const auto text = [&](const char* key, const std::string& otherwise) {
     const auto found = meta.find(key);
     return found == meta.end() ? otherwise : found->second;
@@ -122,7 +132,7 @@ void describe(FloatGraph& graph, const std::map<std::string, std::string>& meta,
   }
   graph.mean = spread(options.mean.empty() ? numbers(text(kMetaMean, "")) : options.mean, 0, shape.channels);
   graph.deviation = spread(options.deviation.empty() ? numbers(text(kMetaDeviation, "")) : options.deviation,
-                           1, shape.channels);
+                           pixels ? 1.0 / 255 : 1, shape.channels);
   const std::string labels = text(kMetaLabels, "");
   graph.labels = !options.labels.empty() || labels.empty() ? options.labels : strings(labels);
   if (text(kMetaSoftmax, "") == "true") graph.softmax = true;
@@ -211,7 +221,7 @@ FloatGraph import_model(ByteView file, const std::string& source, const ImportOp
     builder.build(wanted);
     if (!builder.problems().empty()) fail_unsupported(builder, source);
     FloatGraph graph = builder.take();
-    describe(graph, meta, options, source);
+    describe(graph, meta, options, source, takes_pixels(model.graph()));
     if (meta.count(kMetaInteger) == 0) recognise_binary_layers(graph);  // dividing biases is not exact
     graph.finish();
     return graph;

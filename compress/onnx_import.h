@@ -12,7 +12,8 @@
 namespace popcorn::compress {
 
 /// What an ONNX file does not say. Unset members come from the file's metadata as `popcorn train` writes
-/// them, else from defaults: x = pixel / 255, the shape of the graph input, no labels.
+/// them, else from defaults: x = pixel / 255 (x = pixel where the graph input holds whole numbers), the shape
+/// of the graph input, no labels.
 struct ImportOptions {
   std::optional<std::string> name;
   std::optional<models::Shape> input_shape;  ///< e.g. 1x28x28 for a file whose input is a vector of 784

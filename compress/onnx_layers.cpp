@@ -101,20 +101,15 @@ models::Window OnnxBuilder::window(const onnx::NodeProto& node, const OnnxValue&
 }
 
 /// ceil_mode: a last, partial window becomes a full one by more padding at the end.
-void OnnxBuilder::round_up(const onnx::NodeProto& node, const OnnxValue& x, models::Window& w,
-                           bool allowed) const {
+void OnnxBuilder::round_up(const onnx::NodeProto& node, const OnnxValue& x, models::Window& w) const {
   if (OnnxAttributes(node).integer("ceil_mode", 0) == 0) return;
   const auto extend = [&](std::int64_t size, std::int64_t kernel, std::int64_t stride, std::int64_t before,
                           std::int64_t& after) {
     const std::int64_t span = size + before + after - kernel;
-    std::int64_t extra = span > 0 ? (stride - span % stride) % stride : 0;
+    // Also of a kernel that is larger than the picture: one window then.
+    std::int64_t extra = (stride - span % stride) % stride;
+    if (span < 0) extra = -span < stride ? -span : 0;
     if (extra > 0 && size + before <= (span + extra)) extra = 0;  // that window would see padding only
-    if (extra > 0 && !allowed) {
-      throw NotSupported{
-          "ceil_mode with a partial last window, whose average has another divisor: export it with ceil_mode "
-          "= 0, or "
-          "with a kernel that divides its picture"};
-    }
     after += extra;
   };
   extend(shape(x).height, w.dilation_height * (w.kernel_height - 1) + 1, w.stride_height, w.pad_top,
@@ -125,6 +120,8 @@ void OnnxBuilder::round_up(const onnx::NodeProto& node, const OnnxValue& x, mode
 
 OnnxValue OnnxBuilder::convolution(const onnx::NodeProto& node) {
   const OnnxValue x = picture(node, 0, true);
+  if (x.padded() && x.lowest_padding)
+    throw NotSupported{"follows a Pad with the lowest number, which only a MaxPool may"};
   const OnnxConstant& weights = constant(node, 1);
   if (weights.dims.size() != 4)
     throw NotSupported{"its weights have " + std::to_string(weights.dims.size()) +
@@ -247,24 +244,84 @@ OnnxValue OnnxBuilder::element_wise(const onnx::NodeProto& node) {
     complement.end = OnnxValue::End::sigmoid_complement;
     return complement;
   }
-  const OnnxValue x = activation(node, first_constant ? 1 : 0);
-  const std::vector<float> c = per_channel(constant(node, first_constant ? 0 : 1), x);
-  if (op == "Div" && first_constant) throw NotSupported{"divides by an activation"};
-  FloatNode affine = start(FloatKind::affine, node, x);
-  affine.gamma.assign(c.size(), op == "Sub" && first_constant ? -1.0F : 1.0F);
-  affine.beta.assign(c.size(), 0);
-  for (std::size_t k = 0; k < c.size(); ++k) {
-    if (op == "Add") affine.beta[k] = c[k];
-    if (op == "Sub") affine.beta[k] = first_constant ? c[k] : -c[k];
-    if (op == "Mul") affine.gamma[k] = c[k];
-    if (op == "Div") affine.gamma[k] = 1 / c[k];
-    if (!std::isfinite(affine.gamma[k])) throw NotSupported{"divides by zero"};
+  const OnnxValue x = activation(node, first_constant ? 1 : 0, false, true);
+  return with_constant(node, op, x, constant(node, first_constant ? 0 : 1), first_constant);
+}
+
+OnnxValue OnnxBuilder::with_constant(const onnx::NodeProto& node, const std::string& op, const OnnxValue& x,
+                                     const OnnxConstant& values, bool constant_first) {
+  if (op == "Div" && constant_first) throw NotSupported{"divides by an activation"};
+  std::optional<std::vector<float>> given = per_channel(values, x);
+  const bool places = !given.has_value();
+  if (places) {
+    if (x.channels_last || x.flattened_from ||
+        x.dims != std::vector<std::int64_t>{1, shape(x).channels, shape(x).height, shape(x).width}) {
+      throw NotSupported{
+          "its constant operand differs from place to place within a channel, which has a form before a "
+          "flatten of a picture with its channels first only: use one value a channel and fine-tune"};
+    }
+    given.emplace();
+    const std::size_t rank = x.dims.size();
+    for (std::size_t i = 0; i < static_cast<std::size_t>(shape(x).size()); ++i) {
+      std::size_t at = 0, stride = 1, rest = i;
+      for (std::size_t k = rank; k-- > 0;) {
+        const auto size = static_cast<std::size_t>(x.dims[k]);
+        const std::size_t missing = rank - values.dims.size();
+        const std::int64_t extent = k >= missing ? values.dims[k - missing] : 1;
+        if (extent != 1) at += rest % size * stride;
+        stride *= static_cast<std::size_t>(extent);
+        rest /= size;
+      }
+      given->push_back(values.values[at]);
+    }
   }
+  const std::vector<float>& c = *given;
+  std::vector<float> gamma(c.size(), op == "Sub" && constant_first ? -1.0F : 1.0F), beta(c.size(), 0);
+  for (std::size_t k = 0; k < c.size(); ++k) {
+    if (op == "Add") beta[k] = c[k];
+    if (op == "Sub") beta[k] = constant_first ? c[k] : -c[k];
+    if (op == "Mul") gamma[k] = c[k];
+    if (op == "Div") gamma[k] = 1 / c[k];
+    if (!std::isfinite(gamma[k])) throw NotSupported{"divides by zero"};
+  }
+  if (places) return scaled_by_place(node, x, std::move(gamma), std::move(beta));
+  FloatNode affine = start(FloatKind::affine, node, x);
+  affine.gamma = std::move(gamma);
+  affine.beta = std::move(beta);
   return emit_like(std::move(affine), x);
 }
 
-OnnxValue OnnxBuilder::sum_of(const onnx::NodeProto& node, const OnnxValue& a, const OnnxValue& b) {
-  if (a.dims != b.dims || a.channels_last != b.channels_last || a.flattened_from != b.flattened_from) {
+OnnxValue OnnxBuilder::scaled_by_place(const onnx::NodeProto& node, const OnnxValue& x,
+                                       std::vector<float> gamma, std::vector<float> beta) {
+  OnnxValue flat = flattened(node, x);
+  flat.dims = x.dims;
+  flat.by_place = true;
+  FloatNode affine = start(FloatKind::affine, node, flat);
+  affine.gamma = std::move(gamma);
+  affine.beta = std::move(beta);
+  return emit_like(std::move(affine), flat);
+}
+
+/// The mean of each channel, of a picture whose node is its flatten.
+OnnxValue OnnxBuilder::mean_by_place(const onnx::NodeProto& node, const OnnxValue& x) {
+  const std::int64_t outputs = x.dims[1], plane = x.dims[2] * x.dims[3], columns = outputs * plane;
+  if (columns > (std::int64_t{1} << 26) / outputs)
+    throw NotSupported{"its picture is too large for divisors that differ from place to place"};
+  FloatNode mean = start(FloatKind::dense, node, x);
+  mean.weights.assign(static_cast<std::size_t>(outputs * columns), 0);
+  mean.bias.assign(static_cast<std::size_t>(outputs), 0);
+  for (std::int64_t o = 0; o < outputs; ++o) {
+    for (std::int64_t p = 0; p < plane; ++p)
+      mean.weights[static_cast<std::size_t>(o * columns + o * plane + p)] = 1 / static_cast<float>(plane);
+  }
+  OnnxValue result = emit(std::move(mean), {outputs, 1, 1});
+  result.dims = {1, outputs, 1, 1};
+  return result;
+}
+
+OnnxValue OnnxBuilder::sum_of(const onnx::NodeProto& node, OnnxValue a, OnnxValue b) {
+  if (a.dims != b.dims || a.channels_last != b.channels_last || a.flattened_from != b.flattened_from ||
+      !(shape(a) == shape(b))) {
     throw NotSupported{"its operands have different shapes"};
   }
   FloatNode sum = start(FloatKind::add, node, a);
@@ -279,11 +336,39 @@ OnnxValue OnnxBuilder::scaled(const onnx::NodeProto& node, const OnnxValue& x, f
   return emit_like(std::move(affine), x);
 }
 
+/// Constants among the operands are added to the first activation.
 OnnxValue OnnxBuilder::sum(const onnx::NodeProto& node) {
-  if (node.input_size() == 0) throw NotSupported{"it has no operands"};
-  OnnxValue total = activation(node, 0);
-  for (int k = 1; k < node.input_size(); ++k) total = sum_of(node, total, activation(node, k));
-  return total;
+  std::optional<OnnxValue> total;
+  for (int k = 0; k < node.input_size(); ++k) {
+    const OnnxValue* const given = operand(node, k);
+    if (given == nullptr || given->constant) continue;
+    const OnnxValue x = activation(node, k);
+    total = total ? sum_of(node, *total, x) : x;
+  }
+  if (!total) throw NotSupported{"it has no operands"};
+  for (int k = 0; k < node.input_size(); ++k) {
+    const OnnxValue* const given = operand(node, k);
+    if (given != nullptr && given->constant)
+      total = with_constant(node, "Add", *total, OnnxConstant(*given->constant), false);
+  }
+  if (node.op_type() == "Mean" && node.input_size() > 1) {
+    if (total->by_place) throw NotSupported{"its constant operand differs from place to place"};
+    total = scaled(node, *total, 1 / static_cast<float>(node.input_size()));
+  }
+  return *total;
+}
+
+OnnxValue OnnxBuilder::negative(const onnx::NodeProto& node) {
+  return scaled(node, activation(node, 0), -1);
+}
+
+/// As many times the mean as there are values.
+OnnxValue OnnxBuilder::reduce_sum(const onnx::NodeProto& node) {
+  const OnnxValue x = viewed(node, 0);
+  const std::int64_t before = x.by_place ? 0 : shape(x).size();
+  const OnnxValue mean = reduce_mean(node);
+  if (before == 0) throw NotSupported{"follows a constant that differs from place to place"};
+  return scaled(node, mean, static_cast<float>(before / shape(mean).size()));
 }
 
 OnnxValue OnnxBuilder::rectified(const onnx::NodeProto& node, const OnnxValue& x) {
@@ -315,24 +400,34 @@ OnnxValue OnnxBuilder::limited(const onnx::NodeProto& node, OnnxValue x, float l
 OnnxValue OnnxBuilder::relu(const onnx::NodeProto& node) {
   OnnxValue x = viewed(node, 0);
   if (x.upper) return limited(node, std::move(x), 0, INFINITY);
-  return rectified(node, activation(node, 0));
+  return rectified(node, activation(node, 0, false, true));
 }
 
 /// Max and Min: with a constant a limit; of two activations max(a, b) = b + Relu(a − b).
 OnnxValue OnnxBuilder::extreme(const onnx::NodeProto& node) {
   const bool maximum = node.op_type() == "Max";
   if (node.input_size() == 1) return viewed(node, 0);
-  if (node.input_size() != 2) throw NotSupported{"supported with two operands only"};
+  if (node.input_size() > 2) {
+    OnnxValue best = activation(node, 0);
+    for (int k = 1; k < node.input_size(); ++k)
+      best = larger_or_smaller(node, maximum, best, activation(node, k));
+    return best;
+  }
+  if (node.input_size() != 2) throw NotSupported{"it has no operands"};
   for (const int k : {0, 1}) {
     const OnnxValue* other = operand(node, k);
     if (other == nullptr || !other->constant) continue;
     if (other->constant->size() != 1) throw NotSupported{"its limit is not one number"};
     const float limit = other->constant->values.front();
     OnnxValue x = viewed(node, 1 - k);
-    if (!x.upper) x = activation(node, 1 - k);
+    if (!x.upper) x = activation(node, 1 - k, false, true);
     return limited(node, std::move(x), maximum ? limit : -INFINITY, maximum ? INFINITY : limit);
   }
-  const OnnxValue a = activation(node, 0), b = activation(node, 1);
+  return larger_or_smaller(node, maximum, activation(node, 0), activation(node, 1));
+}
+
+OnnxValue OnnxBuilder::larger_or_smaller(const onnx::NodeProto& node, bool maximum, const OnnxValue& a,
+                                         const OnnxValue& b) {
   // min(a, b) = b − Relu(b − a)
   const OnnxValue difference =
       maximum ? sum_of(node, a, scaled(node, b, -1)) : sum_of(node, b, scaled(node, a, -1));
@@ -364,21 +459,32 @@ OnnxValue OnnxBuilder::clip(const onnx::NodeProto& node) {
 
 OnnxValue OnnxBuilder::max_pool(const onnx::NodeProto& node) {
   const OnnxValue x = picture(node, 0, true);
-  const FloatKind producer = graph_.nodes[x.node].kind;
-  if (x.padded() && producer != FloatKind::relu && producer != FloatKind::clip) {
-    throw NotSupported{"zero padding before a maximum is supported after Relu only"};
+  std::vector<bool> rectified(graph_.nodes.size(), false);  // surely; the input may be shifted
+  for (std::size_t k = 1; k < rectified.size(); ++k) {
+    const FloatNode& made = graph_.nodes[k];
+    rectified[k] = non_negative_[k] && (made.kind == FloatKind::relu || made.kind == FloatKind::clip ||
+                                        std::all_of(made.inputs.begin(), made.inputs.end(),
+                                                    [&](std::size_t from) { return rectified[from]; }));
+  }
+  if (x.padded() && !x.lowest_padding && !rectified[x.node]) {
+    throw NotSupported{
+        "follows a Pad with zeros of values that can be negative, so that zeros take part in the maximum: "
+        "give "
+        "the MaxPool the padding (pads), or put a Relu before the Pad, and fine-tune"};
   }
   if (node.output_size() > 1 && !node.output(1).empty()) throw NotSupported{"its second output"};
   const std::vector<std::int64_t> kernel = pair(OnnxAttributes(node), "kernel_shape");
   FloatNode pool = start(FloatKind::max_pool2d, node, x);
   pool.window = window(node, x, kernel[0], kernel[1]);
-  round_up(node, x, pool.window, true);
+  round_up(node, x, pool.window);
   const models::Shape result = window_output(shape(x), pool.window, shape(x).channels, pool.name);
   return emit(std::move(pool), result);
 }
 
 OnnxValue OnnxBuilder::average_pool(const onnx::NodeProto& node) {
   const OnnxValue x = picture(node, 0, true);
+  if (x.padded() && x.lowest_padding)
+    throw NotSupported{"follows a Pad with the lowest number, which only a MaxPool may"};
   const OnnxAttributes attributes(node);
   const std::vector<std::int64_t> kernel = pair(attributes, "kernel_shape");
   FloatNode pool = start(FloatKind::average_pool2d, node, x);
@@ -387,18 +493,48 @@ OnnxValue OnnxBuilder::average_pool(const onnx::NodeProto& node) {
   const bool own_padding =
       w.pad_top + w.pad_bottom + w.pad_left + w.pad_right >
       x.padding.pad_top + x.padding.pad_bottom + x.padding.pad_left + x.padding.pad_right;
-  if (own_padding && attributes.integer("count_include_pad", 0) == 0) {
-    throw NotSupported{
-        "its padding is left out of the average (count_include_pad = 0), so that pixels at the border have "
-        "other "
-        "divisors, which has no form on ciphertexts: export it with count_include_pad = 1, without padding, "
-        "or with "
-        "a MaxPool in its place, and fine-tune"};
-  }
   if (w.dilation_height != 1 || w.dilation_width != 1) throw NotSupported{"dilations"};
-  round_up(node, x, pool.window, false);
-  const models::Shape result = window_output(shape(x), pool.window, shape(x).channels, pool.name);
-  return emit(std::move(pool), result);
+  const bool excludes = own_padding && attributes.integer("count_include_pad", 0) == 0;
+  models::Window grown = w;
+  round_up(node, x, grown);
+  if (!excludes && grown == w) {
+    const models::Shape result = window_output(shape(x), pool.window, shape(x).channels, pool.name);
+    return emit(std::move(pool), result);
+  }
+  models::Window seen = x.padding;  // what counts beside the pixels
+  if (!excludes) seen = w;
+  pool.window = grown;
+  return average_by_place(node, x, std::move(pool), seen);
+}
+
+/// An average whose divisor differs from place to place: as if all were alike, then corrected.
+OnnxValue OnnxBuilder::average_by_place(const onnx::NodeProto& node, const OnnxValue& x, FloatNode pool,
+                                        const models::Window& seen) {
+  const models::Window w = pool.window;
+  const models::Shape from = shape(x);
+  const models::Shape result = window_output(from, w, from.channels, pool.name);
+  const auto counted = [](std::int64_t out, std::int64_t stride, std::int64_t kernel, std::int64_t pad,
+                          std::int64_t size, std::int64_t before, std::int64_t after) {
+    const std::int64_t first = out * stride - pad;
+    return std::min(first + kernel, size + after) - std::max(first, -before);
+  };
+  std::vector<float> gamma;
+  for (std::int64_t c = 0; c < result.channels; ++c) {
+    for (std::int64_t r = 0; r < result.height; ++r) {
+      const std::int64_t rows =
+          counted(r, w.stride_height, w.kernel_height, w.pad_top, from.height, seen.pad_top, seen.pad_bottom);
+      for (std::int64_t q = 0; q < result.width; ++q) {
+        const std::int64_t columns =
+            counted(q, w.stride_width, w.kernel_width, w.pad_left, from.width, seen.pad_left, seen.pad_right);
+        if (rows < 1 || columns < 1) throw NotSupported{"a window lies wholly in the padding"};
+        gamma.push_back(static_cast<float>(w.kernel_height * w.kernel_width) /
+                        static_cast<float>(rows * columns));
+      }
+    }
+  }
+  std::vector<float> beta(gamma.size(), 0);
+  const OnnxValue sums = emit(std::move(pool), result);
+  return scaled_by_place(node, sums, std::move(gamma), std::move(beta));
 }
 
 OnnxValue OnnxBuilder::pool_over(const onnx::NodeProto& node, const OnnxValue& x, FloatKind kind, bool height,
@@ -412,6 +548,8 @@ OnnxValue OnnxBuilder::pool_over(const onnx::NodeProto& node, const OnnxValue& x
 }
 
 OnnxValue OnnxBuilder::global_average_pool(const onnx::NodeProto& node) {
+  const OnnxValue x = viewed(node, 0);
+  if (x.by_place) return mean_by_place(node, activation(node, 0, false, true));
   return pool_over(node, picture(node, 0), FloatKind::average_pool2d, true, true);
 }
 
@@ -425,7 +563,8 @@ OnnxValue OnnxBuilder::reduce_mean(const onnx::NodeProto& node) {
   OnnxValue x = viewed(node, 0);
   const bool planes = is_plane_view(x.dims, shape(x)) && !x.channels_last && x.end == OnnxValue::End::none &&
                       !x.upper && !x.padded();
-  if (!planes) x = activation(node, 0);
+  const bool by_place = x.by_place && node.op_type() == "ReduceMean";
+  if (!planes || by_place) x = activation(node, 0, false, by_place);
   const FloatKind kind = node.op_type() == "ReduceMax" ? FloatKind::max_pool2d : FloatKind::average_pool2d;
   const auto rank = static_cast<std::int64_t>(x.dims.size());
   const OnnxConstant* given = optional_constant(node, 1);
@@ -434,7 +573,7 @@ OnnxValue OnnxBuilder::reduce_mean(const onnx::NodeProto& node) {
   std::sort(axes.begin(), axes.end());
   const bool keep = attributes.integer("keepdims", 1) != 0;
   bool height = false, width = false;
-  const models::Shape from = shape(x);
+  const models::Shape from = by_place ? models::Shape{x.dims[1], x.dims[2], x.dims[3]} : shape(x);
   const std::int64_t plane_axis = x.channels_last ? 1 : 2;
   for (const std::int64_t axis : axes) {
     const std::int64_t size = axis < rank && axis >= 0 ? x.dims[static_cast<std::size_t>(axis)] : 0;
@@ -457,7 +596,13 @@ OnnxValue OnnxBuilder::reduce_mean(const onnx::NodeProto& node) {
       dims.push_back(1);
     }
   }
-  OnnxValue result = pool_over(node, x, kind, height, width);
+  if (by_place && !(height && width)) {
+    throw NotSupported{
+        "follows a constant or divisor that differs from place to place, of which the mean over height and "
+        "width "
+        "at once is supported only"};
+  }
+  OnnxValue result = by_place ? mean_by_place(node, x) : pool_over(node, x, kind, height, width);
   result.dims = std::move(dims);
   result.channels_last = x.channels_last;
   if (is_flat(result.dims)) result.channels_last = false;

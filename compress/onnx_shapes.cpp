@@ -1,5 +1,6 @@
 // The operators of an ONNX graph that move values without computing: shapes, layouts, padding, slices.
 #include <algorithm>
+#include <cmath>
 
 #include "compress/onnx_builder.h"
 
@@ -65,6 +66,9 @@ OnnxValue OnnxBuilder::unsqueeze(const onnx::NodeProto& node) {
 OnnxValue OnnxBuilder::transpose(const onnx::NodeProto& node) {
   OnnxValue x = viewed(node, 0);
   if (x.padded()) throw NotSupported{"follows a Pad, which only a convolution or pool may"};
+  if (x.by_place)
+    throw NotSupported{
+        "follows a constant or divisor that differs from place to place, which only a flatten may"};
   std::vector<std::int64_t> order = OnnxAttributes(node).integers("perm", {});
   const std::size_t rank = x.dims.size();
   if (order.empty()) {
@@ -127,7 +131,10 @@ OnnxValue OnnxBuilder::pad(const onnx::NodeProto& node) {
   const OnnxConstant* value = optional_constant(node, 2);
   const float fill =
       value != nullptr && value->size() == 1 ? value->values.front() : attributes.real("value", 0);
-  if (fill != 0)
+  const bool lowest = fill <= -3e38F || (std::isinf(fill) && fill < 0);
+  if (x.padded() && lowest != x.lowest_padding) throw NotSupported{"follows a Pad with another value"};
+  x.lowest_padding = lowest;
+  if (fill != 0 && !lowest)
     throw NotSupported{"pads with " + std::to_string(fill) +
                        ", only zeros are supported: shift the values so that zero is the padding"};
   if (const OnnxConstant* axes = optional_constant(node, 3)) pads = pads_of_all_axes(pads, axes->integers);
@@ -136,6 +143,7 @@ OnnxValue OnnxBuilder::pad(const onnx::NodeProto& node) {
     throw NotSupported{"a padding is negative or too large"};
   }
   if (pads[1] != 0 || pads[5] != 0) {
+    if (lowest) throw NotSupported{"pads channels with the lowest number"};
     if (x.padded()) throw NotSupported{"follows another Pad"};
     x = spread_channels(node, x, pads[1], pads[5]);
   }
@@ -177,13 +185,15 @@ OnnxValue OnnxBuilder::gather(const onnx::NodeProto& node) {
   const auto rank = static_cast<std::int64_t>(x.dims.size());
   const std::int64_t axis = given + (given < 0 ? rank : 0);
   const std::int64_t channel_axis = x.channels_last ? rank - 1 : 1;
-  if (axis != channel_axis || indices.dims.size() != 1 || !indices.is_integer() || x.flattened_from)
+  const bool one = indices.dims.empty() && x.dims.size() == 4;  // x[:, k]: the axis goes
+  if (axis != channel_axis || (indices.dims.size() != 1 && !one) || !indices.is_integer() || x.flattened_from)
     throw NotSupported{"supported as a choice of channels only"};
   std::vector<std::int64_t> dims = x.dims;
   dims[static_cast<std::size_t>(axis)] = indices.size();
+  if (one) dims.erase(dims.begin() + axis);
   OnnxValue result = choose_channels(node, x, indices.integers);
   result.dims = std::move(dims);
-  result.channels_last = x.channels_last;
+  result.channels_last = x.channels_last && !one;
   return result;
 }
 
@@ -210,6 +220,9 @@ OnnxValue OnnxBuilder::slice(const onnx::NodeProto& node) {
     const std::int64_t size = x.dims[cut.axis];
     dims[cut.axis] = cut.count;
     if (cut.start == 0 && cut.count == size) continue;
+    if (cut.step < 0 && !vector && cut.axis != channel_axis)
+      throw NotSupported{"a step of " + std::to_string(cut.step) +
+                         " over height or width: flip the pictures instead"};
     if (vector ? size == 1 : cut.axis == 0) throw NotSupported{"it cuts the batch"};
     if (vector || cut.axis == channel_axis) {
       std::vector<std::int64_t> channels;
@@ -254,6 +267,11 @@ OnnxValue OnnxBuilder::slice(const onnx::NodeProto& node) {
 OnnxValue OnnxBuilder::identity(const onnx::NodeProto& node) {
   if (node.op_type() == "Dropout" && OnnxAttributes(node).has("training_mode"))
     throw NotSupported{"training_mode: export the network in evaluation mode (model.eval())"};
+  const OnnxConstant* const trains = node.op_type() == "Dropout" ? optional_constant(node, 2) : nullptr;
+  if (trains != nullptr &&
+      std::any_of(trains->values.begin(), trains->values.end(), [](float v) { return v != 0; }))
+    throw NotSupported{
+        "it is in training mode, where it is random: export the network in evaluation mode (model.eval())"};
   return viewed(node, 0);
 }
 
@@ -272,6 +290,30 @@ OnnxValue OnnxBuilder::softmax(const onnx::NodeProto& node) {
   if (shape(x).size() != shape(x).channels) throw NotSupported{"supported on a vector only"};
   x.end = OnnxValue::End::softmax;
   return x;
+}
+
+/// Of probabilities at the end.
+OnnxValue OnnxBuilder::log(const onnx::NodeProto& node) {
+  const OnnxValue x = viewed(node, 0);
+  if (x.end != OnnxValue::End::softmax) throw NotSupported{"supported after the last Softmax only"};
+  return x;
+}
+
+/// scikit-learn's StandardScaler: (x - offset) * scale.
+OnnxValue OnnxBuilder::scaler(const onnx::NodeProto& node) {
+  const OnnxValue x = activation(node, 0);
+  const auto channels = static_cast<std::size_t>(shape(x).channels);
+  std::vector<float> offset = OnnxAttributes(node).reals("offset"),
+                     scale = OnnxAttributes(node).reals("scale");
+  if (offset.size() == 1) offset.resize(channels, offset.front());
+  if (scale.size() == 1) scale.resize(channels, scale.front());
+  if (x.flattened_from || shape(x).size() != shape(x).channels || offset.size() != channels ||
+      scale.size() != channels)
+    throw NotSupported{"supported on a vector with one offset and one scale for each value only"};
+  FloatNode affine = start(FloatKind::affine, node, x);
+  affine.gamma = scale;
+  for (std::size_t k = 0; k < channels; ++k) affine.beta.push_back(-offset[k] * scale[k]);
+  return emit_like(std::move(affine), x);
 }
 
 OnnxValue OnnxBuilder::sigmoid(const onnx::NodeProto& node) {

@@ -149,7 +149,9 @@ void check_takes_pictures(const InputEncoding& encoding) {
   const std::int64_t channels = encoding.color == "gray" ? 1 : 3;
   if (encoding.shape.channels != channels) {
     throw InputError("input.encoding", "the network takes " + encoding.shape.to_string() + " numbers, no " +
-                                           encoding.color + " picture");
+                                           encoding.color +
+                                           " picture; name the pictures' shape with --input-shape CxHxW when "
+                                           "the network is compressed");
   }
 }
 

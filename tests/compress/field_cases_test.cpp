@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -62,8 +61,6 @@ double deviation(const std::vector<double>& values) {
 }  // namespace
 
 TEST_CASE("networks of the field answer what they must") {
-  // Refused, with node, reason and what to do; all others must be right.
-  const std::map<std::string, std::string> refused = {{"avgpool_exclude_pad", "node e (AveragePool)"}};
   std::size_t cases = 0;
   for (const auto& entry : fs::directory_iterator(kCases)) {
     const std::string folder = entry.path().string();
@@ -77,14 +74,6 @@ TEST_CASE("networks of the field answer what they must") {
     const test::ModuleOutcome outcome =
         test::run_compress_module(command_of(expected, folder, place.path("x")));
     INFO(outcome.err);
-    if (const auto reason = refused.find(name); reason != refused.end()) {
-      CHECK(outcome.code == 3);
-      CHECK(outcome.err.find(reason->second) != std::string::npos);
-      CHECK(outcome.err.find("export it with") != std::string::npos);
-      CHECK(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
-      CHECK_FALSE(fs::exists(place.path("x") + "/o.popcorn"));
-      continue;
-    }
     REQUIRE(outcome.code == 0);
     const models::IntegerNetwork network = models::read_network(place.path("x") + "/o.popcorn");
     const std::string pictures =
@@ -119,7 +108,7 @@ TEST_CASE("networks of the field answer what they must") {
     std::printf("%-24s error %.4f standard deviations\n", name.c_str(), error);
     CHECK(error < 0.1);
   }
-  CHECK(cases == 21);
+  CHECK(cases == 26);
 }
 
 TEST_CASE("a function whose channels are out of balance loses nothing by it") {

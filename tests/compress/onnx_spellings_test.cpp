@@ -298,7 +298,7 @@ class Speller {
         set(made, "pads", Dims{top, left, bottom, right});
       }
     });
-    if (bias_apart) y = node("Add", {y, constant({1, layer.out, 1, 1}, layer.bias)});
+    if (bias_apart) y = node(chance() ? "Sum" : "Add", {y, constant({1, layer.out, 1, 1}, layer.bias)});
     if (layer.residual) y = node(chance() ? "Sum" : "Add", {y, x});
     y = rectify(y);
     h_ = ceil_div(h_, layer.stride);
