@@ -13,6 +13,7 @@ void add_bench_command(CLI::App& app, Action& chosen) {
   add_bench_paillier_command(*bench, chosen);
   add_bench_linear_command(*bench, chosen);
   add_bench_network_command(*bench, chosen);
+  add_bench_transfers_command(*bench, chosen);
 }
 
 }  // namespace popcorn::cli

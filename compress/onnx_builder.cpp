@@ -1,6 +1,8 @@
 #include "compress/onnx_builder.h"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 
 #include "base/error.h"
 #include "compress/graph_surgery.h"
@@ -59,6 +61,12 @@ const char* end_name(OnnxValue::End end) {
   }
 }
 
+/// Of the domain ai.onnx.ml: what scikit-learn's exporter puts around networks and linear models.
+bool is_scikit_operator(std::string_view name) {
+  constexpr std::array<std::string_view, 4> kNames = {"LinearClassifier", "Normalizer", "Scaler", "ZipMap"};
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
+}
+
 }  // namespace
 
 const std::map<std::string, OnnxBuilder::Handler>& OnnxBuilder::handlers() {
@@ -81,6 +89,7 @@ const std::map<std::string, OnnxBuilder::Handler>& OnnxBuilder::handlers() {
       {"GlobalAveragePool", &OnnxBuilder::global_average_pool},
       {"GlobalMaxPool", &OnnxBuilder::global_max_pool},
       {"Identity", &OnnxBuilder::identity},
+      {"LinearClassifier", &OnnxBuilder::linear_classifier},
       {"LogSoftmax", &OnnxBuilder::softmax},
       {"Log", &OnnxBuilder::log},
       {"MatMul", &OnnxBuilder::mat_mul},
@@ -90,6 +99,7 @@ const std::map<std::string, OnnxBuilder::Handler>& OnnxBuilder::handlers() {
       {"Min", &OnnxBuilder::extreme},
       {"Mul", &OnnxBuilder::element_wise},
       {"Neg", &OnnxBuilder::negative},
+      {"Normalizer", &OnnxBuilder::normaliser},
       {"Pad", &OnnxBuilder::pad},
       {"QuantizeLinear", &OnnxBuilder::quantize_linear},
       {"ReduceMax", &OnnxBuilder::reduce_mean},
@@ -241,9 +251,8 @@ void OnnxBuilder::add_node(int index) {
       }
       unknown = unknown || found == values_.end() || found->second.unknown;
     }
-    const bool own_domain =
-        node.domain().empty() || node.domain() == "ai.onnx" ||
-        (node.domain() == "ai.onnx.ml" && (node.op_type() == "ZipMap" || node.op_type() == "Scaler"));
+    const bool own_domain = node.domain().empty() || node.domain() == "ai.onnx" ||
+                            (node.domain() == "ai.onnx.ml" && is_scikit_operator(node.op_type()));
     if (!own_domain) {
       throw NotSupported{"it is of the domain \"" + node.domain() +
                          "\", whose operators are not taken over: export the network with the standard "

@@ -99,6 +99,8 @@ class OnnxBuilder {
   OnnxValue reduce_sum(const onnx::NodeProto& node);
   OnnxValue log(const onnx::NodeProto& node);
   OnnxValue scaler(const onnx::NodeProto& node);
+  OnnxValue linear_classifier(const onnx::NodeProto& node);
+  OnnxValue normaliser(const onnx::NodeProto& node);
   OnnxValue extreme(const onnx::NodeProto& node);  ///< Max, Min
   OnnxValue cast(const onnx::NodeProto& node);
   OnnxValue gather(const onnx::NodeProto& node);

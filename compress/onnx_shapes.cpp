@@ -316,6 +316,47 @@ OnnxValue OnnxBuilder::scaler(const onnx::NodeProto& node) {
   return emit_like(std::move(affine), x);
 }
 
+/// scikit-learn's linear models: the class, and scores that a Softmax or Sigmoids make probabilities.
+OnnxValue OnnxBuilder::linear_classifier(const onnx::NodeProto& node) {
+  const OnnxAttributes attributes(node);
+  const OnnxValue x = activation(node, 0);
+  const auto features = static_cast<std::size_t>(shape(x).size());
+  std::vector<float> weights = attributes.reals("coefficients"), bias = attributes.reals("intercepts");
+  const std::size_t classes = weights.size() / features;
+  bias.resize(bias.empty() ? classes : bias.size(), 0.0F);
+  if (x.flattened_from || shape(x).size() != shape(x).channels || classes == 0 ||
+      weights.size() != classes * features || bias.size() != classes)
+    throw NotSupported{"its coefficients do not fit a vector of " + std::to_string(features)};
+  const std::string post = attributes.text("post_transform", "NONE");
+  OnnxValue::End end = OnnxValue::End::none;
+  if (post == "SOFTMAX") end = OnnxValue::End::softmax;
+  if (post == "LOGISTIC") end = OnnxValue::End::sigmoid;
+  if (end == OnnxValue::End::none && post != "NONE")
+    throw NotSupported{"the post_transform " + post + " is not supported: NONE, SOFTMAX and LOGISTIC are"};
+  if (end == OnnxValue::End::sigmoid && classes == 2 && bias[0] == -bias[1] &&
+      std::equal(weights.begin(), weights.begin() + static_cast<std::ptrdiff_t>(features),
+                 weights.begin() + static_cast<std::ptrdiff_t>(features),
+                 [](float a, float b) { return a == -b; })) {
+    // Sigmoids of −l and l are the softmax of −l/2 and l/2.
+    for (float& weight : weights) weight /= 2;
+    for (float& value : bias) value /= 2;
+    end = OnnxValue::End::softmax;
+  }
+  OnnxValue scores = dense(node, x, std::move(weights), std::move(bias));
+  scores.end = end;
+  if (node.output_size() > 1 && !node.output(1).empty()) values_[node.output(1)] = scores;
+  scores.end = OnnxValue::End::arg_max;
+  return scores;
+}
+
+/// Probabilities made to sum to 1: the order stays.
+OnnxValue OnnxBuilder::normaliser(const onnx::NodeProto& node) {
+  const OnnxValue x = viewed(node, 0);
+  if (x.end != OnnxValue::End::softmax && x.end != OnnxValue::End::sigmoid)
+    throw NotSupported{"supported on probabilities at the end only"};
+  return x;
+}
+
 OnnxValue OnnxBuilder::sigmoid(const onnx::NodeProto& node) {
   OnnxValue x = activation(node, 0);
   if (shape(x).size() != 1) {

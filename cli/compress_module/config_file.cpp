@@ -1,9 +1,16 @@
 #include "cli/compress_module/config_file.h"
 
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <valijson/adapters/nlohmann_json_adapter.hpp>
+#include <valijson/schema.hpp>
+#include <valijson/schema_parser.hpp>
+#include <valijson/validation_results.hpp>
+#include <valijson/validator.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "cli/compress_module/recipe_schema.h"
 
 namespace popcorn::cli {
 
@@ -33,22 +40,43 @@ void add_option(std::vector<std::string>& options, const std::string& path, cons
   }
 }
 
+/// "compress.layer-bits.fc3" of {"<root>", "[compress]", …}
+std::string member_path(const std::vector<std::string>& context) {
+  std::string path;
+  for (std::string part : context) {
+    if (part == "<root>") continue;
+    if (part.size() > 2 && part.front() == '[') part = part.substr(1, part.size() - 2);
+    path += (path.empty() ? "" : ".") + part;
+  }
+  return path;
+}
+
+/// @throws InputError "config.schema" that names the member and what is wrong with it
+void check_against_schema(const nlohmann::json& config, const std::string& path) {
+  const nlohmann::json text = nlohmann::json::parse(recipe_schema());
+  valijson::Schema schema;
+  valijson::SchemaParser parser(valijson::SchemaParser::kDraft7);
+  parser.populateSchema(valijson::adapters::NlohmannJsonAdapter(text), schema);
+  valijson::ValidationResults results;
+  valijson::Validator validator;
+  if (validator.validate(schema, valijson::adapters::NlohmannJsonAdapter(config), &results)) return;
+  // The innermost says what is wrong, those around it only that something is.
+  std::optional<valijson::ValidationResults::Error> innermost;
+  for (valijson::ValidationResults::Error error; results.popError(error);) {
+    if (!innermost || error.context.size() > innermost->context.size()) innermost = error;
+  }
+  const std::string member = member_path(innermost->context);
+  throw InputError("config.schema", path + ": " + (member.empty() ? std::string() : "\"" + member + "\": ") +
+                                        innermost->description + " (compress/recipe.schema.json)");
+}
+
 std::vector<std::string> read_options(const std::string& command, const std::string& path) {
   const nlohmann::json config = nlohmann::json::parse(read_text_file(path, kMaxConfigBytes), nullptr, false);
   if (!config.is_object()) throw InputError("config.damaged", path + ": not a JSON object");
-  for (const auto& [name, section] : config.items()) {
-    if (name != "train" && name != "compress" && name != "network") {
-      throw InputError("config.section",
-                       path + ": unknown section \"" + name + "\"; known: network, train, compress");
-    }
-    if (name != "network" && !section.is_object())
-      throw InputError("config.section", path + ": \"" + name + "\" must be an object");
-  }
+  check_against_schema(config, path);
   std::vector<std::string> options;
   if (!config.contains(command)) return options;
   for (const auto& [key, value] : config.at(command).items()) {
-    if (key == "config")
-      throw InputError("config.member", path + ": a configuration cannot name another one");
     add_option(options, path, key, value);
   }
   return options;

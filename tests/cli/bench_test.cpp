@@ -5,6 +5,7 @@
 #include "cli/bench/linear_benchmark.h"
 #include "cli/bench/paillier_benchmark.h"
 #include "cli/bench/textbook_cost.h"
+#include "cli/bench/transfers_benchmark.h"
 #include "cli/random_weights.h"
 #include "protocols/linear_layer.h"
 #include "tests/support/random_network.h"
@@ -103,4 +104,36 @@ TEST_CASE("every primitive is measured, or the named one", "[bench]") {
   REQUIRE(one.figures.size() == 1);
   REQUIRE(one.figures[0].multiplications == 1);
   REQUIRE_THROWS_AS(run_paillier_benchmark(key, 1, "divide"), UsageError);
+}
+
+TEST_CASE("transfers and steps on shares are right and cost what was planned", "[bench]") {
+  TransfersOptions options;
+  options.sources = {"softspoken", "b10"};
+  options.samples = 1;
+  options.values = 1;
+  const TransfersBenchmark benchmark = run_transfers_benchmark(options);
+  CHECK(benchmark.figures.size() == 11);  // SoftSpoken's rows are not measured before they become pads
+  for (const TransferFigure& figure : benchmark.figures) {
+    INFO(figure.op << " from " << figure.source);
+    CHECK(figure.checked > 0);
+    CHECK(figure.wrong == 0);
+    CHECK(figure.bytes > 0);
+    const bool step = figure.op != "correlated" && figure.op != "random";
+    CHECK((figure.flights > 0) == step);
+    CHECK((figure.ring > 0) == step);
+    if (!step) CHECK(figure.transfers == 1);
+  }
+}
+
+TEST_CASE("operations and widths that are none are refused", "[bench]") {
+  TransfersOptions options;
+  options.sources = {"b10"};
+  options.ops = {"relu", "softmax"};
+  CHECK_THROWS_AS(run_transfers_benchmark(options), UsageError);
+  options.ops = {"relu"};
+  options.kept = options.ring;
+  CHECK_THROWS_AS(run_transfers_benchmark(options), UsageError);
+  options.kept = 8;
+  options.sources = {"b99"};
+  CHECK_THROWS_AS(run_transfers_benchmark(options), UsageError);
 }

@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <sstream>
 
 #include "base/file.h"
@@ -216,8 +218,17 @@ TEST_CASE("train and compress work through the module and end with the documente
       write_file(place / "c.json", as_bytes(text));
       CHECK(with({"--config", place / "c.json"}).code == 3);
     }
-    write_file(place / "c.json", as_bytes(R"({"compress": {"no-such-option": 1}})"));
-    CHECK(with({"--config", place / "c.json"}).code == 2);
+    for (const auto& [text, member] :
+         {std::pair{R"({"compress": {"no-such-option": 1}})", "no-such-option"},
+          std::pair{R"({"compress": {"bits": 9}})", "\"compress.bits\""},
+          std::pair{R"({"compress": {"layer-bits": {"fc3": "x"}}})", "\"compress.layer-bits.fc3\""}}) {
+      write_file(place / "c.json", as_bytes(text));
+      const test::ModuleOutcome refused = with({"--config", place / "c.json"});
+      CHECK(refused.code == 3);
+      INFO(refused.err);
+      CHECK(refused.err.find(member) != std::string::npos);
+      CHECK(refused.err.find("[config.schema]") != std::string::npos);
+    }
   }
   SECTION("a trained network teaches another") {
     const std::string student = place / "student.onnx";
@@ -319,4 +330,30 @@ TEST_CASE("a compression ended by Ctrl-C or killed goes on to the same file") {
   process.wait_for_error_text("prune  epoch 1/", test::Process::Seconds{300});
   process.send_signal(SIGINT);
   CHECK(process.wait().err.find("--resume FILE") != std::string::npos);
+}
+
+TEST_CASE("The schema of recipes knows every option, and every recipe fits it") {
+  const std::filesystem::path folder = std::filesystem::path("compress");
+  const auto schema = nlohmann::json::parse(read_text_file(folder / "recipe.schema.json"));
+  for (const std::string command : {"train", "compress"}) {
+    const std::string help = run_compress_module({command, "--help"}).out;
+    const std::regex option(R"(\n +(?:-\w,)?--([a-z-]+))");
+    std::size_t count = 0;
+    for (std::sregex_iterator at(help.begin(), help.end(), option), end; at != end; ++at, ++count) {
+      const std::string name = (*at)[1];
+      if (name == "help" || name == "config") continue;
+      INFO(command << " --" << name);
+      CHECK(schema.at("properties").at(command).at("properties").contains(name));
+    }
+    CHECK(count > 20);
+  }
+  std::size_t recipes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "recipes")) {
+    const test::ModuleOutcome outcome =
+        run_compress_module({"train", "no-such-network", "--config", entry.path().string(), "-o", "x.onnx"});
+    INFO(entry.path() << ": " << outcome.err);
+    CHECK(outcome.err.find("config.") == std::string::npos);
+    ++recipes;
+  }
+  CHECK(recipes >= 11);
 }

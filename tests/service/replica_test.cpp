@@ -117,3 +117,36 @@ TEST_CASE("An outage of the store is 503 with Retry-After, and passes", "[replic
   CHECK(again.infer(again.bundle("tiny"), small_key(), world.input).logits ==
         plaintext_logits(*world.model, world.input));
 }
+
+TEST_CASE("A server is ready while its store answers", "[replicas]") {
+  RedisServer redis;
+  const RunningServer server(replica_options(redis.url()));
+  const std::string paths[] = {"/v2/health/ready", "/v2/models/tiny/ready",
+                               "/v2/models/tiny/versions/1/ready"};
+  for (const std::string& path : paths) CHECK(ask(server.port(), "GET", path).status == 200);
+  redis.kill();
+  RawAnswer answer;
+  for (int i = 0; i < 100 && answer.status != 503; ++i) {  // what was found out is believed for a second
+    answer = ask(server.port(), "GET", paths[0]);
+    if (answer.status != 503) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  for (const std::string& path : paths) CHECK(ask(server.port(), "GET", path).status == 503);
+  CHECK(ask(server.port(), "GET", "/v2/health/live").status == 200);
+  redis.start();
+  for (int i = 0; i < 200 && answer.status != 200; ++i) {
+    answer = ask(server.port(), "GET", paths[0]);
+    if (answer.status != 200) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  CHECK(answer.status == 200);
+}
+
+TEST_CASE("A full store is said to be full", "[replicas]") {
+  // It answers, but may not take another byte.
+  RedisServer redis({"--maxmemory", "1", "--maxmemory-policy", "noeviction"});
+  const RunningServer server(replica_options(redis.url()));
+  const RawAnswer answer = ask(server.port(), "POST", "/v2/keys", small_key()->public_key().to_json());
+  CHECK(answer.status == 503);
+  CHECK(error_code(answer) == "server.store_full");
+  CHECK(answer.body.find("maxmemory") != std::string::npos);
+  CHECK(ask(server.port(), "GET", "/v2/health/ready").status == 200);
+}

@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "tests/protocols/ot/two_halves.h"
+#include "protocols/ot/local_parties.h"
 #include "tests/support/seeded_rng.h"
 
 using namespace popcorn;
@@ -48,13 +48,13 @@ using Step = std::function<Dialogue<Words>(TransferParty&, const Words&)>;
 
 struct Outcome {
   Words results[2];
-  test::Traffic traffic;
+  Traffic traffic;
   std::uint64_t transfers[2];
 };
 
 /// Runs a step on both parties' words; costs are those of the step alone, its transfers being reserved
 /// before.
-Outcome run_step(test::TwoParties& parties, const StepCost& cost, const Words& first, const Words& second,
+Outcome run_step(TwoParties& parties, const StepCost& cost, const Words& first, const Words& second,
                  const Step& step) {
   parties.run([&](TransferParty& party) -> Dialogue<void> { co_await reserve(party, cost, first.size()); });
   const std::uint64_t before[2] = {parties.party(true).sender.taken(), parties.party(false).sender.taken()};
@@ -126,7 +126,7 @@ TEST_CASE("the planner finds the cheapest digits", "[ot][shares]") {
 
 TEST_CASE("ReLU with truncation to nearest is right for all values and shares", "[ot][shares]") {
   test::SeededRng rng(1);
-  test::TwoParties parties(small_source(), rng);
+  TwoParties parties(small_source(), rng);
   for (const unsigned w : {4U, 6U, 7U}) {
     for (unsigned t = 1; t + 2 <= w; ++t) {
       for (const unsigned digits : {0U, 3U}) {
@@ -160,7 +160,7 @@ TEST_CASE("ReLU with truncation to nearest is right for all values and shares", 
 TEST_CASE("the bound of the nearest ReLU is exact", "[ot][shares]") {
   // The first value beyond it fails for every share: the bound is not too careful.
   test::SeededRng rng(2);
-  test::TwoParties parties(small_source(), rng);
+  TwoParties parties(small_source(), rng);
   ReluShape shape;
   shape.ring = 6;
   shape.shift = 2;
@@ -178,7 +178,7 @@ TEST_CASE("the bound of the nearest ReLU is exact", "[ot][shares]") {
 TEST_CASE("the carry of the packed neighbour is taken in", "[ot][shares]") {
   // x = a0 + a1 + c, c the carry of the two lowest bits and 1: both parties' bits decide it.
   test::SeededRng rng(3);
-  test::TwoParties parties(small_source(), rng);
+  TwoParties parties(small_source(), rng);
   const unsigned w = 6;
   ReluShape shape;
   shape.ring = w;
@@ -220,7 +220,7 @@ TEST_CASE("the carry of the packed neighbour is taken in", "[ot][shares]") {
 
 TEST_CASE("stochastic truncation gives the floor or one more, without bias", "[ot][shares]") {
   test::SeededRng rng(4);
-  test::TwoParties parties(small_source(), rng);
+  TwoParties parties(small_source(), rng);
   for (const unsigned w : {6U, 7U}) {
     for (const unsigned t : {1U, 3U}) {
       ReluShape shape;
@@ -256,7 +256,7 @@ TEST_CASE("stochastic truncation gives the floor or one more, without bias", "[o
 
 TEST_CASE("signed truncation, sign and maximum", "[ot][shares]") {
   test::SeededRng rng(5);
-  test::TwoParties parties(small_source(), rng);
+  TwoParties parties(small_source(), rng);
   const unsigned w = 7;
   SECTION("truncation within its bounds") {
     for (unsigned t = 1; t <= 4; ++t) {
@@ -323,7 +323,7 @@ TEST_CASE("signed truncation, sign and maximum", "[ot][shares]") {
 TEST_CASE("steps on wide rings, with every source", "[ot][shares]") {
   test::SeededRng rng(6);
   for (const char* const source : {"softspoken", "b10"}) {
-    test::TwoParties parties(TransferSource::named(source), rng);
+    TwoParties parties(TransferSource::named(source), rng);
     for (const unsigned w : {16U, 20U, 31U}) {
       ReluShape shape;
       shape.ring = w;
@@ -350,7 +350,7 @@ TEST_CASE("steps on wide rings, with every source", "[ot][shares]") {
 
 TEST_CASE("re-sharing gives the second party the share it chose", "[ot][shares]") {
   test::SeededRng rng(7);
-  test::TwoParties parties(small_source(), rng);
+  TwoParties parties(small_source(), rng);
   const unsigned w = 11;
   const auto cases = random_cases(-1024, 1024, w, 77, rng);
   Words chosen(cases.size());

@@ -5,8 +5,8 @@
 #include <set>
 
 #include "base/error.h"
+#include "protocols/ot/local_parties.h"
 #include "protocols/ot/random_transfer.h"
-#include "tests/protocols/ot/two_halves.h"
 #include "tests/support/seeded_rng.h"
 
 using namespace popcorn;
@@ -35,14 +35,14 @@ Block slow_multiply(Block a, Block b) {
 struct Drawn {
   std::vector<std::uint32_t> zero, one, pads;
   std::vector<std::uint8_t> bits;
-  test::Traffic traffic;
+  Traffic traffic;
 };
 
 Drawn draw(TransferSource source, std::size_t count, Rng& rng,
            const kernels::Kernel& first = kernels::active(),
-           const kernels::Kernel& second = kernels::active(), const test::DealtBase* dealt = nullptr,
+           const kernels::Kernel& second = kernels::active(), const DealtBase* dealt = nullptr,
            const std::function<void(bool, Bytes&)>& alter = {}) {
-  const test::DealtBase base = dealt != nullptr ? *dealt : test::deal_base(rng);
+  const DealtBase base = dealt != nullptr ? *dealt : deal_base(rng);
   RandomTransferSender sender(source, base.chosen, as_bytes("session"), rng, first);
   RandomTransferReceiver receiver(source, base.offered, as_bytes("session"), rng, second);
   Wire sender_wire;
@@ -54,7 +54,7 @@ Drawn draw(TransferSource source, std::size_t count, Rng& rng,
               std::vector<std::uint32_t>(count),
               std::vector<std::uint8_t>(count),
               {}};
-  drawn.traffic = test::run_halves(sender_half, receiver_half, alter);
+  drawn.traffic = run_halves(sender_half, receiver_half, alter);
   sender.take(count, drawn.zero.data(), drawn.one.data());
   receiver.take(count, drawn.pads.data(), drawn.bits.data());
   return drawn;
@@ -189,7 +189,7 @@ TEST_CASE("a party on the portable kernel and one on the fastest understand each
 
 TEST_CASE("two sessions on the same base transfers share no pads", "[ot][transfers]") {
   test::SeededRng rng(5);
-  const test::DealtBase base = test::deal_base(rng);
+  const DealtBase base = deal_base(rng);
   const std::size_t count = 20'000;
   std::set<std::uint64_t> seen;
   std::size_t repeated = 0;
@@ -201,7 +201,7 @@ TEST_CASE("two sessions on the same base transfers share no pads", "[ot][transfe
     Wire receiver_wire;
     Half sender_half(sender_wire, sender.reserve(sender_wire, count));
     Half receiver_half(receiver_wire, receiver.reserve(receiver_wire, count));
-    test::run_halves(sender_half, receiver_half);
+    run_halves(sender_half, receiver_half);
     std::vector<std::uint32_t> zero(count);
     std::vector<std::uint32_t> one(count);
     sender.take(count, zero.data(), one.data());
@@ -253,7 +253,7 @@ TEST_CASE("a receiver whose choices differ between columns is caught", "[ot][tra
   std::size_t caught = 0;
   constexpr int kTrials = 40;
   for (int trial = 0; trial < kTrials; ++trial) {
-    const test::DealtBase base = test::deal_base(rng);
+    const DealtBase base = deal_base(rng);
     SoftSpokenReceiver receiver(base.offered, as_bytes("s"), rng, kernels::active());
     SoftSpokenSender sender(base.chosen, as_bytes("s"), kernels::active());
     Bytes set_up;

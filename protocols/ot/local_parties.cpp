@@ -1,10 +1,9 @@
-#include "tests/protocols/ot/two_halves.h"
+#include "protocols/ot/local_parties.h"
 
+#include <ctime>
 #include <stdexcept>
 
-namespace popcorn::test {
-
-using namespace protocols::ot;
+namespace popcorn::protocols::ot {
 
 DealtBase deal_base(Rng& rng) {
   DealtBase base;
@@ -16,6 +15,16 @@ DealtBase deal_base(Rng& rng) {
   return base;
 }
 
+namespace {
+
+double processor_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+}  // namespace
+
 Traffic run_halves(Half& first, Half& second, const std::function<void(bool, Bytes&)>& alter) {
   Traffic traffic;
   const auto sent = [&](bool from_first, Bytes& flight) {
@@ -24,17 +33,23 @@ Traffic run_halves(Half& first, Half& second, const std::function<void(bool, Byt
     ++traffic.flights;
     if (alter) alter(from_first, flight);
   };
-  Bytes to_second = first.advance({});
+  const auto advance = [&](bool is_first, ByteView incoming) {
+    const double start = processor_seconds();
+    Bytes flight = (is_first ? first : second).advance(incoming);
+    traffic.seconds[is_first ? 0 : 1] += processor_seconds() - start;
+    return flight;
+  };
+  Bytes to_second = advance(true, {});
   sent(true, to_second);
-  Bytes to_first = second.advance(to_second);
+  Bytes to_first = advance(false, to_second);
   sent(false, to_first);
   while (!first.finished() || !second.finished()) {
     if (to_first.empty() && to_second.empty()) throw std::logic_error("both parties wait");
     to_second.clear();
-    if (!first.finished()) to_second = first.advance(to_first);
+    if (!first.finished()) to_second = advance(true, to_first);
     sent(true, to_second);
     to_first.clear();
-    if (!second.finished()) to_first = second.advance(to_second);
+    if (!second.finished()) to_first = advance(false, to_second);
     sent(false, to_first);
     if (first.finished() != second.finished() && to_first.empty() && to_second.empty()) {
       throw std::logic_error("a party waits for one that is over");
@@ -59,4 +74,4 @@ Traffic TwoParties::run(const Body& body) {
   return run_halves(first, second);
 }
 
-}  // namespace popcorn::test
+}  // namespace popcorn::protocols::ot
