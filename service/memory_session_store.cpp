@@ -149,7 +149,7 @@ class MemorySessionStore final : public SessionStore {
       unfinished += static_cast<std::size_t>(end_if_expired(entry) && was_active);
     }
     while (!ended_.empty() && (ended_.size() > kRememberedSessions ||
-                               ended_.front().second + options_.lifetime < Steady::now())) {
+                               ended_.front().second + options_.lifetime < options_.now())) {
       sessions_.erase(ended_.front().first);
       ended_.pop_front();
     }
@@ -232,13 +232,13 @@ class MemorySessionStore final : public SessionStore {
   }
 
   void touch(Entry& entry) const {
-    entry.deadline = Steady::now() + options_.lifetime;
+    entry.deadline = options_.now() + options_.lifetime;
     entry.info.expires_at = std::chrono::system_clock::now() + options_.lifetime;
   }
 
   bool end_if_expired(Entry& entry) {
-    const bool over =
-        entry.info.phase != SessionPhase::gone && !entry.info.computing && entry.deadline < Steady::now();
+    const bool late = entry.deadline < options_.now();
+    const bool over = late && entry.info.phase != SessionPhase::gone && !entry.info.computing;
     if (over) {
       end(entry);
     }
@@ -250,7 +250,7 @@ class MemorySessionStore final : public SessionStore {
     entry.info.computing = false;
     entry.machine.reset();
     entry.last_answer.reset();
-    ended_.emplace_back(entry.info.id, Steady::now());
+    ended_.emplace_back(entry.info.id, options_.now());
   }
 
   std::size_t count_locked(const std::string* account) const {

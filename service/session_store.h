@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -100,6 +101,8 @@ class SessionStore {
 struct SessionStoreOptions {
   std::size_t max_sessions = 64;
   std::chrono::milliseconds lifetime{600'000};  ///< since the last round
+  /// What lifetimes are measured by; of the store in memory, called with its lock held.
+  std::function<std::chrono::steady_clock::time_point()> now = &std::chrono::steady_clock::now;
 };
 
 std::unique_ptr<SessionStore> make_memory_session_store(SessionStoreOptions options);

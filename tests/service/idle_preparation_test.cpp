@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "service/idle_rerandomisers.h"
+#include "tests/support/eventually.h"
 #include "tests/support/seeded_rng.h"
 
 using namespace popcorn;
@@ -16,7 +17,7 @@ TEST_CASE("An idle client prepares the encryptions that are to come and no more"
   constexpr std::uint64_t kWanted = 150;
   service::IdlePreparation preparation(owner, kWanted);
   preparation.start();
-  while (owner->prepared() < kWanted) std::this_thread::yield();
+  REQUIRE(test::eventually([&] { return owner->prepared() >= kWanted; }));
   preparation.stop();
   CHECK(preparation.seconds() > 0);
   CHECK(preparation.prepared() == owner->prepared());
@@ -56,7 +57,7 @@ TEST_CASE("An idle server prepares re-randomisations, and none while a job runs"
   std::this_thread::sleep_for(std::chrono::milliseconds(30));
   CHECK(context->prepared() == 0);
   release.set_value();
-  while (metrics.snapshot().prepared < 150) std::this_thread::yield();
+  REQUIRE(test::eventually([&] { return metrics.snapshot().prepared >= 150; }));
   CHECK(context->prepared() >= 150);
   CHECK(context->prepared() < 150 + 64);
   CHECK(metrics.snapshot().offline_seconds > 0);
@@ -68,6 +69,6 @@ TEST_CASE("An idle server prepares re-randomisations, and none while a job runs"
   rerandomisers.request(nullptr, 100);
   context = paillier::PublicContext::create(key.public_key());
   rerandomisers.request(context, 10);
-  while (metrics.snapshot().prepared < 160) std::this_thread::yield();
+  REQUIRE(test::eventually([&] { return metrics.snapshot().prepared >= 160; }));
   CHECK(context->prepared() >= 10);
 }

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "tests/service/service_fixture.h"
+#include "tests/support/eventually.h"
 #include "tests/support/process.h"
 #include "tests/support/random_network.h"
 #include "tests/support/redis_server.h"
@@ -97,22 +98,17 @@ TEST_CASE("An outage of the store is 503 with Retry-After, and passes", "[replic
   }
   redis.process().send_signal(SIGCONT);
   RawAnswer answer;
-  for (int i = 0; i < 100 && answer.status != 200; ++i) {
+  REQUIRE(eventually([&] {
     answer = send_round(world.two, id, 0, first);
-    if (answer.status != 200) std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-  REQUIRE(answer.status == 200);
+    return answer.status == 200;
+  }));
   CHECK(client.handle(body_of(answer)));
 
   // An empty store has lost the sessions, and says so; new ones begin.
   redis.kill();
   CHECK(ask(world.one.port(), "GET", "/v2/sessions/" + id).status == 503);
   redis.start();
-  for (int i = 0; i < 100 && answer.status != 404; ++i) {
-    answer = ask(world.one.port(), "GET", "/v2/sessions/" + id);
-    if (answer.status != 404) std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-  CHECK(answer.status == 404);
+  CHECK(eventually([&] { return ask(world.one.port(), "GET", "/v2/sessions/" + id).status == 404; }));
   service::Client again(world.two.url());
   CHECK(again.infer(again.bundle("tiny"), small_key(), world.input).logits ==
         plaintext_logits(*world.model, world.input));
@@ -125,19 +121,12 @@ TEST_CASE("A server is ready while its store answers", "[replicas]") {
                                "/v2/models/tiny/versions/1/ready"};
   for (const std::string& path : paths) CHECK(ask(server.port(), "GET", path).status == 200);
   redis.kill();
-  RawAnswer answer;
-  for (int i = 0; i < 100 && answer.status != 503; ++i) {  // what was found out is believed for a second
-    answer = ask(server.port(), "GET", paths[0]);
-    if (answer.status != 503) std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
+  // What was found out is believed for a second.
+  CHECK(eventually([&] { return ask(server.port(), "GET", paths[0]).status == 503; }));
   for (const std::string& path : paths) CHECK(ask(server.port(), "GET", path).status == 503);
   CHECK(ask(server.port(), "GET", "/v2/health/live").status == 200);
   redis.start();
-  for (int i = 0; i < 200 && answer.status != 200; ++i) {
-    answer = ask(server.port(), "GET", paths[0]);
-    if (answer.status != 200) std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-  CHECK(answer.status == 200);
+  CHECK(eventually([&] { return ask(server.port(), "GET", paths[0]).status == 200; }));
 }
 
 TEST_CASE("A full store is said to be full", "[replicas]") {

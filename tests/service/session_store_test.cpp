@@ -2,6 +2,8 @@
 #include "service/session_store.h"
 
 #include <catch2/catch.hpp>
+#include <future>
+#include <mutex>
 #include <thread>
 
 #include "paillier/evaluator.h"
@@ -89,14 +91,39 @@ TEST_CASE("A round is answered for one body only", "[store]") {
     CHECK(store->claim("s", 0, digest("a")).state == RoundClaim::State::gone);
     CHECK(store->find("s")->phase == SessionPhase::gone);
   }
-  SECTION("who sends the same body meanwhile waits for the answer") {
-    RoundClaim waited;
-    std::thread other([&] { waited = store->claim_or_wait("s", 0, digest("a"), kSoon()); });
-    store->commit(first, answer("x"), std::move(machine));
-    other.join();
-    CHECK(waited.state == RoundClaim::State::answered);
-    CHECK(*waited.answer == *answer("x"));
-  }
+}
+
+TEST_CASE("Who sends the same body meanwhile waits for the answer", "[store]") {
+  const Case make;
+  // The store asks for the time under its lock: once the waiter has asked, commit() comes when it waits.
+  std::promise<void> asked;
+  std::thread::id waiter;
+  std::mutex mutex;
+  service::SessionStoreOptions options;
+  options.now = [&] {
+    const std::lock_guard lock(mutex);
+    if (std::exchange(waiter, waiter == std::this_thread::get_id() ? std::thread::id() : waiter) ==
+        std::this_thread::get_id())
+      asked.set_value();
+    return std::chrono::steady_clock::now();
+  };
+  const auto store = service::make_memory_session_store(options);
+  store->create(make.info("s"), make.machine());
+  RoundClaim first = store->claim("s", 0, digest("a"));
+  auto machine = store->take(first);
+  RoundClaim waited;
+  std::thread other([&] {
+    {
+      const std::lock_guard lock(mutex);
+      waiter = std::this_thread::get_id();
+    }
+    waited = store->claim_or_wait("s", 0, digest("a"), kSoon());
+  });
+  asked.get_future().wait();
+  store->commit(first, answer("x"), std::move(machine));
+  other.join();
+  CHECK(waited.state == RoundClaim::State::answered);
+  CHECK(*waited.answer == *answer("x"));
 }
 
 TEST_CASE("Many threads with different bodies: exactly one computes", "[store]") {
@@ -128,7 +155,9 @@ TEST_CASE("Sessions end with their lifetime and are counted by caller", "[store]
   const Case make;
   service::SessionStoreOptions options;
   options.max_sessions = 2;
-  options.lifetime = std::chrono::milliseconds(150);
+  options.lifetime = std::chrono::seconds(150);
+  auto now = std::chrono::steady_clock::now();
+  options.now = [&now] { return now; };
   const auto store = service::make_memory_session_store(options);
   store->create(make.info("s", "a"), make.machine());
   store->create(make.info("t", "b"), make.machine());
@@ -136,14 +165,16 @@ TEST_CASE("Sessions end with their lifetime and are counted by caller", "[store]
   CHECK(store->active("a") == 1);
   CHECK_THROWS_AS(store->create(make.info("u", "a"), make.machine()), service::Refusal);
   RoundClaim running = store->claim("s", 0, digest("a"));
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  now += std::chrono::seconds(149);
+  CHECK(store->sweep() == 0);
+  now += std::chrono::seconds(2);
   CHECK(store->sweep() == 1);
   CHECK(store->find("t")->phase == SessionPhase::gone);
   CHECK(store->claim("t", 0, digest("a")).state == RoundClaim::State::gone);
   // One whose round is computed does not end under its hands.
   CHECK(store->find("s")->phase == SessionPhase::active);
   CHECK(store->commit(running, answer("x"), store->take(running)));
-  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  now += std::chrono::seconds(302);
   store->sweep();
   CHECK_FALSE(store->find("t"));
 }
