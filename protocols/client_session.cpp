@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "protocols/message_pieces.h"
+#include "protocols/ot/failed_check.h"
 #include "protocols/relu_step.h"
 #include "protocols/round_plan.h"
 #include "protocols/session.h"
@@ -58,6 +59,7 @@ struct ClientSession::State {
   }
 
   void expect_answer() const {
+    if (check_failed) throw ot::FailedCheck("ot.check", "a check failed in an earlier round");
     if (failed) throw Error("session.failed", "the session ended with an internal error in an earlier round");
     if (finished) throw InputError("round.finished", "the inference is over; no further message is expected");
     if (message.empty()) throw Error("round.not_started", "call start() before handle()");
@@ -99,6 +101,9 @@ struct ClientSession::State {
     }
     try {
       take_question(plan.place(round + 1), std::move(packed), section);
+    } catch (const ot::FailedCheck&) {
+      failed = check_failed = true;
+      throw;
     } catch (const InputError&) {  // the message's fault: everything is as it was
       throw;
     } catch (...) {
@@ -158,6 +163,7 @@ struct ClientSession::State {
   ClientPhases phases;
   std::uint64_t round = 0;
   bool failed = false;
+  bool check_failed = false;
   bool finished = false;
   WideVector logits;
   std::unique_ptr<Arriving> arriving;
@@ -245,6 +251,7 @@ const WideVector& ClientSession::logits() const {
 }
 
 std::shared_ptr<const SignTestState> ClientSession::sign_test_state() const {
+  if (state_->check_failed) return nullptr;
   return state_->sign_test->state();
 }
 

@@ -9,7 +9,6 @@
 #include <type_traits>
 
 #include "base/error.h"
-#include "paillier/operation_costs.h"
 #include "protocols/comparison.h"
 #include "protocols/draws.h"
 #include "protocols/ot/base_transfer.h"
@@ -22,7 +21,8 @@ namespace {
 constexpr std::size_t kNonceBytes = 16;
 using Nonce = std::array<std::uint8_t, kNonceBytes>;
 
-constexpr std::uint8_t kStateVersion = 1;
+/// 1 were seeds of base transfers on Paillier, which a client could read the choices of: forgotten.
+constexpr std::uint8_t kStateVersion = 2;
 /// So that a party's state is never taken for the other's.
 template <typename Seeds>
 inline constexpr std::uint8_t kSide = std::is_same_v<Seeds, ot::SenderSeeds> ? 1 : 2;
@@ -112,9 +112,8 @@ void xor_into(std::vector<std::uint8_t>& bits, const std::vector<std::uint8_t>& 
 
 class ObliviousServer final : public ServerSignTest {
  public:
-  ObliviousServer(const paillier::Evaluator& evaluator, Rng& rng, std::shared_ptr<const SignTestState> state)
-      : evaluator_(evaluator),
-        rng_(rng),
+  ObliviousServer(Rng& rng, std::shared_ptr<const SignTestState> state)
+      : rng_(rng),
         kept_(as_kept<KeptSenderSeeds>(std::move(state))),
         set_up_(kept_ == nullptr ? SetUp::full : SetUp::resumed) {
     rng.fill(nonce_);
@@ -122,7 +121,7 @@ class ObliviousServer final : public ServerSignTest {
 
   void request(ByteView section) override {
     if (set_up_ == SetUp::full) {
-      chooser_.emplace(evaluator_, section);
+      chooser_.emplace(section);
     } else {
       std::ranges::copy(section, client_nonce_.begin());
     }
@@ -137,8 +136,12 @@ class ObliviousServer final : public ServerSignTest {
   void question(unsigned exchange, const ServerNeurons& neurons, Bytes& out) override {
     if (exchange == 0) {
       if (shape_.set_up != SetUp::done) out.insert(out.end(), nonce_.begin(), nonce_.end());
-      if (shape_.set_up == SetUp::full) chooser_->reply(evaluator_, rng_, out);
-      if (shape_.set_up == SetUp::resumed) start_extension();
+      if (shape_.set_up == SetUp::full) {
+        auto seeds = chooser_->reply(nonce_, rng_, out);
+        kept_ = std::make_shared<const KeptSenderSeeds>(nonce_, seeds);
+        OPENSSL_cleanse(&seeds, sizeof seeds);
+      }
+      if (shape_.set_up != SetUp::done) start_extension();
       comparison_.emplace(comparison_shape(shape_), neurons.masks);
       flips_ = bit_of(neurons.masks, shape_.bits);
       return;
@@ -149,34 +152,28 @@ class ObliviousServer final : public ServerSignTest {
 
   void answer(unsigned exchange, ByteView section) override {
     const ComparisonShape comparison = comparison_shape(shape_);
-    if (exchange == 0 && shape_.set_up == SetUp::full) {
-      const std::size_t open = ot::base_transfer_sizes(shape_.key_bits).open_bytes;
-      kept_ = std::make_shared<const KeptSenderSeeds>(nonce_, chooser_->finish(section.first(open)));
-      section = section.subspan(open);
-      start_extension();
-    }
     if (exchange < comparison.batches()) extension_->take_request(section, comparison.transfers(exchange));
+    checked_ = true;
   }
 
   std::span<const std::uint8_t> flips() const override { return flips_; }
-  std::shared_ptr<const SignTestState> state() const override { return kept_; }
+  /// A new set-up is worth keeping once a request made with it has passed its check.
+  std::shared_ptr<const SignTestState> state() const override {
+    return set_up_ == SetUp::resumed || checked_ ? kept_ : nullptr;
+  }
 
   void save(unsigned exchange, StateWriter& out) const override {
     out.bytes(nonce_);
     out.bytes(client_nonce_);
-    out.u8(extension_ ? 1 : 0);
-    if (extension_) {
-      if (set_up_ == SetUp::full) {
-        Bytes kept;
-        kept_->serialise(kept);
-        out.bytes(kept);
-        OPENSSL_cleanse(kept.data(), kept.size());
-      }
-      out.u64(extension_->position().blocks);
-      out.u64(extension_->position().transfers);
-    } else {
-      chooser_->save(out);
+    if (set_up_ == SetUp::full) {
+      Bytes kept;
+      kept_->serialise(kept);
+      out.bytes(kept);
+      OPENSSL_cleanse(kept.data(), kept.size());
+      out.u8(checked_ ? 1 : 0);
     }
+    out.u64(extension_->position().blocks);
+    out.u64(extension_->position().transfers);
     out.bytes(flips_);
     comparison_->save(exchange, out);
   }
@@ -185,18 +182,17 @@ class ObliviousServer final : public ServerSignTest {
     begin(shape);
     std::ranges::copy(in.bytes(kNonceBytes), nonce_.begin());
     std::ranges::copy(in.bytes(kNonceBytes), client_nonce_.begin());
-    // The base transfers end with the first answer.
-    const bool in_set_up = shape.set_up == SetUp::full && exchange == 0;
-    if (in.flag() == in_set_up) StateReader::reject("the set-up is not where the round is");
-    if (in_set_up) {
-      chooser_.emplace(ot::BaseChooser::restore(in));
-    } else {
-      if (set_up_ == SetUp::full) kept_ = KeptSenderSeeds::parse(in.bytes(KeptSenderSeeds::kBytes));
-      ot::ExtensionPosition position;
-      position.blocks = in.u64();
-      position.transfers = in.u64();
-      start_extension(position);
+    if (set_up_ == SetUp::full) {
+      kept_ = KeptSenderSeeds::parse(in.bytes(KeptSenderSeeds::kBytes));
+      checked_ = in.flag();
+      // The first answer is the first that is checked.
+      const bool waits_for_first = shape.set_up == SetUp::full && exchange == 0;
+      if (checked_ == waits_for_first) StateReader::reject("the set-up is not where the round is");
     }
+    ot::ExtensionPosition position;
+    position.blocks = in.u64();
+    position.transfers = in.u64();
+    start_extension(position);
     flips_ = in.small_values(static_cast<std::size_t>(shape.count), 1);
     comparison_.emplace(ComparisonSender::restore(comparison_shape(shape), exchange, in));
   }
@@ -206,12 +202,12 @@ class ObliviousServer final : public ServerSignTest {
     extension_.emplace(kept_->seeds(), session_nonce(set_up_, client_nonce_, nonce_), position);
   }
 
-  const paillier::Evaluator& evaluator_;
   BufferedRng rng_;
   Nonce nonce_{};
   Nonce client_nonce_{};  ///< of a resumed session
   std::shared_ptr<const KeptSenderSeeds> kept_;
-  SetUp set_up_;  ///< of the session
+  SetUp set_up_;          ///< of the session
+  bool checked_ = false;  ///< whether a request has passed its check
   std::optional<ot::BaseChooser> chooser_;
   std::optional<ot::ExtensionSender> extension_;
   SignTestShape shape_;
@@ -222,8 +218,8 @@ class ObliviousServer final : public ServerSignTest {
 
 class ObliviousClient final : public ClientSignTest {
  public:
-  ObliviousClient(const paillier::KeyOwner& owner, Rng& rng, std::shared_ptr<const SignTestState> state)
-      : owner_(owner), rng_(rng), kept_(as_kept<KeptReceiverSeeds>(std::move(state))) {}
+  ObliviousClient(Rng& rng, std::shared_ptr<const SignTestState> state)
+      : rng_(rng), kept_(as_kept<KeptReceiverSeeds>(std::move(state))) {}
 
   void request(Bytes& out) override {
     if (kept_ != nullptr) {
@@ -232,7 +228,7 @@ class ObliviousClient final : public ClientSignTest {
       return;
     }
     base_.emplace(rng_);
-    base_->request(owner_, out);
+    base_->request(out);
   }
 
   void begin(const SignTestShape& shape) override {
@@ -256,7 +252,6 @@ class ObliviousClient final : public ClientSignTest {
   }
 
   void answer(unsigned exchange, Bytes& out) override {
-    if (exchange == 0 && shape_.set_up == SetUp::full) out.insert(out.end(), opened_.begin(), opened_.end());
     if (exchange < comparison_shape(shape_).batches()) comparison_->request(exchange, *extension_, out);
   }
 
@@ -293,13 +288,13 @@ class ObliviousClient final : public ClientSignTest {
     if (shape_.set_up == SetUp::done) return;
     std::ranges::copy(section.first(kNonceBytes), server_nonce_.begin());
     if (shape_.set_up == SetUp::full) {
-      opened_ = base_->open(owner_, section.subspan(kNonceBytes));
-      kept_ = std::make_shared<const KeptReceiverSeeds>(server_nonce_, base_->seeds());
+      auto seeds = base_->finish(server_nonce_, section.subspan(kNonceBytes));
+      kept_ = std::make_shared<const KeptReceiverSeeds>(server_nonce_, seeds);
+      OPENSSL_cleanse(&seeds, sizeof seeds);
     }
     extension_.emplace(kept_->seeds(), session_nonce(shape_.set_up, own_nonce_, server_nonce_));
   }
 
-  const paillier::KeyOwner& owner_;
   Rng& rng_;
   Nonce own_nonce_{};  ///< of a resumed session
   Nonce server_nonce_{};
@@ -307,7 +302,6 @@ class ObliviousClient final : public ClientSignTest {
   std::optional<ot::BaseOwner> base_;
   std::optional<ot::ExtensionReceiver> extension_;
   SignTestShape shape_;
-  Bytes opened_;
   std::optional<ComparisonReceiver> comparison_;
   std::vector<std::uint8_t> bits_;
 };
@@ -324,22 +318,15 @@ class ObliviousSignTest final : public SignTest {
     if (exchange > 0) return comparison_shape(shape).answer_bytes(exchange - 1);
     if (shape.set_up == SetUp::done) return 0;
     if (shape.set_up == SetUp::resumed) return kNonceBytes;
-    return kNonceBytes + ot::base_transfer_sizes(shape.key_bits).reply_bytes;
+    return kNonceBytes + ot::kBaseReplyBytes;
   }
 
   std::size_t answer_bytes(const SignTestShape& shape, unsigned exchange) const override {
     const ComparisonShape comparison = comparison_shape(shape);
-    std::size_t bytes = exchange < comparison.batches() ? comparison.request_bytes(exchange) : 0;
-    if (exchange == 0 && shape.set_up == SetUp::full)
-      bytes += ot::base_transfer_sizes(shape.key_bits).open_bytes;
-    return bytes;
+    return exchange < comparison.batches() ? comparison.request_bytes(exchange) : 0;
   }
 
-  SignTestCost cost(const SignTestShape& shape) const override {
-    if (shape.set_up != SetUp::full) return {};
-    return {ot::base_reply_cost(shape.key_bits), ot::base_transfer_sizes(shape.key_bits).reply_ciphertexts,
-            0};
-  }
+  SignTestCost cost(const SignTestShape& /*shape*/) const override { return {}; }
 
   SignTestMemory memory(const SignTestShape& shape) const override {
     // A transfer: its digit, its row and the columns it is transposed from, its messages or choices.
@@ -348,34 +335,26 @@ class ObliviousSignTest final : public SignTest {
     constexpr std::uint64_t kStreamBytes = 256;
     const ComparisonShape comparison = comparison_shape(shape);
     const std::uint64_t transfers = comparison.transfers(0) * kTransferBytes + shape.count * 2;
-    SignTestMemory bytes{transfers + ot::kCodeBits * kStreamBytes,
-                         transfers + 2 * ot::kCodeBits * kStreamBytes};
-    // The request's seeds, those chosen, and what seals them.
-    if (shape.set_up == SetUp::full) {
-      bytes.server += 3 * paillier::batch_bytes(2 * ot::kCodeBits, shape.key_bits);
-    }
-    return bytes;
+    // Columns of whole blocks, and the transfers of the check.
+    constexpr std::uint64_t kPaddingBytes = 3 * ot::kCodeBits * 3 * sizeof(ot::Block);
+    return {transfers + ot::kCodeBits * kStreamBytes + kPaddingBytes,
+            transfers + 2 * ot::kCodeBits * kStreamBytes + kPaddingBytes};
   }
 
   SetUp set_up(bool has_state) const noexcept override { return has_state ? SetUp::resumed : SetUp::full; }
 
-  std::size_t request_bytes(unsigned key_bits, SetUp set_up) const override {
+  std::size_t request_bytes(unsigned /*key_bits*/, SetUp set_up) const override {
     if (set_up == SetUp::done) return 0;
-    return set_up == SetUp::full ? ot::base_transfer_sizes(key_bits).request_bytes : kNonceBytes;
+    return set_up == SetUp::full ? ot::kBaseRequestBytes : kNonceBytes;
   }
 
-  SignTestCost request_cost(SetUp set_up) const override {
-    if (set_up != SetUp::full) return {};
-    return {ot::base_request_cost(), 0, 2 * ot::kCodeBits};
-  }
-
-  std::unique_ptr<ServerSignTest> server(const paillier::Evaluator& evaluator, Rng& rng,
+  std::unique_ptr<ServerSignTest> server(const paillier::Evaluator& /*evaluator*/, Rng& rng,
                                          std::shared_ptr<const SignTestState> state) const override {
-    return std::make_unique<ObliviousServer>(evaluator, rng, std::move(state));
+    return std::make_unique<ObliviousServer>(rng, std::move(state));
   }
-  std::unique_ptr<ClientSignTest> client(const paillier::KeyOwner& owner, Rng& rng,
+  std::unique_ptr<ClientSignTest> client(const paillier::KeyOwner& /*owner*/, Rng& rng,
                                          std::shared_ptr<const SignTestState> state) const override {
-    return std::make_unique<ObliviousClient>(owner, rng, std::move(state));
+    return std::make_unique<ObliviousClient>(rng, std::move(state));
   }
   std::shared_ptr<const SignTestState> server_state(ByteView bytes) const override {
     return KeptSenderSeeds::parse(bytes);

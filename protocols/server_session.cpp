@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "protocols/message_intake.h"
 #include "protocols/network_run.h"
+#include "protocols/ot/failed_check.h"
 #include "protocols/session.h"
 #include "protocols/session_options.h"
 #include "protocols/session_state.h"
@@ -27,6 +28,7 @@ struct ServerSession::State {
   const Sha256& key_name() const { return key->key().fingerprint(); }
 
   void expect_message() const {
+    if (check_failed) throw ot::FailedCheck("ot.check", "a check failed in an earlier round");
     if (failed) throw Error("session.failed", "the session ended with an internal error in an earlier round");
     if (round == plan.rounds())
       throw InputError("round.finished", "the inference is over; no further message is expected");
@@ -37,7 +39,10 @@ struct ServerSession::State {
     try {
       const PhaseTimer timer(phases.step);
       take_sign_test(round, sign_test);
-    } catch (const InputError&) {  // the message's fault: everything is as it was
+    } catch (const ot::FailedCheck&) {  // what was refused may depend on secrets: nothing more is answered
+      failed = check_failed = true;
+      throw;
+    } catch (const InputError&) {  // found from public bytes: everything is as it was
       throw;
     } catch (...) {
       failed = true;
@@ -107,6 +112,7 @@ struct ServerSession::State {
   paillier::OperationCounts taken_in;  ///< by intakes
   std::uint64_t round = 0;
   bool failed = false;
+  bool check_failed = false;
 };
 
 ServerSession::ServerSession(std::shared_ptr<const ServedModel> model,
@@ -169,6 +175,7 @@ paillier::OperationCounts ServerSession::counts() const {
   return counts;
 }
 std::shared_ptr<const SignTestState> ServerSession::sign_test_state() const {
+  if (state_->check_failed) return nullptr;
   return state_->run.sign_test_state();
 }
 ServerPhases ServerSession::phases() const noexcept {

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/sha256.h"
+#include "protocols/ot/failed_check.h"
 #include "service/http_exchange.h"
 #include "service/idle_preparation.h"
 #include "service/session_file.h"
@@ -395,6 +396,13 @@ struct Client::State {
     OPENSSL_cleanse(kept.session.data(), kept.session.size());
   }
 
+  /// After a failed check: nothing of the session is of use any more, at neither side.
+  void forget_set_up(const std::string& sign_test, const Sha256& key, const std::string& id) {
+    set_ups->forget(endpoint.url, sign_test, key);
+    forget_session();
+    delete_session(id);
+  }
+
   void forget_session() const {
     std::error_code ignored;
     if (!options.session_file.empty()) {
@@ -539,6 +547,9 @@ InferenceResult Client::infer(const protocols::ClientBundle& bundle,
     result.offline_seconds = preparation.seconds();
     result.prepared = preparation.prepared();
     result.seconds = seconds_since(start);
+  } catch (const protocols::ot::FailedCheck&) {
+    state_->forget_set_up(session_options.sign_test, key, id);
+    throw;
   } catch (const RefusedError& error) {
     if (kept_session && (error.code() == "session.gone" || error.code() == "session.not_found")) {
       state_->give_up_kept(error);

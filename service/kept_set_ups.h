@@ -32,7 +32,7 @@ class KeptSetUps {
   /// together with what other processes have written there meanwhile. @throws IoError
   void keep(const std::string& server, const std::string& sign_test, const Sha256& key,
             std::shared_ptr<const protocols::SignTestState> set_up);
-  /// Until the next keep().
+  /// Also in the file. @throws IoError
   void forget(const std::string& server, const std::string& sign_test, const Sha256& key);
   /// Why the file's content was left out; empty when all is well.
   const std::string& problem() const noexcept { return problem_; }

@@ -130,6 +130,9 @@ void KeyRegistry::keep_set_up(const std::string& key_id, const std::string& call
   if (entry == nullptr) {
     return;
   }
+  if (std::ranges::find(dropped_, to_hex(set_up->id())) != dropped_.end()) {
+    return;
+  }
   auto& kept = entry->registrations.at(caller).set_ups;
   kept.push_back(std::move(set_up));
   if (kept.size() > kSetUpsPerKey) {
@@ -142,11 +145,19 @@ std::shared_ptr<const protocols::SignTestState> KeyRegistry::set_up(const std::s
                                                                     const protocols::SignTest& sign_test,
                                                                     const std::string& name) {
   if (shared_) {
+    if (shared_->set_up_is_dropped(name)) {
+      return nullptr;
+    }
     std::optional<Bytes> bytes = shared_->set_up(key_id, caller, name);
     if (!bytes) {
       return nullptr;
     }
-    auto kept = sign_test.server_state(*bytes);
+    std::shared_ptr<const protocols::SignTestState> kept;
+    try {
+      kept = sign_test.server_state(*bytes);
+    } catch (const InputError&) {
+      // Of another version of this program: the session makes a new one.
+    }
     OPENSSL_cleanse(bytes->data(), bytes->size());
     return kept;
   }
@@ -161,6 +172,30 @@ std::shared_ptr<const protocols::SignTestState> KeyRegistry::set_up(const std::s
     }
   }
   return nullptr;
+}
+
+void KeyRegistry::drop_set_up(const std::string& key_id, const std::string& caller, const std::string& name) {
+  if (shared_) {
+    shared_->drop_set_up(key_id, caller, name);
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  dropped_.push_back(name);
+  if (dropped_.size() > kDroppedSetUps) {
+    dropped_.pop_front();
+  }
+  if (Entry* entry = lookup_locked(key_id, caller)) {
+    std::erase_if(entry->registrations.at(caller).set_ups,
+                  [&](const auto& kept) { return to_hex(kept->id()) == name; });
+  }
+}
+
+bool KeyRegistry::set_up_is_dropped(const std::string& name) {
+  if (shared_) {
+    return shared_->set_up_is_dropped(name);
+  }
+  const std::lock_guard lock(mutex_);
+  return std::ranges::find(dropped_, name) != dropped_.end();
 }
 
 std::size_t KeyRegistry::size() const {

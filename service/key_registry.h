@@ -52,11 +52,17 @@ class KeyRegistry {
   std::shared_ptr<const protocols::SignTestState> set_up(const std::string& key_id, const std::string& caller,
                                                          const protocols::SignTest& sign_test,
                                                          const std::string& name);
+  /// Forgets a set-up for good: a check that rests on its secrets failed, and every session that uses it has to
+  /// end. A name is remembered whatever becomes of the key.
+  void drop_set_up(const std::string& key_id, const std::string& caller, const std::string& name);
+  bool set_up_is_dropped(const std::string& name);
   /// Keys that are registered (here, where a store is shared).
   std::size_t size() const;
 
   /// A client may hold as many at a time: one for each of its machines or files.
   static constexpr std::size_t kSetUpsPerKey = 4;
+  /// Names of dropped set-ups that are remembered: more than there are sessions at a time.
+  static constexpr std::size_t kDroppedSetUps = 16384;
 
  private:
   /// What belongs to one of those who registered a key.
@@ -82,6 +88,7 @@ class KeyRegistry {
   mutable std::mutex mutex_;
   std::condition_variable context_made_;
   std::map<std::string, Entry> keys_;  ///< by fingerprint in hexadecimal
+  std::deque<std::string> dropped_;  ///< names of set-ups, oldest first
   std::uint64_t uses_ = 0;
 };
 

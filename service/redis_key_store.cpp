@@ -2,6 +2,7 @@
 //
 //   PREFIX k:CALLER:KEY   the public key, sealed
 //   PREFIX o:CALLER:KEY   list of set-ups of the sign test, newest first: name and sealed bytes
+//   PREFIX x:NAME         a set-up that a failed check has ended
 //   PREFIX keys           sorted set of CALLER:KEY by the time of the last use
 #include "service/redis_session_store.h"
 
@@ -107,6 +108,20 @@ class RedisKeyStore final : public KeyStore {
       }
     }
     return std::nullopt;
+  }
+
+  void drop_set_up(const std::string& key_id, const std::string& caller, const std::string& name) override {
+    redis_->run({"SET", key("x:" + name), "1", "PX", kKeyLife});
+    const std::string list = key("o:" + member_of(key_id, caller));
+    for (const RedisValue& entry : redis_->run({"LRANGE", list, "0", "-1"}).list) {
+      if (entry.text.starts_with(name)) {
+        redis_->run({"LREM", list, "0", entry.text});
+      }
+    }
+  }
+
+  bool set_up_is_dropped(const std::string& name) override {
+    return redis_->run({"EXISTS", key("x:" + name)}).integer > 0;
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <future>
 
+#include "protocols/ot/failed_check.h"
 #include "service/queued_work.h"
 #include "service/refusal.h"
 
@@ -40,6 +41,22 @@ void SessionManager::keep_set_up(const SessionInfo& session,
   } catch (const Refusal&) {
     // The store does not answer at the moment.
   }
+}
+
+/// Whether another session has used the machine's set-up up, by a check that failed.
+bool SessionManager::set_up_is_dropped(const protocols::ServerSession& machine) {
+  const auto set_up = machine.sign_test_state();
+  return set_up && keys_.set_up_is_dropped(to_hex(set_up->id()));
+}
+
+/// Ends the session and, where it has one, its set-up: nothing is ever answered with the same secrets again.
+/// In this order, so that no claim of the round can come between.
+void SessionManager::end_after_failed_check(const RoundJob& job, const std::string& set_up) {
+  if (!set_up.empty()) {
+    keys_.drop_set_up(job.session.key_id, job.session.caller, set_up);
+  }
+  store_.erase(job.claim.id);
+  metrics_.session_ended(SessionOutcome::cancelled);
 }
 
 struct SessionManager::RoundJob {
@@ -306,15 +323,32 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
   protocols::ServerPhases phases_before;
   std::shared_ptr<const Bytes> answer;
   std::uint64_t ciphertexts = 0;
+  std::string set_up_name = job.session.sign_test_state;
   try {
     job.machine = store_.take(job.claim);
+    if (const auto kept = job.machine->sign_test_state()) {
+      set_up_name = to_hex(kept->id());
+    }
+    if (set_up_is_dropped(*job.machine)) {
+      store_.erase(job.claim.id);
+      refuse_gone();
+    }
     before = job.machine->counts();
     phases_before = job.machine->phases();
     protocols::MessageIntake& message = job.upload->finish(job.machine->key());
     ciphertexts = message.ciphertexts();
     Bytes made = job.machine->handle(message);
+    if (set_up_is_dropped(*job.machine)) {  // meanwhile
+      store_.erase(job.claim.id);
+      refuse_gone();
+    }
     answer = job.polled ? leased(std::move(made), job.upload->take_lease())
                         : std::make_shared<const Bytes>(std::move(made));
+  } catch (const protocols::ot::FailedCheck& error) {
+    metrics_.rejected(error.code());
+    end_after_failed_check(job, set_up_name);
+    store_.abandon(job.claim, nullptr);
+    throw;
   } catch (const InputError& error) {
     metrics_.rejected(error.code());
     store_.abandon(job.claim, std::move(job.machine));

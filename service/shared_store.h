@@ -26,6 +26,9 @@ class KeyStore {
                            ByteView set_up, std::size_t most) = 0;
   virtual std::optional<Bytes> set_up(const std::string& key_id, const std::string& caller,
                                       const std::string& name) = 0;
+  /// Forgets the set-up and remembers its name for as long as a session may live.
+  virtual void drop_set_up(const std::string& key_id, const std::string& caller, const std::string& name) = 0;
+  virtual bool set_up_is_dropped(const std::string& name) = 0;
 };
 
 /// Makes a session's machine from what was saved of it. May take seconds.

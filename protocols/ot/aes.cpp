@@ -91,11 +91,11 @@ void FixedKeyHash::permute(std::span<Block> blocks) {
   encrypt(context_->cipher.get(), bytes, bytes, blocks.size_bytes());
 }
 
-void FixedKeyHash::hash(std::span<Block> blocks, std::span<const std::uint64_t> tweaks) {
+void FixedKeyHash::hash(std::span<Block> blocks, std::span<const Block> tweaks) {
   permute(blocks);
   std::vector<Block>& images = context_->images;
   images.assign(blocks.begin(), blocks.end());
-  for (std::size_t k = 0; k < blocks.size(); ++k) blocks[k].low ^= tweaks[k];
+  for (std::size_t k = 0; k < blocks.size(); ++k) blocks[k] ^= tweaks[k];
   permute(blocks);
   for (std::size_t k = 0; k < blocks.size(); ++k) blocks[k] ^= images[k];
 }

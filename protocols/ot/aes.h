@@ -35,7 +35,7 @@ class FixedKeyHash {
   FixedKeyHash(const FixedKeyHash&) = delete;
   FixedKeyHash& operator=(const FixedKeyHash&) = delete;
   /// blocks[k] ← H(blocks[k], tweaks[k]).
-  void hash(std::span<Block> blocks, std::span<const std::uint64_t> tweaks);
+  void hash(std::span<Block> blocks, std::span<const Block> tweaks);
 
  private:
   void permute(std::span<Block> blocks);

@@ -1,123 +1,180 @@
 #include "protocols/ot/base_transfer.h"
 
 #include <openssl/crypto.h>
+#include <sodium.h>
 
+#include <algorithm>
 #include <cstring>
+#include <string_view>
 
 #include "base/error.h"
-#include "protocols/costs.h"
 #include "protocols/draws.h"
-#include "protocols/slots.h"
-#include "protocols/steps.h"
-#include "protocols/wide_math.h"
+#include "protocols/ot/failed_check.h"
+#include "protocols/ot/transcript.h"
 
 namespace popcorn::protocols::ot {
 
 namespace {
 
-constexpr unsigned kMaskBits = kSecurityBits + kStatisticalSecurity;
-constexpr unsigned kOffsetBit = kMaskBits + 1;  // above seed + mask
-constexpr unsigned kSlotBits = kOffsetBit + 2;
-constexpr std::size_t kOpenedBytes = (kMaskBits + 1 + 7) / 8;  // seed + mask < 2^(kMaskBits + 1)
-constexpr std::size_t kLimbs = 3;
+static_assert(kPointBytes == crypto_core_ristretto255_BYTES);
+using Scalar = std::array<std::uint8_t, crypto_core_ristretto255_SCALARBYTES>;
+using Wide = std::array<std::uint8_t, crypto_core_ristretto255_HASHBYTES>;
+static_assert(crypto_core_ristretto255_HASHBYTES == crypto_core_ristretto255_NONREDUCEDSCALARBYTES);
 
-SlotLayout layout(unsigned key_bits) {
-  return slot_layout(kSlotBits, kOffsetBit, key_bits);
+void initialise() {
+  static const bool ready = sodium_init() >= 0;
+  if (!ready) throw Error("ot.library", "libsodium cannot be initialised");
+}
+
+Wide draw(Rng& rng) {
+  Wide wide;
+  rng.fill(wide);
+  return wide;
+}
+
+Scalar draw_scalar(Rng& rng) {
+  Wide wide = draw(rng);
+  Scalar scalar;
+  crypto_core_ristretto255_scalar_reduce(scalar.data(), wide.data());
+  OPENSSL_cleanse(wide.data(), wide.size());
+  return scalar;
+}
+
+PointBytes draw_point(Rng& rng) {
+  const Wide wide = draw(rng);
+  PointBytes point;
+  crypto_core_ristretto255_from_hash(point.data(), wide.data());
+  return point;
+}
+
+bool is_point(const PointBytes& point) {
+  const bool is_identity =
+      std::ranges::all_of(point, [](std::uint8_t byte) { return byte == 0; });  // its only encoding
+  // libsodium 1.0.18 takes an encoding whose highest bit is set for the one without it.
+  const bool is_reduced = point.back() < 0x80;
+  return !is_identity && is_reduced && crypto_core_ristretto255_is_valid_point(point.data()) == 1;
+}
+
+/// H(side, other): what is added to a side's element before it is used. A random oracle into the group.
+PointBytes oracle(const PointBytes& owner, ByteView nonce, std::size_t index, std::uint64_t side,
+                  const PointBytes& other) {
+  Wide wide;
+  for (std::uint64_t half = 0; half < 2; ++half) {
+    const Sha256 digest = Transcript("base transfer point")
+                              .add(ByteView(owner))
+                              .add(nonce)
+                              .add(index)
+                              .add(side)
+                              .add(ByteView(other))
+                              .add(half)
+                              .digest();
+    std::ranges::copy(digest, wide.begin() + static_cast<std::ptrdiff_t>(half * digest.size()));
+  }
+  PointBytes point;
+  crypto_core_ristretto255_from_hash(point.data(), wide.data());
+  return point;
+}
+
+Sha256 transcript_of(const PointBytes& owner, ByteView nonce, ByteView reply) {
+  return Transcript("base transfers").add(ByteView(owner)).add(nonce).add(reply).digest();
+}
+
+Block seed_of(const Sha256& transcript, std::size_t index, std::uint64_t side, const PointBytes& key) {
+  return Transcript("base transfer seed")
+      .add(ByteView(transcript))
+      .add(index)
+      .add(side)
+      .add(ByteView(key))
+      .block();
 }
 
 }  // namespace
 
-BaseTransferSizes base_transfer_sizes(unsigned key_bits) {
-  BaseTransferSizes sizes;
-  sizes.request_ciphertexts = 2 * kCodeBits;
-  sizes.reply_ciphertexts = layout(key_bits).ciphertexts(kCodeBits);
-  sizes.request_bytes = static_cast<std::size_t>(sizes.request_ciphertexts) * (key_bits / 4);
-  sizes.reply_bytes = static_cast<std::size_t>(sizes.reply_ciphertexts) * (key_bits / 4);
-  sizes.open_bytes = kCodeBits * kOpenedBytes;
-  return sizes;
+BaseOwner::BaseOwner(Rng& rng) {
+  initialise();
+  do {
+    scalar_ = draw_scalar(rng);
+  } while (crypto_scalarmult_ristretto255_base(point_.data(), scalar_.data()) != 0);
 }
 
-std::uint64_t base_request_cost() {
-  return paillier::parse_cost(2 * kCodeBits);
+BaseOwner::~BaseOwner() {
+  OPENSSL_cleanse(scalar_.data(), scalar_.size());
 }
 
-std::uint64_t base_reply_cost(unsigned key_bits) {
-  return seal_cost(kCodeBits, layout(key_bits), key_bits);
+void BaseOwner::request(Bytes& out) const {
+  out.insert(out.end(), point_.begin(), point_.end());
 }
 
-void BaseOwner::request(const paillier::KeyOwner& owner, Bytes& out) const {
-  WideVector values(2 * kCodeBits, kLimbs);
+ReceiverSeeds BaseOwner::finish(ByteView nonce, ByteView reply) const {
+  const Sha256 transcript = transcript_of(point_, nonce, reply);
+  ReceiverSeeds seeds;
   for (std::size_t i = 0; i < kCodeBits; ++i) {
+    std::array<PointBytes, 2> elements;
+    std::memcpy(elements.data(), reply.data() + i * sizeof elements, sizeof elements);
+    if (!is_point(elements[0]) || !is_point(elements[1])) {
+      throw FailedCheck("ot.point", "an element of the base transfers is no point of the group");
+    }
     for (std::size_t side = 0; side < 2; ++side) {
-      const Block& seed = seeds_.pairs[i][side];
-      values[side * kCodeBits + i][0] = seed.low;
-      values[side * kCodeBits + i][1] = seed.high;
+      const PointBytes shift = oracle(point_, nonce, i, side, elements[1 - side]);
+      PointBytes sum;
+      PointBytes key;
+      if (crypto_core_ristretto255_add(sum.data(), elements[side].data(), shift.data()) != 0 ||
+          crypto_scalarmult_ristretto255(key.data(), scalar_.data(), sum.data()) != 0) {
+        throw FailedCheck("ot.point", "an element of the base transfers gives the identity");
+      }
+      seeds.pairs[i][side] = seed_of(transcript, i, side, key);
+      OPENSSL_cleanse(key.data(), key.size());
     }
-  }
-  owner.encrypt(values, out);
-  OPENSSL_cleanse(values.words().data(), values.words().size_bytes());
-}
-
-Bytes BaseOwner::open(const paillier::KeyOwner& owner, ByteView reply) const {
-  const WideVector opened = open_slots(owner, reply, layout(owner.public_key().bits()), kCodeBits);
-  Bytes out;
-  out.reserve(kCodeBits * kOpenedBytes);
-  for (std::size_t i = 0; i < kCodeBits; ++i) {
-    if (opened.is_negative(i) || opened.bit_length(i) > kMaskBits + 1) {
-      throw InputError("message.plaintext", "a masked seed of the base transfers is out of range");
-    }
-    const auto* const bytes = reinterpret_cast<const std::uint8_t*>(opened[i].data());
-    out.insert(out.end(), bytes, bytes + kOpenedBytes);
-  }
-  return out;
-}
-
-BaseChooser::BaseChooser(const paillier::Evaluator& evaluator, ByteView request)
-    : seeds_(evaluator.parse(request, 2 * kCodeBits)) {}
-
-void BaseChooser::reply(const paillier::Evaluator& evaluator, Rng& rng, Bytes& out) {
-  choices_ = draw_bits(rng, kCodeBits);
-  masks_ = draw_integers(rng, kCodeBits, kMaskBits).resized(kLimbs + 1);
-  const paillier::CiphertextBatch chosen =
-      evaluator.select(seeds_.slice(0, kCodeBits), seeds_.slice(kCodeBits, kCodeBits), choices_);
-  WideVector addends = masks_;
-  add_power_of_two(addends, kOffsetBit);
-  seal_slots(evaluator, chosen, layout(evaluator.key().bits()), addends, out);
-  seeds_ = {};
-}
-
-SenderSeeds BaseChooser::finish(ByteView open) const {
-  SenderSeeds seeds;
-  for (std::size_t i = 0; i < kCodeBits; ++i) {
-    std::array<std::uint64_t, kLimbs> value{};
-    std::memcpy(value.data(), open.data() + i * kOpenedBytes, kOpenedBytes);
-    std::uint64_t borrow = 0;
-    for (std::size_t k = 0; k < kLimbs; ++k) {
-      const std::uint64_t mask = masks_[i][k];
-      const std::uint64_t difference = value[k] - mask - borrow;
-      borrow = static_cast<std::uint64_t>(value[k] < mask) |
-               (static_cast<std::uint64_t>(value[k] == mask) & borrow);
-      value[k] = difference;
-    }
-    if (borrow != 0 || value[2] != 0) {
-      throw InputError("ot.opening", "an opened value of the base transfers is out of range");
-    }
-    seeds.chosen[i] = {value[0], value[1]};
-    seeds.choices[i] = choices_[i];
   }
   return seeds;
 }
 
-void BaseChooser::save(StateWriter& out) const {
-  out.bytes(choices_);
-  out.integers(masks_.resized(WideVector::limbs_for_bits(kMaskBits + 1)));
+BaseChooser::BaseChooser(ByteView request) {
+  initialise();
+  if (request.size() != kPointBytes) {
+    throw InputError("ot.length", "the base transfers' request is not a point of 32 bytes");
+  }
+  std::ranges::copy(request, point_.begin());
+  if (!is_point(point_)) {
+    throw InputError("ot.point",
+                     "the base transfers' request is no canonical point of ristretto255, or the identity");
+  }
 }
 
-BaseChooser BaseChooser::restore(StateReader& in) {
-  BaseChooser chooser;
-  chooser.choices_ = in.small_values(kCodeBits, 1);
-  chooser.masks_ = in.integers(kCodeBits, kMaskBits).resized(kLimbs + 1);
-  return chooser;
+SenderSeeds BaseChooser::reply(ByteView nonce, Rng& rng, Bytes& out) const {
+  SenderSeeds seeds;
+  std::vector<std::uint8_t> choices = draw_bits(rng, kCodeBits);
+  std::vector<PointBytes> keys(kCodeBits);
+  const std::size_t start = out.size();
+  for (std::size_t i = 0; i < kCodeBits; ++i) {
+    seeds.choices[i] = choices[i];
+    const PointBytes other = draw_point(rng);
+    const PointBytes shift = oracle(point_, nonce, i, seeds.choices[i], other);
+    Scalar scalar = draw_scalar(rng);
+    PointBytes chosen;
+    // A scalar of 0 has probability 2^-252; a point drawn by hashing is valid.
+    if (crypto_scalarmult_ristretto255_base(chosen.data(), scalar.data()) != 0 ||
+        crypto_core_ristretto255_sub(chosen.data(), chosen.data(), shift.data()) != 0 ||
+        crypto_scalarmult_ristretto255(keys[i].data(), scalar.data(), point_.data()) != 0) {
+      throw Error("ot.library", "the base transfers drew the identity");
+    }
+    OPENSSL_cleanse(scalar.data(), scalar.size());
+    const auto mask = static_cast<std::uint8_t>(0 - seeds.choices[i]);
+    std::array<PointBytes, 2> elements;
+    for (std::size_t byte = 0; byte < kPointBytes; ++byte) {
+      const auto swap = static_cast<std::uint8_t>((chosen[byte] ^ other[byte]) & mask);
+      elements[0][byte] = static_cast<std::uint8_t>(chosen[byte] ^ swap);
+      elements[1][byte] = static_cast<std::uint8_t>(other[byte] ^ swap);
+    }
+    for (const PointBytes& element : elements) out.insert(out.end(), element.begin(), element.end());
+  }
+  const Sha256 transcript = transcript_of(point_, nonce, ByteView(out).subspan(start));
+  for (std::size_t i = 0; i < kCodeBits; ++i) {
+    seeds.chosen[i] = seed_of(transcript, i, seeds.choices[i], keys[i]);
+  }
+  OPENSSL_cleanse(keys.data(), keys.size() * sizeof(PointBytes));
+  OPENSSL_cleanse(choices.data(), choices.size());
+  return seeds;
 }
 
 }  // namespace popcorn::protocols::ot

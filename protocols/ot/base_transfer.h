@@ -1,67 +1,62 @@
-// The 256 base transfers of an extension, on Paillier: the key owner sends one of two seeds per transfer and
-// does not learn which; the other side has no key of its own.
+// The 256 base transfers of an extension: endemic oblivious transfer [MR19, sec 5] on ristretto255, secure
+// against malicious parties. Two messages.
 //
-//   key owner (client)                               chooser (server), secret s ∈ {0,1}^256
-//   [k0_i], [k1_i]            ──── request ────►     picks [k_i] = [k(s_i)_i], masks it: k_i + ρ_i
-//   opens k_i + ρ_i           ◄──── reply ─────      packed, re-randomised
-//   k_i + ρ_i                 ───── open ──────►     k_i
+//   owner (client), secret a                         chooser (server), secret s ∈ {0,1}^256
+//   A = a·G                       ──── request ────►  checks A
+//                                                     R(1−s)_i random, R(s)_i = b_i·G − H(s, R(1−s)_i)
+//   K(v)_i = a·(R(v)_i + H(v, R(1−v)_i)) ◄── reply ─  K(s)_i = b_i·A
 //
-// ρ_i has 128 + σ bits, so the owner learns s_i with advantage 2^−σ at most; the chooser gets one seed of
-// each pair, the other stays encrypted.
+// Seeds are hashes of K with the side, the index and the whole transcript. (R(0)_i, R(1)_i) is a uniform pair
+// whatever s is: the reply hides s perfectly, from any owner. The other key is a Diffie–Hellman value of A
+// and a point that the random oracle H chose: nobody who knows it has not solved CDH. Nothing is opened and
+// nothing is refused because of a secret, so there is no answer to learn from.
+//
+// Constant time in a, b and s; secrets are wiped.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 
 #include "base/bytes.h"
 #include "base/random.h"
-#include "paillier/evaluator.h"
-#include "paillier/key_owner.h"
 #include "protocols/ot/extension.h"
-#include "protocols/session_state.h"
 
 namespace popcorn::protocols::ot {
 
-struct BaseTransferSizes {
-  std::size_t request_bytes = 0, reply_bytes = 0, open_bytes = 0;
-  std::uint64_t request_ciphertexts = 0, reply_ciphertexts = 0;
-};
-BaseTransferSizes base_transfer_sizes(unsigned key_bits);
-/// Modular multiplications of the chooser: for the request, and for the reply.
-std::uint64_t base_request_cost();
-std::uint64_t base_reply_cost(unsigned key_bits);
+inline constexpr std::size_t kPointBytes = 32;
+inline constexpr std::size_t kBaseRequestBytes = kPointBytes;
+inline constexpr std::size_t kBaseReplyBytes = kCodeBits * 2 * kPointBytes;
+
+using PointBytes = std::array<std::uint8_t, kPointBytes>;
 
 class BaseOwner {
  public:
-  explicit BaseOwner(Rng& rng) : seeds_(ReceiverSeeds::draw(rng)) {}
-  const ReceiverSeeds& seeds() const noexcept { return seeds_; }
-  void request(const paillier::KeyOwner& owner, Bytes& out) const;
-  /// Answers a reply. @throws InputError "ciphertext.invalid", "message.plaintext"
-  Bytes open(const paillier::KeyOwner& owner, ByteView reply) const;
+  explicit BaseOwner(Rng& rng);
+  ~BaseOwner();
+  BaseOwner(const BaseOwner&) = delete;
+  BaseOwner& operator=(const BaseOwner&) = delete;
+  /// Appends the request.
+  void request(Bytes& out) const;
+  /// Both seeds of every transfer. @param nonce of the session, the same at both parties
+  /// @param reply kBaseReplyBytes @throws FailedCheck "ot.point"
+  ReceiverSeeds finish(ByteView nonce, ByteView reply) const;
 
  private:
-  ReceiverSeeds seeds_;
+  std::array<std::uint8_t, 32> scalar_{};
+  PointBytes point_{};
 };
 
 class BaseChooser {
  public:
-  /// @throws InputError "ciphertext.invalid"
-  BaseChooser(const paillier::Evaluator& evaluator, ByteView request);
-  /// Draws s and the masks; appends the reply.
-  void reply(const paillier::Evaluator& evaluator, Rng& rng, Bytes& out);
-  /// @throws InputError "ot.opening" when a value is out of range
-  SenderSeeds finish(ByteView open) const;
-
-  /// Between reply() and finish().
-  void save(StateWriter& out) const;
-  /// @throws InputError "session_state.*"
-  static BaseChooser restore(StateReader& in);
+  /// @param request kBaseRequestBytes @throws InputError "ot.point" unless it is a canonical point other than
+  /// the identity; known from public bytes alone
+  explicit BaseChooser(ByteView request);
+  /// Draws s, appends the reply. Once: another reply to the same request draws everything anew.
+  SenderSeeds reply(ByteView nonce, Rng& rng, Bytes& out) const;
 
  private:
-  BaseChooser() = default;
-
-  paillier::CiphertextBatch seeds_;
-  std::vector<std::uint8_t> choices_;
-  WideVector masks_;
+  PointBytes point_{};
 };
 
 }  // namespace popcorn::protocols::ot

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "protocols/ot/bit_matrix.h"
+#include "protocols/ot/failed_check.h"
 #include "protocols/ot/transcript.h"
 
 namespace popcorn::protocols::ot {
@@ -128,8 +129,7 @@ Block challenge(ByteView context, std::uint64_t position, ByteView corrections) 
 }
 
 [[noreturn]] void fail(const char* what) {
-  throw InputError("ot.check", std::string("oblivious transfers: ") + what +
-                                   " is not consistent; the session and its set-up are over");
+  throw FailedCheck("ot.check", std::string(what) + " is not consistent");
 }
 
 void expect_groups(std::size_t groups) {

@@ -2,12 +2,15 @@
 // fold.
 #include <bitset>
 #include <catch2/catch.hpp>
+#include <cstring>
 
 #include "base/error.h"
 #include "protocols/ot/base_transfer.h"
 #include "protocols/ot/bit_matrix.h"
 #include "protocols/ot/extension.h"
-#include "tests/protocols/parties.h"
+#include "protocols/ot/failed_check.h"
+#include "protocols/ot/kernels/kernel.h"
+#include "protocols/ot/transcript.h"
 #include "tests/support/seeded_rng.h"
 
 namespace popcorn::protocols::ot {
@@ -29,6 +32,45 @@ std::vector<std::uint8_t> random_values(test::SeededRng& rng, std::size_t count,
   std::vector<std::uint8_t> values(count);
   for (auto& value : values) value = static_cast<std::uint8_t>(rng.below(bound));
   return values;
+}
+
+/// What the cleverest receiver puts into the check of a damaged u: the sums of what it would have had to send,
+/// at the points that belong to what it sends. It passes if s is 0 wherever a column is damaged.
+void check_again(const ReceiverSeeds& seeds, const Bytes& honest, Bytes& damaged, std::size_t stride) {
+  const std::size_t blocks = stride / sizeof(Block);
+  const Sha256 digest = Transcript("extension check")
+                            .add(ByteView())
+                            .add(std::uint64_t{0})
+                            .add(ByteView(damaged).first(kCodeBits * stride))
+                            .digest();
+  std::array<Block, 2> points;
+  std::memcpy(points.data(), digest.data(), sizeof points);
+  std::array<std::array<Block, 2>, 4> sums;
+  Transcript rows("extension rows");
+  const kernels::Kernel& kernel = kernels::portable();
+  std::vector<Block> zero(blocks);
+  std::vector<Block> one(blocks);
+  const auto fill = [&](std::size_t column, unsigned side, std::vector<Block>& out) {
+    StreamGenerator(derive_seed(seeds.pairs[column][side], {}))
+        .next({reinterpret_cast<std::uint8_t*>(out.data()), stride});
+  };
+  for (std::size_t i = 0; i < kCodeBits; ++i) {
+    fill(i, 0, zero);
+    for (const Block point : points) rows.add(kernel.polynomial({}, point, zero.data(), blocks));
+    for (unsigned k = 0; k < 4; ++k) {
+      if (i != (std::size_t{1} << k)) continue;
+      fill(i, 1, one);
+      for (std::size_t b = 0; b < blocks; ++b) {
+        Block u;
+        std::memcpy(&u, honest.data() + i * stride + b * sizeof u, sizeof u);
+        one[b] ^= zero[b] ^ u;
+      }
+      for (std::size_t p = 0; p < 2; ++p) sums[k][p] = kernel.polynomial({}, points[p], one.data(), blocks);
+    }
+  }
+  std::memcpy(damaged.data() + kCodeBits * stride, &sums, sizeof sums);
+  const Sha256 columns = rows.digest();
+  std::ranges::copy(columns, damaged.end() - static_cast<std::ptrdiff_t>(columns.size()));
 }
 
 TEST_CASE("codewords differ in half of their bits", "[ot]") {
@@ -157,34 +199,142 @@ TEST_CASE("another nonce gives another stream", "[ot]") {
 
 TEST_CASE("base transfers give one seed of each pair", "[ot]") {
   test::SeededRng rng(45);
-  for (const unsigned key_bits : {256U, 512U, 1024U}) {
-    const test::Party& party = test::party(key_bits);
-    const paillier::Evaluator evaluator(party.context, rng);
-    const BaseTransferSizes sizes = base_transfer_sizes(key_bits);
+  Bytes nonce(16);
+  for (unsigned trial = 0; trial < 3; ++trial) {
+    rng.fill(nonce);
     const BaseOwner owner(rng);
     Bytes request;
-    owner.request(*party.owner, request);
-    REQUIRE(request.size() == sizes.request_bytes);
-    BaseChooser chooser(evaluator, request);
-    REQUIRE(evaluator.counts().multiplications == base_request_cost());
+    owner.request(request);
+    REQUIRE(request.size() == kBaseRequestBytes);
+    const BaseChooser chooser(request);
     Bytes reply;
-    chooser.reply(evaluator, rng, reply);
-    REQUIRE(reply.size() == sizes.reply_bytes);
-    REQUIRE(evaluator.counts().multiplications == base_request_cost() + base_reply_cost(key_bits));
-    const Bytes opened = owner.open(*party.owner, reply);
-    REQUIRE(opened.size() == sizes.open_bytes);
-    const SenderSeeds chosen = chooser.finish(opened);
+    const SenderSeeds chosen = chooser.reply(nonce, rng, reply);
+    REQUIRE(reply.size() == kBaseReplyBytes);
+    const ReceiverSeeds offered = owner.finish(nonce, reply);
     std::size_t ones = 0;
     for (std::size_t i = 0; i < kCodeBits; ++i) {
       REQUIRE(chosen.choices[i] <= 1);
-      REQUIRE(chosen.chosen[i] == owner.seeds().pairs[i][chosen.choices[i]]);
+      REQUIRE(chosen.chosen[i] == offered.pairs[i][chosen.choices[i]]);
+      REQUIRE_FALSE(chosen.chosen[i] == offered.pairs[i][1 - chosen.choices[i]]);
       ones += chosen.choices[i];
     }
     REQUIRE(ones > 80);
     REQUIRE(ones < 176);
-    REQUIRE_THROWS_AS(chooser.finish(Bytes(sizes.open_bytes, 0xff)), InputError);
-    REQUIRE_THROWS_AS(chooser.finish(Bytes(sizes.open_bytes, 0)), InputError);
+    // Another reply to the same request has nothing in common with it; another nonce gives other seeds.
+    Bytes again;
+    const SenderSeeds others = chooser.reply(nonce, rng, again);
+    REQUIRE(again != reply);
+    REQUIRE(others.choices != chosen.choices);
+    Bytes other_nonce = nonce;
+    other_nonce[0] ^= 1;
+    const ReceiverSeeds elsewhere = owner.finish(other_nonce, reply);
+    for (std::size_t i = 0; i < kCodeBits; ++i) {
+      REQUIRE_FALSE(elsewhere.pairs[i][chosen.choices[i]] == chosen.chosen[i]);
+    }
   }
+}
+
+TEST_CASE("elements that are no points, or the identity, are refused", "[ot]") {
+  test::SeededRng rng(46);
+  const Bytes nonce(16);
+  const BaseOwner owner(rng);
+  Bytes request;
+  owner.request(request);
+  Bytes reply;
+  BaseChooser(request).reply(nonce, rng, reply);
+  std::vector<Bytes> bad(4, Bytes(kPointBytes, 0));  // the identity
+  bad[1].assign(kPointBytes, 0xff);                  // not reduced
+  bad[2] = request;
+  bad[2][31] |= 0x80;  // not canonical
+  bad[3][0] = 1;       // "negative": odd
+  for (const Bytes& point : bad) {
+    REQUIRE_THROWS_AS(BaseChooser(point), InputError);
+    for (const std::size_t at : {std::size_t{0}, std::size_t{77}, 2 * kCodeBits - 1}) {
+      Bytes damaged = reply;
+      std::ranges::copy(point, damaged.begin() + static_cast<std::ptrdiff_t>(at * kPointBytes));
+      REQUIRE_THROWS_AS(owner.finish(nonce, damaged), FailedCheck);
+    }
+  }
+  REQUIRE_THROWS_AS(BaseChooser(Bytes(31, 2)), InputError);
+}
+
+TEST_CASE("corrections that are not codewords are found out unless the bits of s are guessed", "[ot]") {
+  // An error in one column passes exactly when the sender's bit is 0; in c columns when all c are.
+  test::SeededRng rng(47);
+  const auto wanted = random_values(rng, 300, 16);
+  for (const std::size_t errors : {1U, 2U, 8U, 40U}) {
+    unsigned passed = 0;
+    for (unsigned trial = 0; trial < 60; ++trial) {
+      const Seeds seeds(rng);
+      ExtensionReceiver receiver(seeds.receiver, {});
+      ExtensionSender sender(seeds.sender, {});
+      Bytes request;
+      receiver.request(wanted, request);
+      // A receiver that errs tells its check the truth about what it sent: the challenge of the wrong u. Only
+      // the columns' digest is then a guess, that all bits at the wrong columns are 0.
+      bool all_zero = true;
+      const std::size_t stride = 5 * sizeof(Block);  // 300 transfers and 256 of the check
+      Bytes damaged = request;
+      for (std::size_t e = 0; e < errors; ++e) {
+        const std::size_t column = (e * 37 + trial) % kCodeBits;
+        damaged[column * stride + rng.below(38)] ^= static_cast<std::uint8_t>(1U << rng.below(8));
+        all_zero = all_zero && seeds.sender.choices[column] == 0;
+      }
+      check_again(seeds.receiver, request, damaged, stride);
+      bool accepted = true;
+      try {
+        sender.take_request(damaged, wanted.size());
+      } catch (const FailedCheck& error) {
+        accepted = false;
+        REQUIRE(error.code() == "ot.check");
+      }
+      REQUIRE(accepted == all_zero);
+      passed += accepted ? 1 : 0;
+    }
+    if (errors == 1) REQUIRE(passed > 10);
+    if (errors == 1) REQUIRE(passed < 50);
+    if (errors >= 8) REQUIRE(passed < 10);
+    if (errors >= 40) REQUIRE(passed == 0);
+  }
+}
+
+TEST_CASE("any bit of a request that changes is found out", "[ot]") {
+  test::SeededRng rng(48);
+  const auto wanted = random_values(rng, 100, 16);
+  for (unsigned trial = 0; trial < 200; ++trial) {
+    const Seeds seeds(rng);
+    Bytes request;
+    ExtensionReceiver(seeds.receiver, {}).request(wanted, request);
+    request[rng.below(request.size())] ^= static_cast<std::uint8_t>(1U << rng.below(8));
+    ExtensionSender sender(seeds.sender, {});
+    REQUIRE_THROWS_AS(sender.take_request(request, wanted.size()), FailedCheck);
+  }
+}
+
+TEST_CASE("pads that answer one request say nothing about those of another", "[ot]") {
+  // The same seeds and place, two choices: had the pads the same tweaks, 14 of 16 would come twice.
+  test::SeededRng rng(49);
+  const Seeds seeds(rng);
+  std::vector<Bytes> pads(2);
+  for (unsigned k = 0; k < 2; ++k) {
+    Bytes request;
+    ExtensionReceiver(seeds.receiver, {}).request(std::vector<std::uint8_t>(4000, k == 0 ? 3 : 12), request);
+    ExtensionSender sender(seeds.sender, {});
+    sender.take_request(request, 4000);
+    sender.send(std::vector<std::uint8_t>(std::size_t{4000} * 16, 0), 16, pads[k]);
+  }
+  // Message v of the first and v ⊕ 3 ⊕ 12 of the second have the same row.
+  std::size_t same = 0;
+  for (std::size_t j = 0; j < 4000; ++j) {
+    for (unsigned v = 0; v < 16; ++v) {
+      const unsigned w = v ^ 15U;
+      const unsigned one = (pads[0][4 * j + v / 4] >> (2 * (v % 4))) & 3U;
+      const unsigned two = (pads[1][4 * j + w / 4] >> (2 * (w % 4))) & 3U;
+      same += one == two ? 1 : 0;
+    }
+  }
+  REQUIRE(same > 15200);  // a quarter of 64,000, ±7 standard deviations
+  REQUIRE(same < 16800);
 }
 
 }  // namespace
