@@ -93,18 +93,18 @@ struct ClientSession::State {
   /// Takes an answer that is the one due, its ciphertexts decrypted.
   std::optional<ByteView> proceed(MessageKind kind, WideVector packed, ByteView section) {
     const PhaseTimer timer(phase_of(kind));
-    if (kind == MessageKind::logits) {
-      logits = open_packed(std::move(packed), logits_layout(plan.output_bits(), plan.key_bits()),
-                           static_cast<std::size_t>(plan.outputs()));
-      finished = true;
-      return std::nullopt;
-    }
     try {
+      if (kind == MessageKind::logits) {
+        logits = open_packed(std::move(packed), logits_layout(plan.output_bits(), plan.key_bits()),
+                             static_cast<std::size_t>(plan.outputs()));
+        finished = true;
+        return std::nullopt;
+      }
       take_question(plan.place(round + 1), std::move(packed), section);
     } catch (const ot::FailedCheck&) {
       failed = check_failed = true;
       throw;
-    } catch (const InputError&) {  // the message's fault: everything is as it was
+    } catch (const InputError&) {  // found from public bytes: everything is as it was
       throw;
     } catch (...) {
       failed = true;

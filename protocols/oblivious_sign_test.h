@@ -11,10 +11,11 @@
 //
 // The first step of a session also carries the set-up. Without a state that both parties kept from an earlier
 // session: a nonce of the server, which becomes the state's name, and the base transfers
-// (ot/base_transfer.h), whose first message is the client's. With one: a nonce of each party, 16 bytes. The streams of a session are those of the
-// kept seeds, the client's nonce and the server's; each party draws its own for each session, so neither can
-// bring a stream back, whatever fails, is repeated, is restored from a copy, or runs at the same time: every
-// session reserves its range of the extension by its nonces, and a session that failed has used it up.
+// (ot/base_transfer.h), whose first message is the client's. With one: a nonce of each party, 16 bytes. The
+// streams of a session are those of the kept seeds, the client's nonce and the server's; each party draws its
+// own for each session, so neither can bring a stream back, whatever fails, is repeated, is restored from a
+// copy, or runs at the same time: every session reserves its range of the extension by its nonces, and a
+// session that failed has used it up.
 #pragma once
 
 #include "protocols/sign_test.h"

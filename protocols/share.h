@@ -16,7 +16,8 @@ unsigned mask_bits(unsigned bits);
 /// Server: draws the masks, appends the packed, re-randomised [x + r] to `out`, returns r.
 WideVector seal_shares(const paillier::Evaluator& evaluator, const paillier::CiphertextBatch& x,
                        unsigned bits, Rng& rng, Bytes& out);
-/// Client: c of `count` neurons. @throws InputError "ciphertext.invalid", "message.plaintext"
+/// Client: c of `count` neurons. @throws InputError "ciphertext.invalid"; ot::FailedCheck
+/// "message.plaintext"
 WideVector open_shares(const paillier::KeyOwner& owner, ByteView ciphertexts, std::size_t count,
                        unsigned bits);
 

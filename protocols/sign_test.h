@@ -96,7 +96,8 @@ class ClientSignTest {
   virtual void begin(const SignTestShape& shape) = 0;
   /// Takes the section of question `exchange`, exactly question_bytes() long. @param shares c; empty without
   /// share
-  /// @throws InputError "sign_test.*", "ciphertext.invalid", "message.plaintext", and is then as it was
+  /// @throws InputError "sign_test.*", "ciphertext.invalid", and is then as it was; ot::FailedCheck, and is
+  /// then of no use any more
   virtual void question(unsigned exchange, const WideVector& shares, ByteView section) = 0;
   /// Appends the section of answer `exchange`, exactly answer_bytes() long.
   virtual void answer(unsigned exchange, Bytes& out) = 0;

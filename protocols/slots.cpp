@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "protocols/ot/failed_check.h"
 #include "protocols/steps.h"
 #include "protocols/wide_math.h"
 
@@ -54,7 +55,7 @@ WideVector open_packed(WideVector packed, const SlotLayout& layout, std::size_t 
   for (std::size_t j = 0; j < packed.size(); ++j) {
     const std::size_t slots = std::min(layout.per_ciphertext, count - j * layout.per_ciphertext);
     if (packed.is_negative(j) || packed.bit_length(j) > slots * layout.slot_bits) {
-      throw InputError(
+      throw ot::FailedCheck(
           "message.plaintext",
           "ciphertext " + std::to_string(j) + " of the message does not hold the packed values of this step");
     }

@@ -39,12 +39,13 @@ void seal_slots(const paillier::Evaluator& evaluator, const paillier::Ciphertext
                 const SlotLayout& layout, const WideVector& addends, Bytes& out);
 
 /// Client: decrypts and unpacks `count` values and takes the offset off again.
-/// @throws InputError "ciphertext.invalid", "message.plaintext" when a plaintext is not such a packing
+/// @throws InputError "ciphertext.invalid"; ot::FailedCheck "message.plaintext" when a plaintext is not such
+/// a packing: that it is refused tells the sender something about what it was computed from
 WideVector open_slots(const paillier::KeyOwner& owner, ByteView ciphertexts, const SlotLayout& layout,
                       std::size_t count);
 /// Words of a packed plaintext as open_packed() takes it.
 std::size_t packed_limbs(unsigned key_bits);
-/// open_slots() of plaintexts that were decrypted before. @throws InputError "message.plaintext"
+/// open_slots() of plaintexts that were decrypted before. @throws ot::FailedCheck "message.plaintext"
 WideVector open_packed(WideVector packed, const SlotLayout& layout, std::size_t count);
 
 }  // namespace popcorn::protocols

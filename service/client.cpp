@@ -551,6 +551,9 @@ InferenceResult Client::infer(const protocols::ClientBundle& bundle,
     state_->forget_set_up(session_options.sign_test, key, id);
     throw;
   } catch (const RefusedError& error) {
+    if (error.code() == "ot.check") {  // the server found it, in this session or another
+      state_->forget_set_up(session_options.sign_test, key, id);
+    }
     if (kept_session && (error.code() == "session.gone" || error.code() == "session.not_found")) {
       state_->give_up_kept(error);
     }

@@ -145,7 +145,7 @@ std::shared_ptr<const protocols::SignTestState> KeyRegistry::set_up(const std::s
                                                                     const protocols::SignTest& sign_test,
                                                                     const std::string& name) {
   if (shared_) {
-    if (shared_->set_up_is_dropped(name)) {
+    if (set_up_is_dropped(name)) {
       return nullptr;
     }
     std::optional<Bytes> bytes = shared_->set_up(key_id, caller, name);
@@ -175,27 +175,45 @@ std::shared_ptr<const protocols::SignTestState> KeyRegistry::set_up(const std::s
 }
 
 void KeyRegistry::drop_set_up(const std::string& key_id, const std::string& caller, const std::string& name) {
-  if (shared_) {
-    shared_->drop_set_up(key_id, caller, name);
-    return;
+  {
+    const std::lock_guard lock(mutex_);
+    dropped_.push_back(name);
+    if (dropped_.size() > kDroppedSetUps) {
+      dropped_.pop_front();
+    }
+    if (shared_) {
+      untold_.push_back({key_id, caller, name});
+    } else if (Entry* entry = lookup_locked(key_id, caller)) {
+      std::erase_if(entry->registrations.at(caller).set_ups,
+                    [&](const auto& kept) { return to_hex(kept->id()) == name; });
+    }
   }
-  const std::lock_guard lock(mutex_);
-  dropped_.push_back(name);
-  if (dropped_.size() > kDroppedSetUps) {
-    dropped_.pop_front();
-  }
-  if (Entry* entry = lookup_locked(key_id, caller)) {
-    std::erase_if(entry->registrations.at(caller).set_ups,
-                  [&](const auto& kept) { return to_hex(kept->id()) == name; });
+  tell_dropped();
+}
+
+void KeyRegistry::tell_dropped() {
+  std::unique_lock lock(mutex_);
+  while (!untold_.empty()) {
+    const Dropped next = untold_.front();
+    lock.unlock();
+    try {
+      shared_->drop_set_up(next.key_id, next.caller, next.name);
+    } catch (const Refusal&) {
+      return;  // the store is away: the next time
+    }
+    lock.lock();
+    std::erase_if(untold_, [&](const Dropped& other) { return other.name == next.name; });
   }
 }
 
 bool KeyRegistry::set_up_is_dropped(const std::string& name) {
-  if (shared_) {
-    return shared_->set_up_is_dropped(name);
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::ranges::find(dropped_, name) != dropped_.end()) {
+      return true;
+    }
   }
-  const std::lock_guard lock(mutex_);
-  return std::ranges::find(dropped_, name) != dropped_.end();
+  return shared_ && shared_->set_up_is_dropped(name);
 }
 
 std::size_t KeyRegistry::size() const {

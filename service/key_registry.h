@@ -52,10 +52,12 @@ class KeyRegistry {
   std::shared_ptr<const protocols::SignTestState> set_up(const std::string& key_id, const std::string& caller,
                                                          const protocols::SignTest& sign_test,
                                                          const std::string& name);
-  /// Forgets a set-up for good: a check that rests on its secrets failed, and every session that uses it has to
-  /// end. A name is remembered whatever becomes of the key.
+  /// Forgets a set-up for good: a check that rests on its secrets failed, and every session that uses it has
+  /// to end. A name is remembered whatever becomes of the key.
   void drop_set_up(const std::string& key_id, const std::string& caller, const std::string& name);
   bool set_up_is_dropped(const std::string& name);
+  /// Tells the shared store of those dropped while it was away.
+  void tell_dropped();
   /// Keys that are registered (here, where a store is shared).
   std::size_t size() const;
 
@@ -65,6 +67,10 @@ class KeyRegistry {
   static constexpr std::size_t kDroppedSetUps = 16384;
 
  private:
+  struct Dropped {
+    std::string key_id, caller, name;
+  };
+
   /// What belongs to one of those who registered a key.
   struct Registration {
     std::deque<std::shared_ptr<const protocols::SignTestState>> set_ups;  ///< oldest first
@@ -88,7 +94,8 @@ class KeyRegistry {
   mutable std::mutex mutex_;
   std::condition_variable context_made_;
   std::map<std::string, Entry> keys_;  ///< by fingerprint in hexadecimal
-  std::deque<std::string> dropped_;  ///< names of set-ups, oldest first
+  std::deque<std::string> dropped_;    ///< names of set-ups, oldest first
+  std::deque<Dropped> untold_;         ///< of which the shared store does not know
   std::uint64_t uses_ = 0;
 };
 

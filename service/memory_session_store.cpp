@@ -130,6 +130,8 @@ class MemorySessionStore final : public SessionStore {
     changed_.notify_all();
   }
 
+  void end(const RoundClaim& claim) override { erase(claim.id); }
+
   bool erase(const std::string& id) override {
     const std::lock_guard lock(mutex_);
     const auto found = sessions_.find(id);

@@ -193,6 +193,15 @@ class RedisSessionStore final : public SessionStore {
     }
   }
 
+  void end(const RoundClaim& claim) override {
+    release(claim);
+    try {
+      erase(claim.id);
+    } catch (const Refusal&) {
+      // The lease runs out by itself, and is given to the same body only.
+    }
+  }
+
   bool erase(const std::string& id) override {
     return script(redis_scripts::kErase, {session_key(id), active_key()}, {life_, id}).integer == 1;
   }

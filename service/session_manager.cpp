@@ -43,22 +43,6 @@ void SessionManager::keep_set_up(const SessionInfo& session,
   }
 }
 
-/// Whether another session has used the machine's set-up up, by a check that failed.
-bool SessionManager::set_up_is_dropped(const protocols::ServerSession& machine) {
-  const auto set_up = machine.sign_test_state();
-  return set_up && keys_.set_up_is_dropped(to_hex(set_up->id()));
-}
-
-/// Ends the session and, where it has one, its set-up: nothing is ever answered with the same secrets again.
-/// In this order, so that no claim of the round can come between.
-void SessionManager::end_after_failed_check(const RoundJob& job, const std::string& set_up) {
-  if (!set_up.empty()) {
-    keys_.drop_set_up(job.session.key_id, job.session.caller, set_up);
-  }
-  store_.erase(job.claim.id);
-  metrics_.session_ended(SessionOutcome::cancelled);
-}
-
 struct SessionManager::RoundJob {
   RoundClaim claim;
   SessionInfo session;
@@ -66,6 +50,22 @@ struct SessionManager::RoundJob {
   bool polled = false;  ///< whether the client may fetch the answer later
   std::unique_ptr<protocols::ServerSession> machine{};
 };
+
+void SessionManager::refuse_dropped_set_up(const protocols::ServerSession& machine) {
+  const auto set_up = machine.sign_test_state();
+  if (set_up && keys_.set_up_is_dropped(to_hex(set_up->id()))) {
+    throw protocols::ot::FailedCheck("ot.check", "a check of another session with the same set-up failed");
+  }
+}
+
+/// Nothing is ever answered with the session's secrets again, nor with those of the set-up that it has.
+void SessionManager::end_after_failed_check(const RoundJob& job, const std::string& set_up) {
+  if (!set_up.empty()) {
+    keys_.drop_set_up(job.session.key_id, job.session.caller, set_up);
+  }
+  store_.end(job.claim);
+  metrics_.session_ended(SessionOutcome::cancelled);
+}
 
 SessionManager::SessionManager(SessionManagerOptions options, const ModelRegistry& models, KeyRegistry& keys,
                                SessionStore& store, JobQueue& queue, Metrics& metrics)
@@ -92,6 +92,7 @@ void SessionManager::sweep_until_stopped() {
   while (!sweeper_wake_.wait_for(lock, options_.sweep_interval, [this] { return stopped_; })) {
     lock.unlock();
     metrics_.session_ended(SessionOutcome::expired, store_.sweep());
+    keys_.tell_dropped();
     lock.lock();
   }
 }
@@ -329,25 +330,18 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
     if (const auto kept = job.machine->sign_test_state()) {
       set_up_name = to_hex(kept->id());
     }
-    if (set_up_is_dropped(*job.machine)) {
-      store_.erase(job.claim.id);
-      refuse_gone();
-    }
+    refuse_dropped_set_up(*job.machine);
     before = job.machine->counts();
     phases_before = job.machine->phases();
     protocols::MessageIntake& message = job.upload->finish(job.machine->key());
     ciphertexts = message.ciphertexts();
     Bytes made = job.machine->handle(message);
-    if (set_up_is_dropped(*job.machine)) {  // meanwhile
-      store_.erase(job.claim.id);
-      refuse_gone();
-    }
+    refuse_dropped_set_up(*job.machine);  // meanwhile
     answer = job.polled ? leased(std::move(made), job.upload->take_lease())
                         : std::make_shared<const Bytes>(std::move(made));
   } catch (const protocols::ot::FailedCheck& error) {
     metrics_.rejected(error.code());
     end_after_failed_check(job, set_up_name);
-    store_.abandon(job.claim, nullptr);
     throw;
   } catch (const InputError& error) {
     metrics_.rejected(error.code());

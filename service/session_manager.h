@@ -107,7 +107,8 @@ class SessionManager {
                                                     const std::string& caller);
   std::shared_ptr<const Bytes> work_on(RoundJob& job);
   void keep_set_up(const SessionInfo& session, std::shared_ptr<const protocols::SignTestState> set_up);
-  bool set_up_is_dropped(const protocols::ServerSession& machine);
+  /// @throws FailedCheck when a check of another session with its set-up failed
+  void refuse_dropped_set_up(const protocols::ServerSession& machine);
   void end_after_failed_check(const RoundJob& job, const std::string& set_up);
   void sweep_until_stopped();
 

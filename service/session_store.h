@@ -82,6 +82,9 @@ class SessionStore {
                                               std::unique_ptr<protocols::ServerSession> machine) = 0;
   /// Ends a granted claim without an answer; `machine` is null when it was not taken.
   virtual void abandon(const RoundClaim& claim, std::unique_ptr<protocols::ServerSession> machine) = 0;
+  /// Ends the session whose machine is of no use any more. Where that cannot be noted now, the round stays
+  /// claimed: no other body is ever taken for it.
+  virtual void end(const RoundClaim& claim) = 0;
   /// False when there was nothing to end.
   virtual bool erase(const std::string& id) = 0;
   /// Ends what is past its lifetime and gives how many of them had not finished.

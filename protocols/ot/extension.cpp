@@ -188,7 +188,8 @@ void ExtensionReceiver::receive(ByteView transfers, unsigned choices, std::span<
     pads.assign(rows_.begin() + static_cast<std::ptrdiff_t>(first),
                 rows_.begin() + static_cast<std::ptrdiff_t>(first + count));
     tweaks.resize(count);
-    for (std::size_t j = 0; j < count; ++j) tweaks[j] = binding_ ^ Block{position_.transfers + first + j, 0};
+    for (std::size_t j = 0; j < count; ++j)
+      tweaks[j] = binding_ ^ Block { position_.transfers + first + j, 0 };
     hash_.hash(pads, tweaks);
     for (std::size_t j = 0; j < count; ++j) {
       std::uint32_t word = 0;
@@ -271,7 +272,7 @@ void ExtensionSender::send(std::span<const std::uint8_t> messages, unsigned choi
     for (std::size_t j = 0; j < count; ++j) {
       for (unsigned v = 0; v < choices; ++v) {
         pads[j * choices + v] = rows_[first + j] ^ differences_[v];
-        tweaks[j * choices + v] = binding_ ^ Block{position_.transfers + first + j, 0};
+        tweaks[j * choices + v] = binding_ ^ Block { position_.transfers + first + j, 0 };
       }
     }
     hash_.hash(pads, tweaks);

@@ -9,9 +9,9 @@
 // code.h. Every transfer has its own index j, and the streams only run forward: no index is ever used twice.
 // The tweak of H is j and a digest of all of u: pads that answer one u say nothing about those of another.
 //
-// The check. Columns are elements of GF(2^128)^B and are hashed by evaluation at two points ρ_1, ρ_2, which are
-// the digest of the session's nonce, the position and all of u. Column i of C(r) is the sum of those of the
-// four bit planes of the choices that its point names, so
+// The check. Columns are elements of GF(2^128)^B and are hashed by evaluation at two points ρ_1, ρ_2, which
+// are the digest of the session's nonce, the position and all of u. Column i of C(r) is the sum of those of
+// the four bit planes of the choices that its point names, so
 //   receiver: X_k,p = Σ_b ρ_p^(B−b)·(bit plane k)_b,  digest of all T_i,p = Σ_b ρ_p^(B−b)·(t_i)_b
 //   sender:   T_i,p must be Σ_b ρ_p^(B−b)·(q_i)_b ⊕ s_i·Σ_{k ∈ point(i)} X_k,p for all 256 columns i
 // Every request carries two blocks (256 transfers) of random choices at the end: they mask all eight X_k,p
@@ -24,8 +24,8 @@
 // for as long as the seeds live: a false one must end them (FailedCheck), or bits could be asked one by one.
 // k known bits cost 2^k set-ups, and 127 − k remain.
 //
-// A sender that deviates in z only changes the messages that it is free to choose; the receiver checks nothing
-// that depends on its choices, so there is no selective failure.
+// A sender that deviates in z only changes the messages that it is free to choose; the receiver checks
+// nothing that depends on its choices, so there is no selective failure.
 #pragma once
 
 #include <array>
@@ -96,8 +96,8 @@ class ExtensionSender {
   /// Of the next request; only once the last one was answered.
   ExtensionPosition position() const noexcept { return position_; }
   ~ExtensionSender();
-  /// Takes u of `count` transfers. @throws FailedCheck "ot.check" when it is not made of codewords, InputError
-  /// "ot.length"
+  /// Takes u of `count` transfers. @throws FailedCheck "ot.check" when it is not made of codewords,
+  /// InputError "ot.length"
   void take_request(ByteView correction, std::size_t count);
   /// Appends z for messages[j·choices + v] (two bits each) of the last request.
   void send(std::span<const std::uint8_t> messages, unsigned choices, Bytes& out);

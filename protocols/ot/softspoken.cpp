@@ -81,6 +81,17 @@ class LeafStreams {
       : kernel_(kernel), key_(key), blocks_(kLeaves * kTogether) {}
   ~LeafStreams() { OPENSSL_cleanse(blocks_.data(), blocks_.size() * sizeof(Block)); }
 
+  /// The columns of a tree, `stride` blocks each, and its total, from `position` of the streams on.
+  void fold_columns(std::size_t tree, const Leaves& seeds, std::uint64_t position, std::size_t stride,
+                    std::vector<Block>& columns, Block* total) {
+    for (std::size_t first = 0; first < stride; first += kTogether) {
+      std::array<Block*, kDepth> bits;
+      for (unsigned b = 0; b < kDepth; ++b) bits[b] = columns.data() + (kDepth * tree + b) * stride + first;
+      fold(seeds, position + first, std::min(kTogether, stride - first), total + first, bits);
+    }
+  }
+
+ private:
   /// @param position of the stream, in blocks; `count` ≤ kTogether
   void fold(const Leaves& seeds, std::uint64_t position, std::size_t count, Block* total,
             const std::array<Block*, kDepth>& bits) {
@@ -106,7 +117,6 @@ class LeafStreams {
     std::copy_n(blocks_.begin(), count, total);
   }
 
- private:
   const kernels::Kernel& kernel_;
   const kernels::AesKey& key_;
   std::vector<Block> blocks_;
@@ -211,12 +221,8 @@ void SoftSpokenReceiver::extend(std::size_t groups, Block* rows, Bytes& out) {
   std::vector<Block> totals(kTrees * stride);
   LeafStreams streams(state.kernel, *state.key);
   for (std::size_t tree = 0; tree < kTrees; ++tree) {
-    for (std::size_t first = 0; first < stride; first += kTogether) {
-      std::array<Block*, kDepth> bits;
-      for (unsigned b = 0; b < kDepth; ++b) bits[b] = columns.data() + (kDepth * tree + b) * stride + first;
-      streams.fold(state.seeds[tree], state.position + first, std::min(kTogether, stride - first),
-                   totals.data() + tree * stride + first, bits);
-    }
+    streams.fold_columns(tree, state.seeds[tree], state.position, stride, columns,
+                         totals.data() + tree * stride);
   }
   const std::size_t start = out.size();
   for (std::size_t tree = 1; tree < kTrees; ++tree) {
@@ -357,15 +363,10 @@ void SoftSpokenSender::extend(std::size_t groups, ByteView message, Block* rows)
   State& state = *state_;
   const std::size_t stride = groups + 1;
   std::vector<Block> columns(kBaseTransfers * stride);
-  std::array<Block, kTogether> total;
+  std::vector<Block> total(stride);  // of no use here
   LeafStreams streams(state.kernel, *state.key);
   for (std::size_t tree = 0; tree < kTrees; ++tree) {
-    for (std::size_t first = 0; first < stride; first += kTogether) {
-      std::array<Block*, kDepth> bits;
-      for (unsigned b = 0; b < kDepth; ++b) bits[b] = columns.data() + (kDepth * tree + b) * stride + first;
-      streams.fold(state.seeds[tree], state.position + first, std::min(kTogether, stride - first),
-                   total.data(), bits);
-    }
+    streams.fold_columns(tree, state.seeds[tree], state.position, stride, columns, total.data());
     if (tree == 0) continue;
     const std::uint8_t* const corrections = message.data() + (tree - 1) * stride * sizeof(Block);
     for (unsigned b = 0; b < kDepth; ++b) {

@@ -108,7 +108,7 @@ TEST_CASE("a cost can only be asked for what can be served") {
   test::SeededRng rng(82);
   const auto model = ServedModel::create(test::random_network(rng));
   CHECK_THROWS_AS(predict_cost(*model, 2048, "telepathic"), RefusedError);
-  CHECK_THROWS_AS(predict_cost(*model, 128), InputError);
+  CHECK_THROWS_AS(predict_cost(*model, 16), InputError);  // plaintexts narrower than a step
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "models/plaintext_evaluator.h"
+#include "protocols/ot/failed_check.h"
 #include "protocols/session.h"
 #include "protocols/wire.h"
 #include "tests/protocols/parties.h"
@@ -170,7 +171,10 @@ TEST_CASE("plaintexts that are no packing are refused by the client") {
   Bytes bytes = question;
   std::copy(encrypted.begin(), encrypted.end(), bytes.begin() + kMessagePrefixBytes);
   CHECK(error_of(f.client, bytes) == "message.plaintext");
-  CHECK(f.client.handle(question).has_value());
+  // Refused once, nothing is answered any more: another try would be another question about the values.
+  CHECK_THROWS_AS(f.client.handle(question), ot::FailedCheck);
+  CHECK_THROWS_AS(f.client.save(), Error);
+  CHECK_FALSE(f.client.sign_test_state());
 }
 
 TEST_CASE("no truncation and no random damage crashes a session or moves it on by itself") {

@@ -81,6 +81,24 @@ TEST_CASE("Clients behind a balancer resume set-ups that another server made", "
   CHECK(world.two.server().statistics().sessions_started == 2);
 }
 
+TEST_CASE("A check that failed at one server has ended session and set-up at the other", "[replicas]") {
+  World world;
+  ClientByHand first(world.one, *world.model, world.input);
+  CHECK(first.finish(world.two) == plaintext_logits(*world.model, world.input));
+  const auto set_up = first.set_up();
+  ClientByHand cheat(world.one, *world.model, world.input, set_up);
+  ClientByHand at_the_same_time(world.two, *world.model, world.input, set_up);
+  REQUIRE(cheat.resumed());
+  REQUIRE(at_the_same_time.resumed());
+  REQUIRE(cheat.send(world.one).empty());
+  REQUIRE(at_the_same_time.send(world.two).empty());
+  CHECK(cheat.send(world.one, true) == "ot.check");
+  CHECK(cheat.send(world.two) == "session.gone");
+  CHECK(at_the_same_time.send(world.two) == "ot.check");
+  CHECK_FALSE(ClientByHand(world.two, *world.model, world.input, set_up).resumed());
+  CHECK_FALSE(ClientByHand(world.one, *world.model, world.input, set_up).resumed());
+}
+
 TEST_CASE("An outage of the store is 503 with Retry-After, and passes", "[replicas]") {
   RedisServer redis;
   World world(redis.url());

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "models/plaintext_evaluator.h"
+#include "protocols/wire.h"
 #include "tests/support/random_network.h"
 
 namespace popcorn::test {
@@ -229,6 +230,55 @@ RawAnswer send_round(const RunningServer& server, const std::string& session, st
                      ByteView body) {
   return ask(server.port(), "POST", "/v2/sessions/" + session + "/rounds/" + std::to_string(round),
              as_text(body), "application/vnd.popcorn+octet-stream");
+}
+
+namespace {
+
+protocols::SessionOptions with_set_up(const std::shared_ptr<const protocols::SignTestState>& set_up) {
+  protocols::SessionOptions options;
+  options.sign_test_state = set_up;
+  return options;
+}
+
+}  // namespace
+
+ClientByHand::ClientByHand(const RunningServer& server, const protocols::ServedModel& model,
+                           const WideVector& input,
+                           const std::shared_ptr<const protocols::SignTestState>& set_up)
+    : client_(model.bundle(), small_key(), input, with_set_up(set_up)) {
+  const std::string name = set_up ? to_hex(set_up->id()) : "";
+  nlohmann::json body = {{"key_id", register_key(server)},
+                         {"config_id", config_id(server.port(), model.bundle().model)},
+                         {"sign_test", "oblivious"}};
+  if (set_up) body["sign_test_state"] = name;
+  const RawAnswer answer =
+      ask(server.port(), "POST", "/v2/models/" + model.bundle().model + "/sessions", body.dump());
+  INFO(answer.body);
+  REQUIRE(answer.status == 201);
+  const auto opened = nlohmann::json::parse(answer.body);
+  id_ = opened.at("session_id");
+  resumed_ = set_up && opened.value("sign_test_state", "") == name;
+  message_ = client_.start();
+}
+
+std::string ClientByHand::send(const RunningServer& server, bool with_wrong_correction) {
+  Bytes message = message_;
+  if (with_wrong_correction) {
+    const ByteView section = protocols::parse_message(message).sign_test;
+    REQUIRE_FALSE(section.empty());
+    message[static_cast<std::size_t>(section.data() - message.data())] ^= 1;
+  }
+  const RawAnswer answer = send_round(server, id_, round_, message);
+  if (answer.status != 200) return error_code(answer);
+  const std::optional<ByteView> next = client_.handle(body_of(answer));
+  message_ = next ? Bytes(next->begin(), next->end()) : Bytes();
+  ++round_;
+  return "";
+}
+
+WideVector ClientByHand::finish(const RunningServer& server) {
+  while (!finished()) REQUIRE(send(server).empty());
+  return client_.logits();
 }
 
 std::string as_text(ByteView bytes) {

@@ -90,6 +90,30 @@ std::string open_session(const RunningServer& server, const protocols::ServedMod
 RawAnswer send_round(const RunningServer& server, const std::string& session, std::uint64_t round,
                      ByteView body);
 
+/// A client whose messages are sent by hand, so that it can cheat.
+class ClientByHand {
+ public:
+  /// Registers small_key() and opens a session; `set_up` of an earlier one, or nothing.
+  ClientByHand(const RunningServer& server, const protocols::ServedModel& model, const WideVector& input,
+               const std::shared_ptr<const protocols::SignTestState>& set_up = nullptr);
+  const std::string& session() const { return id_; }
+  /// Whether the server has the set-up too.
+  bool resumed() const { return resumed_; }
+  bool finished() const { return client_.finished(); }
+  std::shared_ptr<const protocols::SignTestState> set_up() const { return client_.sign_test_state(); }
+  /// Sends the next message, on request with corrections that are not made of codewords, and takes the
+  /// answer. Gives the error's code, empty when there is none.
+  std::string send(const RunningServer& server, bool with_wrong_correction = false);
+  WideVector finish(const RunningServer& server);
+
+ private:
+  std::string id_;
+  bool resumed_ = false;
+  protocols::ClientSession client_;
+  Bytes message_;
+  std::uint64_t round_ = 0;
+};
+
 std::string as_text(ByteView bytes);
 Bytes body_of(const RawAnswer& answer);
 /// The field "code" of an error.

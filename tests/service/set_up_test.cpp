@@ -1,6 +1,7 @@
 // The sign test's set-up: made once for a registered key, resumed by later sessions, never trusted blindly.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -8,6 +9,8 @@
 #include "base/file.h"
 #include "service/kept_set_ups.h"
 #include "service/key_registry.h"
+#include "service/refusal.h"
+#include "service/shared_store.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/process.h"
 #include "tests/support/random_network.h"
@@ -45,6 +48,32 @@ struct World {
   }
 };
 
+/// A shared store that can be away.
+class StoreThatFails final : public service::KeyStore {
+ public:
+  explicit StoreThatFails(std::shared_ptr<std::vector<std::string>> told, std::shared_ptr<bool> away)
+      : told_(std::move(told)), away_(std::move(away)) {}
+  bool add(const std::string&, const std::string&, ByteView) override { return true; }
+  std::optional<Bytes> find(const std::string&, const std::string&) override { return std::nullopt; }
+  bool forget(const std::string&, const std::string&) override { return false; }
+  void keep_set_up(const std::string&, const std::string&, const std::string&, ByteView,
+                   std::size_t) override {}
+  std::optional<Bytes> set_up(const std::string&, const std::string&, const std::string&) override {
+    return std::nullopt;
+  }
+  void drop_set_up(const std::string&, const std::string&, const std::string& name) override {
+    if (*away_) throw service::Refusal(service::RefusalKind::unavailable, "server.store", "away");
+    told_->push_back(name);
+  }
+  bool set_up_is_dropped(const std::string& name) override {
+    return std::ranges::find(*told_, name) != told_->end();
+  }
+
+ private:
+  std::shared_ptr<std::vector<std::string>> told_;
+  std::shared_ptr<bool> away_;
+};
+
 }  // namespace
 
 TEST_CASE("Later inferences of a client send no set-up", "[set_up]") {
@@ -58,9 +87,9 @@ TEST_CASE("Later inferences of a client send no set-up", "[set_up]") {
     CHECK(results.back().resumed == (i > 0));
   }
   CHECK(results[1].bytes_up == results[2].bytes_up);
-  // 512 encrypted seeds of 128 bytes and 256 opened ones of 22; a nonce of 16 bytes each way remains.
-  CHECK(results[0].bytes_up - results[1].bytes_up == 512 * 128 + 256 * 22 - 16);
-  CHECK(results[0].bytes_down > results[1].bytes_down);
+  // A point up and 512 down; a nonce of 16 bytes each way remains.
+  CHECK(results[0].bytes_up - results[1].bytes_up == 32 - 16);
+  CHECK(results[0].bytes_down - results[1].bytes_down == 512 * 32);
   const auto other_key = client.infer(bundle, small_key(1), world.input);
   CHECK_FALSE(other_key.resumed);
   CHECK(other_key.bytes_up == results[0].bytes_up);
@@ -145,6 +174,89 @@ TEST_CASE("Several sessions of one key and one set-up at the same time", "[set_u
   }
   for (auto& thread : threads) thread.join();
   CHECK(resumed == 8);
+}
+
+TEST_CASE("A failed check ends the session and the set-up", "[set_up]") {
+  const World world;
+  const RunningServer& server = world.server;
+  const WideVector expected = plaintext_logits(*world.model, world.input);
+  const auto status_of = [&](const ClientByHand& client) {
+    return ask(server.port(), "GET", "/v2/sessions/" + client.session()).status;
+  };
+  SECTION("of a session that makes one") {
+    ClientByHand client(server, *world.model, world.input);
+    REQUIRE(client.send(server).empty());
+    CHECK(client.send(server, true) == "ot.check");
+    CHECK(status_of(client) == 410);
+    CHECK(client.send(server) == "session.gone");  // nor is the right message answered any more
+    CHECK_FALSE(ClientByHand(server, *world.model, world.input, client.set_up()).resumed());
+  }
+  SECTION("of a session that resumes one") {
+    ClientByHand first(server, *world.model, world.input);
+    CHECK(first.finish(server) == expected);
+    const auto set_up = first.set_up();
+    ClientByHand cheat(server, *world.model, world.input, set_up);
+    ClientByHand at_the_same_time(server, *world.model, world.input, set_up);
+    REQUIRE(cheat.resumed());
+    REQUIRE(at_the_same_time.resumed());
+    REQUIRE(at_the_same_time.send(server).empty());
+    REQUIRE(cheat.send(server).empty());
+    CHECK(cheat.send(server, true) == "ot.check");
+    CHECK(cheat.send(server) == "session.gone");
+    // Every other session with the same secrets is over too, and no new one gets them.
+    CHECK(at_the_same_time.send(server) == "ot.check");
+    CHECK(status_of(at_the_same_time) == 410);
+    CHECK_FALSE(ClientByHand(server, *world.model, world.input, set_up).resumed());
+    ClientByHand honest(server, *world.model, world.input);
+    CHECK(honest.finish(server) == expected);
+    CHECK(ClientByHand(server, *world.model, world.input, honest.set_up()).resumed());
+  }
+  SECTION("in a later round of the session that made it") {
+    ClientByHand cheat(server, *world.model, world.input);
+    for (int i = 0; i < 2; ++i) REQUIRE(cheat.send(server).empty());
+    const auto set_up = cheat.set_up();
+    CHECK(ClientByHand(server, *world.model, world.input, set_up).resumed());
+    CHECK(cheat.send(server, true) == "ot.check");
+    CHECK_FALSE(ClientByHand(server, *world.model, world.input, set_up).resumed());
+  }
+}
+
+TEST_CASE("A store that is away while a check fails learns of it later", "[set_up]") {
+  const auto told = std::make_shared<std::vector<std::string>>();
+  const auto away = std::make_shared<bool>(true);
+  service::KeyRegistry keys({});
+  keys.use(std::make_unique<StoreThatFails>(told, away));
+  CHECK_NOTHROW(keys.drop_set_up("key", "caller", "one"));
+  CHECK(keys.set_up_is_dropped("one"));  // here at once
+  CHECK(told->empty());
+  keys.tell_dropped();
+  *away = false;
+  CHECK_NOTHROW(keys.drop_set_up("key", "caller", "two"));
+  CHECK(*told == std::vector<std::string>{"one", "two"});
+  keys.tell_dropped();
+  CHECK(told->size() == 2);
+  CHECK_FALSE(keys.set_up_is_dropped("three"));
+}
+
+TEST_CASE("A client whose half of a set-up is not the server's forgets it", "[set_up]") {
+  const World world;
+  CHECK_FALSE(world.infer(world.from_file()).resumed);
+  Bytes content = read_file(world.file);
+  content.back() ^= 1;  // of the last seed
+  write_file(world.file, content, 0600);
+  const auto set_ups = world.from_file();
+  REQUIRE(set_ups->problem().empty());
+  try {
+    world.run(set_ups);
+    FAIL("the server took corrections of other seeds");
+  } catch (const RefusedError& error) {
+    CHECK(error.code() == "ot.check");
+  }
+  const Sha256& key = small_key()->public_key().fingerprint();
+  CHECK_FALSE(set_ups->find(world.server.url(), "oblivious", key));
+  CHECK_FALSE(world.from_file()->find(world.server.url(), "oblivious", key));
+  CHECK_FALSE(world.infer(world.from_file()).resumed);
+  CHECK(world.infer(world.from_file()).resumed);
 }
 
 TEST_CASE("A set-up belongs to one key, one caller's registration and is bounded", "[set_up]") {

@@ -34,8 +34,8 @@ std::vector<std::uint8_t> random_values(test::SeededRng& rng, std::size_t count,
   return values;
 }
 
-/// What the cleverest receiver puts into the check of a damaged u: the sums of what it would have had to send,
-/// at the points that belong to what it sends. It passes if s is 0 wherever a column is damaged.
+/// What the cleverest receiver puts into the check of a damaged u: the sums of what it would have had to
+/// send, at the points that belong to what it sends. It passes if s is 0 wherever a column is damaged.
 void check_again(const ReceiverSeeds& seeds, const Bytes& honest, Bytes& damaged, std::size_t stride) {
   const std::size_t blocks = stride / sizeof(Block);
   const Sha256 digest = Transcript("extension check")
