@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/secret.h"
 #include "protocols/ot/bit_matrix.h"
 #include "protocols/ot/failed_check.h"
 #include "protocols/ot/kernels/kernel.h"
@@ -250,6 +251,7 @@ void ExtensionSender::take_request(ByteView correction, std::size_t count) {
   position_.blocks += blocks;
   const Sha256 digest = rows.digest();
   const bool consistent = CRYPTO_memcmp(digest.data(), check.data() + sizeof choice_sums, digest.size()) == 0;
+  POPCORN_DECLASSIFY(consistent);  // a receiver that made it false learns it, and session and set-up end
   rows_ = rows_of(columns, blocks, count);
   if (!consistent) {
     OPENSSL_cleanse(rows_.data(), rows_.size() * sizeof(Block));

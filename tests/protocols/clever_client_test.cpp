@@ -1,0 +1,184 @@
+// Parties that do not follow the oblivious transfers' protocol, but cleverly: what they get, and how often they
+// are caught. (Messages that are only damaged are the business of session_hostile_test.cpp.)
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+#include "protocols/ot/base_transfer.h"
+#include "protocols/ot/failed_check.h"
+#include "protocols/session.h"
+#include "protocols/sign_test.h"
+#include "tests/protocols/parties.h"
+#include "tests/support/random_network.h"
+
+namespace popcorn::protocols {
+namespace {
+
+using test::party;
+using test::Party;
+
+constexpr std::size_t kSeedBytes = sizeof(ot::Block);
+constexpr std::size_t kSeedsAt = 18;  ///< in a kept set-up: version, side, 16 bytes of name
+
+models::IntegerNetwork network_with_comparison(test::SeededRng& rng) {
+  test::RandomNetworkOptions options;
+  options.max_extent = 3;
+  options.max_channels = 2;
+  for (;;) {
+    models::IntegerNetwork network = test::random_network(rng, options);
+    if (!plan_steps(network).empty()) return network;
+  }
+}
+
+/// A session that resumes a set-up whose transfers were made as they should, and a client that may have put
+/// other seeds in the place of those that the server did not choose: the poisoned seed of the attack on the
+/// former base transfers, in the only place that is left for it.
+struct Trial {
+  Trial(const std::shared_ptr<const ServedModel>& model, const Party& keys, const WideVector& input,
+        test::SeededRng& rng, std::size_t poisoned) {
+    const auto seeds = ot::ReceiverSeeds::draw(rng);
+    Bytes server_half = {2, 1};
+    Bytes client_half = {2, 2};
+    Bytes name(16);
+    rng.fill(name);
+    for (Bytes* half : {&server_half, &client_half}) half->insert(half->end(), name.begin(), name.end());
+    Bytes choices(ot::kCodeBits);
+    rng.fill(choices);
+    for (auto& choice : choices) choice &= 1;
+    server_half.insert(server_half.end(), choices.begin(), choices.end());
+    for (std::size_t i = 0; i < ot::kCodeBits; ++i) {
+      const auto* const chosen = reinterpret_cast<const std::uint8_t*>(&seeds.pairs[i][choices[i]]);
+      server_half.insert(server_half.end(), chosen, chosen + kSeedBytes);
+    }
+    const auto* const pairs = reinterpret_cast<const std::uint8_t*>(&seeds.pairs);
+    client_half.insert(client_half.end(), pairs, pairs + sizeof seeds.pairs);
+    const std::size_t start = rng.below(ot::kCodeBits);
+    for (std::size_t k = 0; k < poisoned; ++k) {
+      const std::size_t i = (start + 91 * k) % ot::kCodeBits;  // 91 is odd: all different
+      client_half[kSeedsAt + (2 * i + 1) * kSeedBytes] ^= 1;
+      guess_is_right = guess_is_right && choices[i] == 0;
+    }
+    const SignTest& test = sign_test_named("oblivious");
+    SessionOptions options;
+    options.sign_test = "oblivious";
+    options.sign_test_state = test.server_state(server_half);
+    server = std::make_unique<ServerSession>(model, keys.context, options);
+    options.sign_test_state = test.client_state(client_half);
+    client = std::make_unique<ClientSession>(model->bundle(), keys.owner, input, options);
+    const Bytes question = server->handle(client->start());
+    const std::optional<ByteView> next = client->handle(question);
+    REQUIRE(next);
+    request.assign(next->begin(), next->end());
+  }
+
+  bool guess_is_right = true;  ///< that the server chose seed 0 wherever seed 1 is poisoned
+  std::unique_ptr<ServerSession> server;
+  std::unique_ptr<ClientSession> client;
+  Bytes request;
+};
+
+}  // namespace
+
+TEST_CASE("a poisoned seed tells its bit only to a client that stakes the set-up on it", "[clever]") {
+  test::SeededRng rng(91);
+  const auto model = ServedModel::create(network_with_comparison(rng));
+  const Party& keys = party(test::fitting_key_bits(model->network()));
+  const WideVector input = test::random_input(rng, model->network());
+  for (const std::size_t poisoned : {0U, 1U, 2U, 4U, 8U, 256U}) {
+    constexpr unsigned kTrials = 200;
+    unsigned caught = 0;
+    for (unsigned t = 0; t < kTrials; ++t) {
+      Trial trial(model, keys, input, rng, poisoned);
+      try {
+        trial.server->handle(trial.request);
+        REQUIRE(trial.guess_is_right);
+        continue;
+      } catch (const ot::FailedCheck& error) {
+        REQUIRE(error.code() == "ot.check");
+        REQUIRE_FALSE(trial.guess_is_right);
+        ++caught;
+      }
+      // Nothing more is answered, nor left for a store: a second question would be a second bit.
+      REQUIRE_THROWS_AS(trial.server->handle(trial.request), ot::FailedCheck);
+      REQUIRE_THROWS_AS(trial.server->save(), Error);
+      REQUIRE_FALSE(trial.server->sign_test_state());
+    }
+    WARN(poisoned << " poisoned seeds: caught in " << caught << " of " << kTrials << " set-ups");
+    const double expected = kTrials * (1 - std::pow(0.5, static_cast<double>(poisoned)));
+    const double deviation = std::sqrt(expected * std::pow(0.5, static_cast<double>(poisoned)));
+    REQUIRE(std::abs(caught - expected) <= 5 * deviation + 0.5);
+  }
+}
+
+TEST_CASE("the base transfers' owner cannot tell which elements were chosen", "[clever]") {
+  // The best that is left of the attack on the former ones: whatever it computes of the reply, both sides look
+  // the same. Four guesses for each bit, each right as often as a coin.
+  test::SeededRng rng(92);
+  constexpr unsigned kSetUps = 20;
+  std::array<unsigned, 4> right{};
+  for (unsigned t = 0; t < kSetUps; ++t) {
+    Bytes nonce(16);
+    rng.fill(nonce);
+    const ot::BaseOwner owner(rng);
+    Bytes request;
+    owner.request(request);
+    Bytes reply;
+    const ot::SenderSeeds server = ot::BaseChooser(request).reply(nonce, rng, reply);
+    const ot::ReceiverSeeds seeds = owner.finish(nonce, reply);
+    for (std::size_t i = 0; i < ot::kCodeBits; ++i) {
+      const std::uint8_t* const elements = reply.data() + i * 2 * ot::kPointBytes;
+      const std::uint8_t* const second = elements + ot::kPointBytes;
+      const auto ones = [](const std::uint8_t* bytes) {
+        unsigned count = 0;
+        for (std::size_t b = 0; b < ot::kPointBytes; ++b)
+          count += static_cast<unsigned>(__builtin_popcount(bytes[b]));
+        return count;
+      };
+      const std::array<bool, 4> guesses = {
+          std::memcmp(elements, second, ot::kPointBytes) < 0, ones(elements) < ones(second),
+          ((elements[0] ^ second[0]) & 2U) != 0, seeds.pairs[i][0].low < seeds.pairs[i][1].low};
+      for (std::size_t g = 0; g < guesses.size(); ++g) right[g] += guesses[g] == (server.choices[i] == 1) ? 1 : 0;
+    }
+  }
+  constexpr double kBits = kSetUps * ot::kCodeBits;
+  for (const unsigned count : right) {
+    WARN("a guess of the owner is right for " << count << " of " << kBits << " bits");
+    REQUIRE(std::abs(count - kBits / 2) < 5 * std::sqrt(kBits) / 2);
+  }
+}
+
+TEST_CASE("a chooser that mixes replies of its own never has both seeds", "[clever]") {
+  // Element by element taken from two replies to one request: what it knows of each pair is at most one seed,
+  // and where its elements do not belong together none, since each key depends on both and on the whole reply.
+  test::SeededRng rng(93);
+  const Bytes nonce(16, 7);
+  unsigned both = 0;
+  for (unsigned t = 0; t < 10; ++t) {
+    const ot::BaseOwner owner(rng);
+    Bytes request;
+    owner.request(request);
+    const ot::BaseChooser chooser(request);
+    std::array<Bytes, 2> replies;
+    std::array<ot::SenderSeeds, 2> known;
+    for (std::size_t k = 0; k < 2; ++k) known[k] = chooser.reply(nonce, rng, replies[k]);
+    Bytes mixed = replies[0];
+    for (std::size_t i = 0; i < ot::kCodeBits; ++i) {
+      // The chosen element of the second reply in the place of the drawn one of the first.
+      const std::size_t side = 1U - known[0].choices[i];
+      if (known[1].choices[i] != side) continue;
+      const auto at = static_cast<std::ptrdiff_t>((2 * i + side) * ot::kPointBytes);
+      std::copy_n(replies[1].begin() + at, ot::kPointBytes, mixed.begin() + at);
+    }
+    const ot::ReceiverSeeds seeds = owner.finish(nonce, mixed);
+    for (std::size_t i = 0; i < ot::kCodeBits; ++i) {
+      unsigned seen = 0;
+      for (const auto& seed : seeds.pairs[i])
+        seen += seed == known[0].chosen[i] || seed == known[1].chosen[i] ? 1 : 0;
+      both += seen == 2 ? 1 : 0;
+    }
+  }
+  REQUIRE(both == 0);
+}
+
+}  // namespace popcorn::protocols
