@@ -1,6 +1,6 @@
 // Tells the constant-time test (scripts/constant-time-test) what is no secret although it comes from secrets.
-// Under Valgrind secrets are undefined memory, so that a branch or an address that depends on one is reported.
-// Nothing at all in every other build.
+// Under Valgrind secrets are undefined memory, so that a branch or an address that depends on one is
+// reported. Nothing at all in every other build.
 #pragma once
 
 #ifdef POPCORN_CONSTANT_TIME_TEST

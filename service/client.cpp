@@ -550,10 +550,14 @@ InferenceResult Client::infer(const protocols::ClientBundle& bundle,
   } catch (const protocols::ot::FailedCheck&) {
     state_->forget_set_up(session_options.sign_test, key, id);
     throw;
-  } catch (const RefusedError& error) {
+  } catch (const InputError& error) {
     if (error.code() == "ot.check") {  // the server found it, in this session or another
       state_->forget_set_up(session_options.sign_test, key, id);
+    } else if (!is_on_disk) {
+      state_->delete_session(id);
     }
+    throw;
+  } catch (const RefusedError& error) {
     if (kept_session && (error.code() == "session.gone" || error.code() == "session.not_found")) {
       state_->give_up_kept(error);
     }

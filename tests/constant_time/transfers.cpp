@@ -1,5 +1,5 @@
-// Runs both parties of the oblivious transfers with their secrets marked as undefined memory: under Valgrind's
-// memcheck every branch and every address that depends on one is an error. Started by
+// Runs both parties of the oblivious transfers with their secrets marked as undefined memory: under
+// Valgrind's memcheck every branch and every address that depends on one is an error. Started by
 // scripts/constant-time-test.
 #include <valgrind/memcheck.h>
 
@@ -68,7 +68,8 @@ bool compare(const Seeds& seeds, ByteView nonce) {
     expected.push_back(x.to_int64(j) < y.to_int64(j));
   }
   for (const WideVector* values : {&x, &y}) {
-    make_secret({reinterpret_cast<const std::uint8_t*>(values->words().data()), values->words().size_bytes()});
+    make_secret(
+        {reinterpret_cast<const std::uint8_t*>(values->words().data()), values->words().size_bytes()});
   }
   SecretRng rng;
   ComparisonReceiver receiver(shape, x);
@@ -99,7 +100,8 @@ bool compare(const Seeds& seeds, ByteView nonce) {
 void encrypt_secrets() {
   const paillier::KeyOwner owner(paillier::PrivateKey::generate(512));
   WideVector values(8, 1);
-  for (std::size_t i = 0; i < values.size(); ++i) values.set_int64(i, static_cast<std::int64_t>(i) * 1000 - 4000);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values.set_int64(i, static_cast<std::int64_t>(i) * 1000 - 4000);
   make_secret({reinterpret_cast<const std::uint8_t*>(values.words().data()), values.words().size_bytes()});
   Bytes out;
   owner.encrypt(values, out);

@@ -1,5 +1,6 @@
-// Parties that do not follow the oblivious transfers' protocol, but cleverly: what they get, and how often they
-// are caught. (Messages that are only damaged are the business of session_hostile_test.cpp.)
+// Parties that do not follow the oblivious transfers' protocol, but cleverly: what they get, and how often
+// they are caught. (Messages that are only damaged are the business of session_hostile_test.cpp.)
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -38,21 +39,20 @@ struct Trial {
   Trial(const std::shared_ptr<const ServedModel>& model, const Party& keys, const WideVector& input,
         test::SeededRng& rng, std::size_t poisoned) {
     const auto seeds = ot::ReceiverSeeds::draw(rng);
-    Bytes server_half = {2, 1};
-    Bytes client_half = {2, 2};
-    Bytes name(16);
+    Bytes server_half(kSeedsAt + ot::kCodeBits * (1 + kSeedBytes), 2);
+    Bytes client_half(kSeedsAt + sizeof seeds.pairs, 2);
+    server_half[1] = 1;
+    Bytes name(kSeedsAt - 2);
     rng.fill(name);
-    for (Bytes* half : {&server_half, &client_half}) half->insert(half->end(), name.begin(), name.end());
+    for (Bytes* half : {&server_half, &client_half}) std::ranges::copy(name, half->begin() + 2);
     Bytes choices(ot::kCodeBits);
     rng.fill(choices);
     for (auto& choice : choices) choice &= 1;
-    server_half.insert(server_half.end(), choices.begin(), choices.end());
-    for (std::size_t i = 0; i < ot::kCodeBits; ++i) {
-      const auto* const chosen = reinterpret_cast<const std::uint8_t*>(&seeds.pairs[i][choices[i]]);
-      server_half.insert(server_half.end(), chosen, chosen + kSeedBytes);
-    }
-    const auto* const pairs = reinterpret_cast<const std::uint8_t*>(&seeds.pairs);
-    client_half.insert(client_half.end(), pairs, pairs + sizeof seeds.pairs);
+    std::memcpy(server_half.data() + kSeedsAt, choices.data(), choices.size());
+    std::uint8_t* const chosen = server_half.data() + kSeedsAt + choices.size();
+    for (std::size_t i = 0; i < ot::kCodeBits; ++i)
+      std::memcpy(chosen + i * kSeedBytes, &seeds.pairs[i][choices[i]], kSeedBytes);
+    std::memcpy(client_half.data() + kSeedsAt, &seeds.pairs, sizeof seeds.pairs);
     const std::size_t start = rng.below(ot::kCodeBits);
     for (std::size_t k = 0; k < poisoned; ++k) {
       const std::size_t i = (start + 91 * k) % ot::kCodeBits;  // 91 is odd: all different
@@ -112,8 +112,8 @@ TEST_CASE("a poisoned seed tells its bit only to a client that stakes the set-up
 }
 
 TEST_CASE("the base transfers' owner cannot tell which elements were chosen", "[clever]") {
-  // The best that is left of the attack on the former ones: whatever it computes of the reply, both sides look
-  // the same. Four guesses for each bit, each right as often as a coin.
+  // The best that is left of the attack on the former ones: whatever it computes of the reply, both sides
+  // look the same. Four guesses for each bit, each right as often as a coin.
   test::SeededRng rng(92);
   constexpr unsigned kSetUps = 20;
   std::array<unsigned, 4> right{};
@@ -138,7 +138,8 @@ TEST_CASE("the base transfers' owner cannot tell which elements were chosen", "[
       const std::array<bool, 4> guesses = {
           std::memcmp(elements, second, ot::kPointBytes) < 0, ones(elements) < ones(second),
           ((elements[0] ^ second[0]) & 2U) != 0, seeds.pairs[i][0].low < seeds.pairs[i][1].low};
-      for (std::size_t g = 0; g < guesses.size(); ++g) right[g] += guesses[g] == (server.choices[i] == 1) ? 1 : 0;
+      for (std::size_t g = 0; g < guesses.size(); ++g)
+        right[g] += guesses[g] == (server.choices[i] == 1) ? 1 : 0;
     }
   }
   constexpr double kBits = kSetUps * ot::kCodeBits;
@@ -150,7 +151,8 @@ TEST_CASE("the base transfers' owner cannot tell which elements were chosen", "[
 
 TEST_CASE("a chooser that mixes replies of its own never has both seeds", "[clever]") {
   // Element by element taken from two replies to one request: what it knows of each pair is at most one seed,
-  // and where its elements do not belong together none, since each key depends on both and on the whole reply.
+  // and where its elements do not belong together none, since each key depends on both and on the whole
+  // reply.
   test::SeededRng rng(93);
   const Bytes nonce(16, 7);
   unsigned both = 0;

@@ -251,7 +251,7 @@ TEST_CASE("A client whose half of a set-up is not the server's forgets it", "[se
   try {
     world.run(set_ups);
     FAIL("the server took corrections of other seeds");
-  } catch (const RefusedError& error) {
+  } catch (const InputError& error) {
     CHECK(error.code() == "ot.check");
   }
   const Sha256& key = small_key()->public_key().fingerprint();
