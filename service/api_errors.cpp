@@ -54,7 +54,7 @@ ErrorReport report_of_kind(RefusalKind kind, std::string code, std::string sente
 /// What kind of complaint an InputError of the libraries is: its code begins with the thing that is wrong.
 RefusalKind kind_of_code(std::string_view code) {
   for (const std::string_view acceptable_form :
-       {"ciphertext.", "key.", "message.foreign_key", "plaintext.", "model."}) {
+       {"ciphertext.", "key.", "message.foreign_key", "plaintext.", "model.", "ot.check", "ot.point"}) {
     if (code.starts_with(acceptable_form)) {
       return RefusalKind::invalid;
     }

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/secret.h"
 #include "protocols/draws.h"
 #include "protocols/ot/failed_check.h"
 #include "protocols/ot/transcript.h"
@@ -24,6 +25,12 @@ static_assert(crypto_core_ristretto255_HASHBYTES == crypto_core_ristretto255_NON
 void initialise() {
   static const bool ready = sodium_init() >= 0;
   if (!ready) throw Error("ot.library", "libsodium cannot be initialised");
+}
+
+/// Whether libsodium gave a result. It gives none for the identity, which no honest party's secret leads to.
+bool succeeded(int code) {
+  POPCORN_DECLASSIFY(code);
+  return code == 0;
 }
 
 Wide draw(Rng& rng) {
@@ -94,7 +101,8 @@ BaseOwner::BaseOwner(Rng& rng) {
   initialise();
   do {
     scalar_ = draw_scalar(rng);
-  } while (crypto_scalarmult_ristretto255_base(point_.data(), scalar_.data()) != 0);
+  } while (!succeeded(crypto_scalarmult_ristretto255_base(point_.data(), scalar_.data())));
+  POPCORN_DECLASSIFY(point_);  // it is sent
 }
 
 BaseOwner::~BaseOwner() {
@@ -118,8 +126,8 @@ ReceiverSeeds BaseOwner::finish(ByteView nonce, ByteView reply) const {
       const PointBytes shift = oracle(point_, nonce, i, side, elements[1 - side]);
       PointBytes sum;
       PointBytes key;
-      if (crypto_core_ristretto255_add(sum.data(), elements[side].data(), shift.data()) != 0 ||
-          crypto_scalarmult_ristretto255(key.data(), scalar_.data(), sum.data()) != 0) {
+      if (!succeeded(crypto_core_ristretto255_add(sum.data(), elements[side].data(), shift.data())) ||
+          !succeeded(crypto_scalarmult_ristretto255(key.data(), scalar_.data(), sum.data()))) {
         throw FailedCheck("ot.point", "an element of the base transfers gives the identity");
       }
       seeds.pairs[i][side] = seed_of(transcript, i, side, key);
@@ -153,9 +161,9 @@ SenderSeeds BaseChooser::reply(ByteView nonce, Rng& rng, Bytes& out) const {
     Scalar scalar = draw_scalar(rng);
     PointBytes chosen;
     // A scalar of 0 has probability 2^-252; a point drawn by hashing is valid.
-    if (crypto_scalarmult_ristretto255_base(chosen.data(), scalar.data()) != 0 ||
-        crypto_core_ristretto255_sub(chosen.data(), chosen.data(), shift.data()) != 0 ||
-        crypto_scalarmult_ristretto255(keys[i].data(), scalar.data(), point_.data()) != 0) {
+    if (!succeeded(crypto_scalarmult_ristretto255_base(chosen.data(), scalar.data())) ||
+        !succeeded(crypto_core_ristretto255_sub(chosen.data(), chosen.data(), shift.data())) ||
+        !succeeded(crypto_scalarmult_ristretto255(keys[i].data(), scalar.data(), point_.data()))) {
       throw Error("ot.library", "the base transfers drew the identity");
     }
     OPENSSL_cleanse(scalar.data(), scalar.size());

@@ -104,7 +104,7 @@ TEST_CASE("a poisoned seed tells its bit only to a client that stakes the set-up
       REQUIRE_THROWS_AS(trial.server->save(), Error);
       REQUIRE_FALSE(trial.server->sign_test_state());
     }
-    WARN(poisoned << " poisoned seeds: caught in " << caught << " of " << kTrials << " set-ups");
+    CAPTURE(poisoned, caught);
     const double expected = kTrials * (1 - std::pow(0.5, static_cast<double>(poisoned)));
     const double deviation = std::sqrt(expected * std::pow(0.5, static_cast<double>(poisoned)));
     REQUIRE(std::abs(caught - expected) <= 5 * deviation + 0.5);
@@ -144,7 +144,7 @@ TEST_CASE("the base transfers' owner cannot tell which elements were chosen", "[
   }
   constexpr double kBits = kSetUps * ot::kCodeBits;
   for (const unsigned count : right) {
-    WARN("a guess of the owner is right for " << count << " of " << kBits << " bits");
+    CAPTURE(count);
     REQUIRE(std::abs(count - kBits / 2) < 5 * std::sqrt(kBits) / 2);
   }
 }

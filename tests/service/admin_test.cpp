@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "protocols/wire.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/prometheus_text.h"
 #include "tests/support/random_network.h"
@@ -74,8 +75,8 @@ TEST_CASE("Metrics count what happened and name nobody", "[admin]") {
   const auto result = client.infer(client.bundle("tiny"), small_key(), input);
   const std::string open = open_session(server, *model);
   Bytes broken = protocols::ClientSession(model->bundle(), small_key(), input).start();
-  std::fill(broken.end() - static_cast<std::ptrdiff_t>(small_key()->public_key().ciphertext_bytes()),
-            broken.end(), std::uint8_t{0});
+  const auto first = broken.begin() + protocols::kMessagePrefixBytes;
+  std::fill_n(first, small_key()->public_key().ciphertext_bytes(), std::uint8_t{0});
   CHECK(send_round(server, open, 0, broken).status == 422);
   ask(server.port(), "BREW", "/coffee");
   ask(server.port(), "PATCH", "/" + std::string(100, 'x'));

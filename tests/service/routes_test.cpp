@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "protocols/wire.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/random_network.h"
 
@@ -299,16 +300,22 @@ TEST_CASE("Rounds that are none are refused and leave the session as it was", "[
   refused(Bytes(good.begin(), good.end() - 1), 400, "message.");
   refused(Bytes(good.size(), 0), 400, "message.");
   const std::size_t ciphertext = small_key()->public_key().ciphertext_bytes();
+  const ByteView all = protocols::parse_message(good).ciphertexts;
+  const auto end = all.data() - good.data() + static_cast<std::ptrdiff_t>(all.size());
+  const auto last = end - static_cast<std::ptrdiff_t>(ciphertext);
   Bytes zero = good;
-  std::fill(zero.end() - static_cast<std::ptrdiff_t>(ciphertext), zero.end(), std::uint8_t{0});
+  std::fill(zero.begin() + last, zero.begin() + end, std::uint8_t{0});
   refused(zero, 422, "ciphertext.");
   Bytes huge = good;
-  std::fill(huge.end() - static_cast<std::ptrdiff_t>(ciphertext), huge.end(), std::uint8_t{0xff});
+  std::fill(huge.begin() + last, huge.begin() + end, std::uint8_t{0xff});
   refused(huge, 422, "ciphertext.");
   Bytes shares_a_factor = zero;
   const ByteView p = small_key()->private_key().p();
-  std::copy(p.begin(), p.end(), shares_a_factor.end() - static_cast<std::ptrdiff_t>(p.size()));
+  std::copy(p.begin(), p.end(), shares_a_factor.begin() + end - static_cast<std::ptrdiff_t>(p.size()));
   refused(shares_a_factor, 422, "ciphertext.");
+  Bytes no_point = good;
+  std::fill(no_point.begin() + end, no_point.end(), std::uint8_t{0xff});
+  refused(no_point, 422, "ot.point");
   Inference foreign(1);
   refused(foreign.client->start(), 422, "message.foreign_key");
 
