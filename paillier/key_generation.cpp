@@ -108,6 +108,7 @@ PrivateKey PrivateKey::generate(unsigned bits, KeyKind kind, KeySizePolicy polic
     key.p_order_ = to_secret_bytes(numbers.p_order, subgroup_order_bits(bits) / 8);
     key.q_order_ = to_secret_bytes(numbers.q_order, subgroup_order_bits(bits) / 8);
   }
+  key.make_proof();
   return key;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "paillier/key_factoring.h"
+#include "paillier/key_proof.h"
 #include "paillier/key_validation.h"
 #include "paillier/keys.h"
 #include "paillier/secret_mpz.h"
@@ -22,7 +23,9 @@ using nlohmann::json;
 constexpr std::size_t kMaxNumberText = 4096 / 6 + 4;  // base64url of a number below 2^4096
 constexpr int kMaxDepth = 4;                          // private key, "pub", "popcorn", and one more
 constexpr std::size_t kLongestQuote = 40;             // of a field name in a message
+constexpr std::size_t kMaxProofText = 4 * (key_proof_bytes(4096 / 8) + 2) / 3;
 constexpr unsigned kPopcornVersion = 1;
+constexpr unsigned kProofVersion = 2;  // of a public key's object that has a proof
 constexpr const char* kKeyType = "DAJ";
 constexpr const char* kOrdinaryAlgorithm = "PAI-GN1";
 // Another name, so that software which knows only "PAI-GN1" does not encrypt with r^N: the short private
@@ -131,8 +134,18 @@ class Fields {
     const std::string& encoded = text(name);
     if (encoded.empty()) refuse_field(path(name), "is empty");
     if (encoded.size() > kMaxNumberText) refuse_field(path(name), "has more than 4096 bits");
+    return SecretBytes(decoded(name, encoded));
+  }
+  /// The proof of a key in base64url.
+  Bytes proof(const std::string& name) {
+    const std::string& encoded = text(name);
+    if (encoded.empty()) refuse_field(path(name), "is empty");
+    if (encoded.size() > kMaxProofText) refuse_field(path(name), "is longer than any proof");
+    return decoded(name, encoded);
+  }
+  Bytes decoded(const std::string& name, const std::string& encoded) {
     try {
-      return SecretBytes(from_base64url(encoded));
+      return from_base64url(encoded);
     } catch (const InputError& error) {
       refuse_field(path(name), std::string("is no number: ") + error.what());
     }
@@ -145,13 +158,16 @@ class Fields {
       refuse_field(path("key_ops"), "is no list with \"" + operation + "\" in it");
     }
   }
-  void expect_version() {
+  /// From 1 to `newest`.
+  unsigned version(unsigned newest) {
     const json& version = require("version");
-    if (!version.is_number_unsigned() || version != kPopcornVersion) {
-      throw InputError("key.version", "the field \"" + path("version") + "\" of the key is not " +
-                                          std::to_string(kPopcornVersion) +
-                                          ", the version this program reads");
+    for (unsigned known = kPopcornVersion; version.is_number_unsigned() && known <= newest; ++known) {
+      if (version == known) return known;
     }
+    throw InputError("key.version",
+                     "the field \"" + path("version") + "\" of the key is not " +
+                         (newest == kPopcornVersion ? "1, the version" : "1 or 2, the versions") +
+                         " this program reads");
   }
   KeyKind kind() {
     const std::string& name = text("kind");
@@ -179,6 +195,7 @@ struct PublicFields {
   KeyKind kind = KeyKind::ordinary;
   SecretBytes modulus;
   SecretBytes generator;
+  Bytes proof;  ///< empty when there is none
   std::optional<std::string> fingerprint;
 };
 
@@ -190,10 +207,11 @@ PublicFields read_public(Fields fields) {
   }
   if (fields.has("popcorn")) {
     Fields own = fields.object("popcorn");
-    own.expect_version();
+    const unsigned version = own.version(kProofVersion);
     result.kind = own.kind();
     result.fingerprint = own.text("fingerprint");
     if (result.kind == KeyKind::subgroup) result.generator = own.number("generator");
+    if (version == kProofVersion) result.proof = own.proof("proof");
     own.expect_end();
   }
   fields.expect_text("kty", kKeyType);
@@ -252,22 +270,26 @@ void append_public(std::string& out, const PublicKey& key, const std::string& in
   append_field(out.append(separator), "kid",
                "Popcorn " + std::to_string(key.bits()) + "-bit key " + fingerprint.substr(0, 16));
   append_number(out.append(separator), "n", key.modulus());
-  out.append(separator + "\"popcorn\": {\"version\": " + std::to_string(kPopcornVersion) + ", ");
+  const unsigned version = key.proof().empty() ? kPopcornVersion : kProofVersion;
+  out.append(separator + "\"popcorn\": {\"version\": " + std::to_string(version) + ", ");
   append_field(out, "kind", ordinary ? "ordinary" : "subgroup");
   append_field(out.append(", "), "fingerprint", fingerprint);
   if (!ordinary) append_number(out.append(", "), "generator", key.generator());
+  if (!key.proof().empty()) append_field(out.append(", "), "proof", to_base64url(key.proof()));
   out.append("}\n" + indent + "}");
 }
 
 }  // namespace
 
-PublicKey PublicKey::from_json(std::string_view text, KeySizePolicy policy) {
+PublicKey PublicKey::from_json(std::string_view text, KeySizePolicy policy, ProofPolicy proof_policy) {
   const json value = parse_object(text);
   const PublicFields fields = read_public(Fields(value, ""));
+  if (fields.proof.empty() && proof_policy == ProofPolicy::required) refuse_key_without_proof();
   PublicKey key = fields.kind == KeyKind::subgroup
                       ? from_subgroup(fields.modulus.view(), fields.generator.view(), policy)
                       : from_modulus(fields.modulus.view(), policy);
   check_fingerprint(fields.fingerprint, key);
+  if (!fields.proof.empty()) key.take_proof(fields.proof);
   return key;
 }
 
@@ -295,7 +317,7 @@ PrivateKey PrivateKey::from_json(std::string_view text, KeySizePolicy policy) {
   SecretBytes q_order;
   if (fields.has("popcorn") || pub.kind == KeyKind::subgroup) {
     Fields own = fields.object("popcorn");
-    own.expect_version();
+    own.version(kPopcornVersion);
     if (own.kind() != pub.kind) refuse_field("popcorn.kind", "is not that of the public part");
     if (pub.kind == KeyKind::subgroup) {
       p_order = own.number("p_order");
@@ -319,14 +341,19 @@ PrivateKey PrivateKey::from_json(std::string_view text, KeySizePolicy policy) {
     q = to_minimal_bytes(factors.q);
   }
   PrivateKey key = pub.kind == KeyKind::subgroup
-                       ? from_subgroup_primes(p.view(), q.view(), p_order.view(), q_order.view(),
-                                              pub.generator.view(), policy)
-                       : from_primes(p.view(), q.view(), policy);
+                       ? unproved_subgroup(p.view(), q.view(), p_order.view(), q_order.view(),
+                                           pub.generator.view(), policy)
+                       : unproved(p.view(), q.view(), policy);
   if (mpz_cmp(modulus, SecretMpz(key.public_key().modulus())) != 0) {
     throw InputError("key.mismatch", "\"pub.n\" of the private key is not the product of its primes");
   }
   check_fingerprint(pub.fingerprint, key.public_key());
   if (has_lambda) check_lambda_mu(key, lambda, mu);
+  if (pub.proof.empty()) {
+    key.make_proof();
+  } else {
+    key.public_key_.take_proof(pub.proof);
+  }
   return key;
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "paillier/key_proof.h"
 #include "paillier/key_validation.h"
 #include "paillier/secret_mpz.h"
 
@@ -15,7 +16,8 @@ namespace popcorn::paillier {
 namespace {
 
 constexpr std::array<std::uint8_t, 4> kMagic = {'P', 'P', 'P', 'K'};
-constexpr std::uint16_t kVersion = 1;
+constexpr std::uint16_t kPlainVersion = 1;
+constexpr std::uint16_t kProofVersion = 2;
 constexpr unsigned kMaxBits = 4096;
 
 /// The number without leading zeros, refused when it is longer than any key's: nothing is computed with it
@@ -41,7 +43,7 @@ PublicKey PublicKey::from_valid(KeyKind kind, Bytes modulus, Bytes generator) {
   key.bits_ = static_cast<unsigned>(8 * modulus.size());
   key.modulus_ = std::move(modulus);
   key.generator_ = std::move(generator);
-  key.fingerprint_ = sha256(key.serialise());
+  key.fingerprint_ = sha256(key.serialise({}));
   return key;
 }
 
@@ -59,15 +61,15 @@ PublicKey PublicKey::from_subgroup(ByteView modulus, ByteView generator, KeySize
   return from_valid(KeyKind::subgroup, to_bytes(n, n.bit_length() / 8), to_bytes(h, n.bit_length() / 8));
 }
 
-PublicKey PublicKey::parse(ByteView wire, KeySizePolicy policy) {
+PublicKey PublicKey::parse(ByteView wire, KeySizePolicy policy, ProofPolicy proof_policy) {
   ByteReader reader(wire, "key");
   if (!std::ranges::equal(reader.bytes(kMagic.size()), kMagic)) {
     throw InputError("key.magic", "this is no Popcorn public key: it does not begin with PPPK");
   }
   const unsigned version = reader.u16();
-  if (version != kVersion) {
+  if (version != kPlainVersion && version != kProofVersion) {
     throw InputError("key.version", "the key has format version " + std::to_string(version) +
-                                        "; this program reads version " + std::to_string(kVersion));
+                                        "; this program reads versions 1 and 2");
   }
   const unsigned kind = reader.u8();
   const unsigned reserved = reader.u8();
@@ -80,25 +82,55 @@ PublicKey PublicKey::parse(ByteView wire, KeySizePolicy policy) {
   }
   const ByteView modulus = reader.bytes(bits / 8);
   const ByteView generator = kind == 1 ? reader.bytes(bits / 8) : ByteView();
+  const ByteView proof = version == kProofVersion ? reader.bytes(key_proof_bytes(bits / 8)) : ByteView();
   reader.expect_end();
+  if (proof.empty() && proof_policy == ProofPolicy::required) refuse_key_without_proof();
   PublicKey key = kind == 1 ? from_subgroup(modulus, generator, policy) : from_modulus(modulus, policy);
   if (key.bits() != bits) throw InputError("key.bits", "the modulus is shorter than the key says");
+  if (!proof.empty()) key.take_proof(proof);
   return key;
 }
 
+void PublicKey::take_proof(ByteView proof) {
+  check_key_proof(SecretMpz(modulus()), proof);
+  proof_.assign(proof.begin(), proof.end());
+}
+
 Bytes PublicKey::serialise() const {
+  return serialise(proof_);
+}
+
+Bytes PublicKey::serialise(ByteView proof) const {
   Bytes wire(kMagic.begin(), kMagic.end());
   ByteWriter writer(wire);
-  writer.u16(kVersion);
+  writer.u16(proof.empty() ? kPlainVersion : kProofVersion);
   writer.u8(kind_ == KeyKind::subgroup ? 1 : 0);
   writer.u8(0);
   writer.u32(bits_);
   writer.bytes(modulus_);
   writer.bytes(generator_);
+  writer.bytes(proof);
   return wire;
 }
 
-PrivateKey PrivateKey::from_primes(ByteView p_bytes, ByteView q_bytes, KeySizePolicy policy) {
+void PrivateKey::make_proof() {
+  public_key_.proof_ = prove_key(SecretMpz(p()), SecretMpz(q()));
+}
+
+PrivateKey PrivateKey::from_primes(ByteView p, ByteView q, KeySizePolicy policy) {
+  PrivateKey key = unproved(p, q, policy);
+  key.make_proof();
+  return key;
+}
+
+PrivateKey PrivateKey::from_subgroup_primes(ByteView p, ByteView q, ByteView p_order, ByteView q_order,
+                                            ByteView generator, KeySizePolicy policy) {
+  PrivateKey key = unproved_subgroup(p, q, p_order, q_order, generator, policy);
+  key.make_proof();
+  return key;
+}
+
+PrivateKey PrivateKey::unproved(ByteView p_bytes, ByteView q_bytes, KeySizePolicy policy) {
   const SecretMpz p(bounded(p_bytes, "the prime p"));
   const SecretMpz q(bounded(q_bytes, "the prime q"));
   check_prime_pair(p, q);
@@ -112,10 +144,9 @@ PrivateKey PrivateKey::from_primes(ByteView p_bytes, ByteView q_bytes, KeySizePo
   return key;
 }
 
-PrivateKey PrivateKey::from_subgroup_primes(ByteView p_bytes, ByteView q_bytes, ByteView p_order_bytes,
-                                            ByteView q_order_bytes, ByteView generator,
-                                            KeySizePolicy policy) {
-  PrivateKey key = from_primes(p_bytes, q_bytes, policy);
+PrivateKey PrivateKey::unproved_subgroup(ByteView p_bytes, ByteView q_bytes, ByteView p_order_bytes,
+                                         ByteView q_order_bytes, ByteView generator, KeySizePolicy policy) {
+  PrivateKey key = unproved(p_bytes, q_bytes, policy);
   const SecretMpz p(key.p());
   const SecretMpz q(key.q());
   const SecretMpz p_order(bounded(p_order_bytes, "the order p_order"));

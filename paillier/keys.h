@@ -28,6 +28,12 @@ enum class KeySizePolicy {
 
 bool key_size_allowed(unsigned bits, KeySizePolicy policy) noexcept;
 
+/// Whether a public key must come with the proof that its modulus is fit; see PublicKey::proof().
+enum class ProofPolicy {
+  optional,  ///< a proof that is there must be right
+  required,  ///< for a key that somebody else's secrets will be hidden under
+};
+
 enum class KeyKind {
   ordinary,  ///< Paillier with Damgård–Jurik–Nielsen randomness
   subgroup,  ///< [MHL21]: h of short secret order; one more assumption, chosen by name
@@ -51,14 +57,17 @@ class PublicKey {
   /// @throws InputError "key.bits", "key.modulus", "key.generator"
   static PublicKey from_subgroup(ByteView modulus, ByteView generator,
                                  KeySizePolicy policy = KeySizePolicy::standard);
-  /// The form of serialise(), validated like from_modulus() and from_subgroup().
-  /// @throws InputError "key.magic", "key.version", "key.kind", "key.truncated", "key.trailing_bytes" and the
-  /// above
-  static PublicKey parse(ByteView wire, KeySizePolicy policy = KeySizePolicy::standard);
+  /// The form of serialise(), validated like from_modulus() and from_subgroup(), and its proof: 8
+  /// exponentiations modulo N more.
+  /// @throws InputError "key.magic", "key.version", "key.kind", "key.truncated", "key.trailing_bytes",
+  /// "key.proof" (wrong), "key.proof_missing" and the above
+  static PublicKey parse(ByteView wire, KeySizePolicy policy = KeySizePolicy::standard,
+                         ProofPolicy proof = ProofPolicy::optional);
   /// JSON object, either Popcorn's own or python-paillier's JWK ("kty": "DAJ", "alg": "PAI-GN1", "n":
-  /// base64url).
+  /// base64url), which has a proof only where Popcorn's object was added.
   /// @throws InputError "key.json" (no JSON), "key.field" (names the field), "key.fingerprint" and the above
-  static PublicKey from_json(std::string_view json, KeySizePolicy policy = KeySizePolicy::standard);
+  static PublicKey from_json(std::string_view json, KeySizePolicy policy = KeySizePolicy::standard,
+                             ProofPolicy proof = ProofPolicy::optional);
 
   KeyKind kind() const noexcept { return kind_; }
   /// |N|
@@ -67,13 +76,17 @@ class PublicKey {
   ByteView modulus() const noexcept { return modulus_; }
   /// h of a subgroup key, big-endian, bits()/8 bytes; empty for an ordinary key.
   ByteView generator() const noexcept { return generator_; }
-  /// SHA-256 of serialise(); the key's name everywhere.
+  /// The proof that gcd(N, φ(N)) = 1 and that N has few prime factors, checked; empty when the key came
+  /// without. Every key of a PrivateKey has one.
+  ByteView proof() const noexcept { return proof_; }
+  /// SHA-256 of the binary form without proof; the key's name everywhere.
   const Sha256& fingerprint() const noexcept { return fingerprint_; }
   /// Bytes of a ciphertext on the wire: 2·|N| bits.
   std::size_t ciphertext_bytes() const noexcept { return bits_ / 4; }
 
-  /// "PPPK", version (u16 = 1), kind (u8: 0 ordinary, 1 subgroup), 0 (u8), |N| (u32), N, and h of a subgroup
-  /// key. Integers of the header are little-endian, N and h big-endian of |N|/8 bytes.
+  /// "PPPK", version (u16: 1 without proof, 2 with one), kind (u8: 0 ordinary, 1 subgroup), 0 (u8), |N|
+  /// (u32), N, h of a subgroup key, and the proof. Integers of the header are little-endian, N and h
+  /// big-endian of |N|/8 bytes.
   Bytes serialise() const;
   std::string to_json() const;
 
@@ -83,11 +96,15 @@ class PublicKey {
   friend class PrivateKey;
   PublicKey() = default;
   static PublicKey from_valid(KeyKind kind, Bytes modulus, Bytes generator);
+  Bytes serialise(ByteView proof) const;
+  /// Checks a proof and keeps it. @throws InputError "key.proof"
+  void take_proof(ByteView proof);
 
   KeyKind kind_ = KeyKind::ordinary;
   unsigned bits_ = 0;
   Bytes modulus_;
   Bytes generator_;
+  Bytes proof_;
   Sha256 fingerprint_{};
 };
 
@@ -109,7 +126,7 @@ class PrivateKey {
   static PrivateKey from_subgroup_primes(ByteView p, ByteView q, ByteView p_order, ByteView q_order,
                                          ByteView generator, KeySizePolicy policy = KeySizePolicy::standard);
   /// Reads the JSON of to_json() or python-paillier's private JWK, which has "p" and "q" or "lambda" and "mu"
-  /// (N is factored with lambda then).
+  /// (N is factored with lambda then). A proof in its public part is checked; where there is none it is made.
   /// @throws InputError "key.json", "key.field" (names the field), "key.mismatch" and those of from_primes()
   static PrivateKey from_json(std::string_view json, KeySizePolicy policy = KeySizePolicy::standard);
 
@@ -127,6 +144,11 @@ class PrivateKey {
 
  private:
   explicit PrivateKey(PublicKey public_key) : public_key_(std::move(public_key)) {}
+  static PrivateKey unproved(ByteView p, ByteView q, KeySizePolicy policy);
+  static PrivateKey unproved_subgroup(ByteView p, ByteView q, ByteView p_order, ByteView q_order,
+                                      ByteView generator, KeySizePolicy policy);
+  void make_proof();
+
   PublicKey public_key_;
   SecretBytes p_;
   SecretBytes q_;

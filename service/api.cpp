@@ -127,8 +127,9 @@ paillier::PublicKey validate_key(const ApiServices& services, const std::string&
   std::future<paillier::PublicKey> key;
   try {
     key = submit<paillier::PublicKey>(services.queue, caller, [body, binary, policy = services.key_policy] {
-      return binary ? paillier::PublicKey::parse(body, policy)
-                    : paillier::PublicKey::from_json(text_of(body), policy);
+      constexpr auto kProof = paillier::ProofPolicy::required;
+      return binary ? paillier::PublicKey::parse(body, policy, kProof)
+                    : paillier::PublicKey::from_json(text_of(body), policy, kProof);
     });
   } catch (const Refusal&) {
     services.admission.give_back(who, cost);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "service/refusal.h"
 
 namespace popcorn::service {
@@ -37,21 +38,31 @@ bool KeyRegistry::add(const paillier::PublicKey& key, const std::string& caller)
 
 std::optional<paillier::PublicKey> KeyRegistry::find(const std::string& key_id, const std::string& caller) {
   const std::optional<Bytes> stored = shared_ ? shared_->find(key_id, caller) : std::nullopt;
-  const std::lock_guard lock(mutex_);
-  if (shared_ && !stored) {
-    forget_locked(key_id, caller);
-    return std::nullopt;
-  }
-  if (const Entry* entry = lookup_locked(key_id, caller)) {
-    return entry->key;
+  {
+    const std::lock_guard lock(mutex_);
+    if (shared_ && !stored) {
+      forget_locked(key_id, caller);
+      return std::nullopt;
+    }
+    if (const Entry* entry = lookup_locked(key_id, caller)) {
+      return entry->key;
+    }
   }
   if (!stored) {
     return std::nullopt;
   }
-  // It passed the server's policy when it was registered.
-  const auto key = paillier::PublicKey::parse(*stored, paillier::KeySizePolicy::insecure_test);
-  enter_locked(key).registrations.try_emplace(caller);
-  return key;
+  try {
+    // It passed the server's policy on sizes when it was registered, but perhaps before proofs were asked
+    // for.
+    const auto key = paillier::PublicKey::parse(*stored, paillier::KeySizePolicy::insecure_test,
+                                                paillier::ProofPolicy::required);
+    const std::lock_guard lock(mutex_);
+    enter_locked(key).registrations.try_emplace(caller);
+    return key;
+  } catch (const InputError&) {
+    shared_->forget(key_id, caller);  // its owner registers it again, with the proof
+    return std::nullopt;
+  }
 }
 
 void KeyRegistry::forget_locked(const std::string& key_id, const std::string& caller) {

@@ -34,6 +34,8 @@ class KeyRegistry {
   /// True when the caller had not registered it. The least recently used key without a session makes room.
   /// @throws Refusal unavailable "key.registry_full"
   bool add(const paillier::PublicKey& key, const std::string& caller);
+  /// A key that the store has without a proof, from before these were asked for, is forgotten: to its owner
+  /// it is not registered.
   std::optional<paillier::PublicKey> find(const std::string& key_id, const std::string& caller);
   /// False when there is no such key of this caller. Sessions that run keep what they need.
   bool forget(const std::string& key_id, const std::string& caller);

@@ -12,7 +12,8 @@ namespace {
 /// Without a use for so long, a key is forgotten.
 constexpr const char* kKeyLife = "2592000000";  // ms: 30 days
 
-/// KEYS key, all; ARGV member, sealed, most, life, prefix. 1 when it is new.
+/// KEYS key, all; ARGV member, sealed, most, life, prefix. 1 when it is new; one that is not is written anew,
+/// since what is there may be the same key without its proof.
 constexpr const char* kAdd = R"(
 local clock = redis.call('TIME')
 local is_new = redis.call('EXISTS', KEYS[1]) == 0
@@ -22,8 +23,8 @@ if is_new then
     redis.call('DEL', ARGV[5] .. 'k:' .. oldest, ARGV[5] .. 'o:' .. oldest)
     redis.call('ZREM', KEYS[2], oldest)
   end
-  redis.call('SET', KEYS[1], ARGV[2])
 end
+redis.call('SET', KEYS[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[2], clock[1], ARGV[1])
 return is_new and 1 or 0

@@ -224,7 +224,8 @@ struct Server::State {
       throw Refusal(RefusalKind::gone, "config.gone",
                     "This configuration of the model is not served any more");
     }
-    const auto key = paillier::PublicKey::parse(session.public_key, paillier::KeySizePolicy::insecure_test);
+    const auto key = paillier::PublicKey::parse(session.public_key, paillier::KeySizePolicy::insecure_test,
+                                                paillier::ProofPolicy::required);
     return protocols::ServerSession::restore(model.served, keys.context(key), state);
   }
 

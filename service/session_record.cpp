@@ -7,7 +7,7 @@ namespace popcorn::service {
 namespace {
 
 constexpr std::uint16_t kVersion = 1;
-constexpr std::size_t kMaxText = 4096;
+constexpr std::size_t kMaxText = 16384;  // a key of 4096 bits with its proof
 constexpr std::uint64_t kMaxRounds = 64 * protocols::Limits::kSteps;
 
 void write(ByteWriter& out, ByteView text) {

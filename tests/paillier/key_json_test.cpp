@@ -148,7 +148,7 @@ TEST_CASE("a field that is missing, damaged or unknown is named", "[paillier][ke
       value.erase(field);
       refuse_public(value, "key.field", field);
     }
-    for (const char* field : {"version", "kind", "fingerprint"}) {
+    for (const char* field : {"version", "kind", "fingerprint", "proof"}) {
       json value = pub;
       value["popcorn"].erase(field);
       refuse_public(value, "key.field", std::string("popcorn.") + field);
@@ -191,7 +191,12 @@ TEST_CASE("values that contradict each other are refused", "[paillier][keys][jso
   refuse_public(with(pub, "/alg", "PAI-SG1"), "key.field", "alg");
   refuse_public(with(pub, "/key_ops", {"decrypt"}), "key.field", "key_ops");
   refuse_public(with(pub, "/key_ops", json::array()), "key.field", "key_ops");
-  refuse_public(with(pub, "/popcorn/version", 2), "key.version", "popcorn.version");
+  refuse_public(with(pub, "/popcorn/version", 3), "key.version", "popcorn.version");
+  refuse_public(with(pub, "/popcorn/version", 1), "key.field", "popcorn.proof");
+  refuse_public(with(pub, "/popcorn/proof", subgroup_pub.at("popcorn").at("proof")), "key.proof", "proof");
+  refuse_private(with(own, "/pub/popcorn/proof", subgroup_pub.at("popcorn").at("proof")), "key.proof",
+                 "proof");
+  refuse_private(with(own, "/popcorn/version", 2), "key.version", "popcorn.version");
   refuse_public(with(pub, "/popcorn/kind", "special"), "key.field", "popcorn.kind");
   refuse_public(with(pub, "/popcorn/kind", "subgroup"), "key.field", "popcorn.generator");
   refuse_public(with(pub, "/n", subgroup_pub.at("n")), "key.fingerprint", "fingerprint");

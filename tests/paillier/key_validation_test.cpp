@@ -250,8 +250,15 @@ TEST_CASE("the binary form is read back and nothing else is", "[paillier][keys]"
   for (const KeyKind kind : {KeyKind::ordinary, KeyKind::subgroup}) {
     const PublicKey key = PrivateKey::generate(256, kind, kTest, rng).public_key();
     const Bytes wire = key.serialise();
-    REQUIRE(wire.size() == 12 + (kind == KeyKind::subgroup ? 2 : 1) * key.bits() / 8);
-    REQUIRE(sha256(wire) == key.fingerprint());
+    const std::size_t plain_size = 12 + (kind == KeyKind::subgroup ? 2 : 1) * key.bits() / 8;
+    REQUIRE(wire.size() == plain_size + 18 * key.bits() / 8 + 2);
+    Bytes plain(wire.begin(), wire.begin() + static_cast<std::ptrdiff_t>(plain_size));
+    plain[4] = 1;
+    REQUIRE(sha256(plain) == key.fingerprint());
+    REQUIRE(PublicKey::parse(plain, kTest) == key);
+    REQUIRE(PublicKey::parse(plain, kTest).serialise() == plain);
+    REQUIRE(PublicKey::parse(wire, kTest, ProofPolicy::required).serialise() == wire);
+    expect_error("key.proof_missing", [&] { PublicKey::parse(plain, kTest, ProofPolicy::required); });
     for (std::size_t size = 0; size < wire.size(); ++size) {
       expect_error("key.truncated", [&] { PublicKey::parse(ByteView(wire).first(size), kTest); });
     }
@@ -265,7 +272,7 @@ TEST_CASE("the binary form is read back and nothing else is", "[paillier][keys]"
       return copy;
     };
     expect_error("key.magic", [&] { PublicKey::parse(changed(0, 'Q'), kTest); });
-    expect_error("key.version", [&] { PublicKey::parse(changed(4, 2), kTest); });
+    expect_error("key.version", [&] { PublicKey::parse(changed(4, 3), kTest); });
     expect_error("key.version", [&] { PublicKey::parse(changed(4, 0), kTest); });
     expect_error("key.version", [&] { PublicKey::parse(changed(5, 1), kTest); });
     expect_error("key.kind", [&] { PublicKey::parse(changed(6, 2), kTest); });
@@ -273,6 +280,7 @@ TEST_CASE("the binary form is read back and nothing else is", "[paillier][keys]"
     expect_error("key.bits", [&] { PublicKey::parse(changed(8, 1), kTest); });
     expect_error("key.bits", [&] { PublicKey::parse(changed(11, 0xff), kTest); });
     expect_error("key.truncated", [&] { PublicKey::parse(changed(9, 2), kTest); });
+    expect_error("key.trailing_bytes", [&] { PublicKey::parse(changed(4, 1), kTest); });
     expect_error("key.bits", [&] { PublicKey::parse(changed(12, 0), kTest); });
     if (kind == KeyKind::ordinary) {
       expect_error("key.truncated", [&] { PublicKey::parse(changed(6, 1), kTest); });

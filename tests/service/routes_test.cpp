@@ -127,7 +127,19 @@ TEST_CASE("Keys: registered once, in three forms, forgotten", "[routes]") {
                     {"key_ops", {"encrypt"}},
                     {"n", to_base64url(key.modulus())},
                     {"kid", "python-paillier"}};
-  CHECK(ask(port, "POST", "/v2/keys", jwk.dump(), "application/json; charset=utf-8").status == 200);
+  // As python-paillier writes it, it lacks the proof, which Popcorn's object within it has.
+  check_error(ask(port, "POST", "/v2/keys", jwk.dump(), "application/json; charset=utf-8"), 422,
+              "key.proof_missing");
+  json proved = jwk;
+  proved["popcorn"] = json::parse(key.to_json()).at("popcorn");
+  CHECK(ask(port, "POST", "/v2/keys", proved.dump(), "application/json; charset=utf-8").status == 200);
+  std::string proof = proved["popcorn"]["proof"];
+  proof[100] = proof[100] == 'A' ? 'B' : 'A';
+  proved["popcorn"]["proof"] = proof;
+  check_error(ask(port, "POST", "/v2/keys", proved.dump()), 422, "key.proof");
+  const Bytes without =
+      paillier::PublicKey::from_modulus(key.modulus(), paillier::KeySizePolicy::insecure_test).serialise();
+  check_error(ask(port, "POST", "/v2/keys", as_text(without), kRound), 422, "key.proof_missing");
   CHECK(ask(port, "GET", "/v2/keys/" + id).status == 200);
   CHECK(ask(port, "DELETE", "/v2/keys/" + id).status == 204);
   check_error(ask(port, "GET", "/v2/keys/" + id), 404, "key.not_found");
