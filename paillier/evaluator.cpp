@@ -30,25 +30,52 @@ constexpr std::size_t kGrain = 8;
 
 using Group = std::array<std::uint64_t, kMaxGroupWords>;
 
-/// h_N = h^N mod N² with h = −u² mod N, u drawn here [DJN10, sec 4.2]; a subgroup key brings its own h.
-BigInteger generator_power(const PublicContext::Parts& parts, Rng& rng) {
-  BigInteger h;
-  if (parts.key.kind() == KeyKind::subgroup) {
-    h.set_bytes(parts.key.generator());
-  } else {
-    BigInteger u;
+/// Residues of r^N mod N² for `count` independent uniform r ∈ Z*_N.
+std::vector<GroupBuffer> random_nth_residues(const PublicContext::Parts& parts, std::size_t count, Rng& rng) {
+  const Modulus& modulus = *parts.modulus;
+  const std::size_t lanes = modulus.lanes();
+  const std::size_t limbs = modulus.limbs();
+  const std::size_t groups = (count + lanes - 1) / lanes;
+  std::vector<std::uint64_t> numbers(groups * lanes * limbs);
+  for (std::size_t i = 0; i < groups * lanes; ++i) {
+    BigInteger r;
     BigInteger gcd;
     do {
-      u.set_random_below(parts.n, rng);
-      mpz_gcd(gcd.get(), u.get(), parts.n.get());
-    } while (mpz_cmp_ui(gcd.get(), 1) != 0 || mpz_cmp_ui(u.get(), 1) <= 0);
-    mpz_mul(h.get(), u.get(), u.get());
-    mpz_neg(h.get(), h.get());
-    mpz_mod(h.get(), h.get(), parts.n.get());
+      r.set_random_below(parts.n, rng);
+      mpz_gcd(gcd.get(), r.get(), parts.n.get());
+    } while (mpz_cmp_ui(gcd.get(), 1) != 0);
+    std::ranges::copy(r.limbs(limbs), numbers.begin() + static_cast<std::ptrdiff_t>(i * limbs));
   }
-  BigInteger power;
-  mpz_powm(power.get(), h.get(), parts.n.get(), parts.n_squared.get());
-  return power;
+  std::vector<std::uint64_t> exponents;  // N in every lane
+  const std::vector<std::uint64_t> n = parts.n.limbs(parts.n_limbs());
+  for (std::size_t lane = 0; lane < lanes; ++lane) exponents.insert(exponents.end(), n.begin(), n.end());
+  parallel_ranges(groups, 1, [&](std::size_t begin, std::size_t end) {
+    GroupBuffer table(power_table_words(modulus, parts.key.bits()));
+    alignas(64) Group group;
+    for (std::size_t g = begin; g < end; ++g) {
+      std::uint64_t* const values = numbers.data() + g * lanes * limbs;
+      modulus.import_numbers(group.data(), values);
+      power(modulus, group.data(), group.data(), {exponents.data(), n.size()}, parts.key.bits(), table);
+      modulus.export_numbers(values, group.data());
+    }
+  });
+  std::vector<GroupBuffer> residues;
+  BigInteger value;
+  for (std::size_t i = 0; i < count; ++i) {
+    value.set_limbs({numbers.data() + i * limbs, limbs});
+    residues.push_back(modulus.constant(value.get()));
+  }
+  return residues;
+}
+
+/// h^N for the h that a subgroup key brings.
+std::vector<GroupBuffer> subgroup_generator(const PublicContext::Parts& parts) {
+  BigInteger h;
+  h.set_bytes(parts.key.generator());
+  mpz_powm(h.get(), h.get(), parts.n.get(), parts.n_squared.get());
+  std::vector<GroupBuffer> generators;
+  generators.push_back(parts.modulus->constant(h.get()));
+  return generators;
 }
 
 void expect_same_size(const CiphertextBatch& x, const CiphertextBatch& y) {
@@ -73,9 +100,12 @@ std::shared_ptr<const PublicContext> PublicContext::create(const PublicKey& key,
   mpz_mul(parts->n_squared.get(), parts->n.get(), parts->n.get());
   parts->modulus =
       Modulus::create(kernel != nullptr ? *kernel : kernels::active(), parts->n.limbs(parts->n_limbs()));
-  const GroupBuffer base = parts->modulus->constant(generator_power(*parts, rng).get());
-  parts->generator = std::make_unique<FixedBaseTable>(
-      parts->modulus, base.data(), randomness_bits(key.kind(), key.bits()), kGeneratorWindow);
+  const std::vector<GroupBuffer> generators =
+      key.kind() == KeyKind::subgroup
+          ? subgroup_generator(*parts)
+          : random_nth_residues(*parts, generator_count(key.kind(), key.bits()), rng);
+  parts->generators = std::make_unique<FixedBaseTable>(
+      parts->modulus, generators, randomness_bits(key.kind(), key.bits()), kGeneratorWindow);
   return std::shared_ptr<const PublicContext>(new PublicContext(std::move(parts)));
 }
 
@@ -84,7 +114,7 @@ const PublicKey& PublicContext::key() const noexcept {
 }
 
 std::size_t PublicContext::memory_bytes() const noexcept {
-  return parts_->generator->memory_bytes();
+  return parts_->generators->memory_bytes();
 }
 
 Evaluator::Evaluator(std::shared_ptr<const PublicContext> context, Rng& rng)
@@ -436,9 +466,9 @@ CiphertextBatch Evaluator::pack(const CiphertextBatch& x, unsigned slot_bits,
 }
 
 void PublicContext::Parts::draw_randomness(std::uint64_t* rho, std::size_t groups, Rng& rng) const {
-  std::vector<std::uint64_t> exponents(groups * modulus->lanes() * generator->exponent_limbs());
-  random_exponents(exponents, generator->exponent_bits(), rng);
-  generator->power(rho, exponents.data(), groups);
+  std::vector<std::uint64_t> exponents(groups * modulus->lanes() * generators->exponent_limbs());
+  random_exponents(exponents, generators->exponent_bits(), rng);
+  generators->power(rho, exponents.data(), groups);
   OPENSSL_cleanse(exponents.data(), exponents.size() * sizeof(std::uint64_t));
 }
 
@@ -477,7 +507,7 @@ void Evaluator::rerandomise_inplace(CiphertextBatch& x) const {
     for (std::size_t g = first; g < end; ++g)
       modulus.multiply(x.group(g), x.group(g), randomness.data() + (g - first) * group);
   });
-  count((parts.generator->multiplications() + 1) * x.size());
+  count((parts.generators->multiplications() + 1) * x.size());
 }
 
 }  // namespace popcorn::paillier

@@ -35,11 +35,12 @@ struct OperationCounts {
 };
 
 /// What is precomputed once for a public key: the modulus in kernel form and the fixed-base table of the
-/// re-randomisation generator. Heavy (about 12 MB at 2048 bits), immutable, thread-safe, shared by sessions.
+/// re-randomisation generators. Heavy (12 to 15 MB at 2048 bits), immutable, thread-safe, shared by
+/// sessions.
 class PublicContext {
  public:
-  /// For an ordinary key draws an own generator h = −u² mod N (never one the client supplied: h = 1 would
-  /// void re-randomisation); for a subgroup key uses the key's.
+  /// For an ordinary key draws independent uniform N-th residues (never what the client supplied: h = 1 would
+  /// void re-randomisation), about 90 powers of |N| bits; for a subgroup key uses the key's h.
   /// @param kernel nullptr = the active one; benchmarks and tests compare kernels in one process
   static std::shared_ptr<const PublicContext> create(const PublicKey& key, Rng& rng = system_rng(),
                                                      const kernels::Kernel* kernel = nullptr);
@@ -88,7 +89,7 @@ class Evaluator {
   /// (1 + mN), *without* randomness: only to be combined with other ciphertexts. 1 each.
   /// @throws Error "plaintext.too_large" outside [−2^(|N|−2), 2^(|N|−2))
   CiphertextBatch encrypt_trivial(const WideVector& values) const;
-  /// Proper encryption with DJN randomness over the context's generator; m as for encrypt_trivial().
+  /// Proper encryption with a random factor as in rerandomise_inplace(); m as for encrypt_trivial().
   CiphertextBatch encrypt(const WideVector& values) const;
 
   /// [x + y], 1 each. Sizes must agree.
@@ -114,8 +115,8 @@ class Evaluator {
   /// partly filled. Values may be negative (they borrow from the next slot; add an offset to each slot with
   /// add_plain_inplace). About slot_bits squarings and 1 multiplication a value.
   CiphertextBatch pack(const CiphertextBatch& x, unsigned slot_bits, std::size_t per_ciphertext) const;
-  /// x ← x·ρ with fresh ρ over the context's own generator: afterwards x is a fresh encryption of its
-  /// plaintext.
+  /// x ← x·ρ with fresh ρ, within 2^-80 of uniform among the N-th residues whatever the modulus: afterwards x
+  /// is a fresh encryption of its plaintext. For a subgroup key ρ is a power of the key's own h.
   void rerandomise_inplace(CiphertextBatch& x) const;
 
   OperationCounts counts() const noexcept;

@@ -94,13 +94,16 @@ void power(const Modulus& modulus, std::uint64_t* r, const std::uint64_t* a, con
 
 namespace {
 
-/// Turns x into a unit, in u, and its logarithm, in w. @param inverse a residue whose u is u(x)⁻¹·R modulo N
-void to_unit(const Modulus& modulus, std::uint64_t* x, const std::uint64_t* inverse, std::uint64_t* scratch) {
-  const std::size_t digit = modulus.group_words() / 2;
-  std::memset(scratch, 0, digit * sizeof(std::uint64_t));
-  std::memcpy(scratch + digit, x + digit, digit * sizeof(std::uint64_t));
-  modulus.kernel().multiply_unit(modulus.view(), scratch, scratch, inverse);
-  std::memcpy(x + digit, scratch + digit, digit * sizeof(std::uint64_t));
+/// r = a·b/R mod N, on the first digits of groups.
+void multiply_digit(const Modulus& modulus, std::uint64_t* r, const std::uint64_t* a,
+                    const std::uint64_t* b) {
+  modulus.kernel().sum_of_products(modulus.view(), r, a, b, nullptr, nullptr);
+}
+
+/// Turns x into a unit, in u, and its logarithm, in w. @param inverse a digit, u(x)⁻¹·R modulo N
+void to_unit(const Modulus& modulus, std::uint64_t* x, const std::uint64_t* inverse) {
+  std::uint64_t* const w = x + modulus.group_words() / 2;
+  multiply_digit(modulus, w, inverse, w);
 }
 
 /// The residue of base⁻¹, from and to lane 0 (other lanes hold the same).
@@ -121,7 +124,7 @@ GroupBuffer inverse_of(const Modulus& modulus, const std::uint64_t* base) {
 
 }  // namespace
 
-FixedBaseTable::FixedBaseTable(std::shared_ptr<const Modulus> modulus, const std::uint64_t* base,
+FixedBaseTable::FixedBaseTable(std::shared_ptr<const Modulus> modulus, std::span<const GroupBuffer> bases,
                                std::size_t exponent_bits, unsigned window, bool secret)
     : modulus_(std::move(modulus)),
       exponent_bits_(exponent_bits),
@@ -136,36 +139,40 @@ FixedBaseTable::FixedBaseTable(std::shared_ptr<const Modulus> modulus, const std
   const std::size_t lanes = modulus_->lanes();
   const std::size_t groups = (windows_ + lanes - 1) / lanes;
   std::memset(table_.data(), 0, table_.size() * sizeof(std::uint64_t));
-  // base^(2^(window·i)) and its inverse, one a lane, in batches; unused lanes of the last group hold further
-  // powers.
-  GroupBuffer bases(groups * group, secret);
+  // What the digit of each window is the exponent of, and the first digit of its inverse, one a lane, in
+  // batches; unused lanes of the last group hold further powers.
+  GroupBuffer window_bases(groups * group, secret);
   GroupBuffer inverses(groups * group, secret);
   GroupBuffer current(group, secret);
-  std::memcpy(current.data(), base, group * sizeof(std::uint64_t));
-  GroupBuffer inverse = inverse_of(*modulus_, base);
+  GroupBuffer inverse;
+  const std::size_t windows_each = windows_of_a_base(bases.size(), exponent_bits, window);
   for (std::size_t i = 0; i < groups * lanes; ++i) {
-    modulus_->kernel().put(modulus_->view(), modulus_->operand(bases.data(), i), current.data(), 0);
+    if (i % windows_each == 0 && i / windows_each < bases.size()) {
+      const std::uint64_t* const base = bases[i / windows_each].data();
+      std::memcpy(current.data(), base, group * sizeof(std::uint64_t));
+      inverse = inverse_of(*modulus_, base);
+    }
+    modulus_->kernel().put(modulus_->view(), modulus_->operand(window_bases.data(), i), current.data(), 0);
     modulus_->kernel().put(modulus_->view(), modulus_->operand(inverses.data(), i), inverse.data(), 0);
     for (unsigned k = 0; k < window_; ++k) {
       modulus_->square_secret(current.data(), current.data());
-      modulus_->square_secret(inverse.data(), inverse.data());
+      multiply_digit(*modulus_, inverse.data(), inverse.data(), inverse.data());
     }
   }
   GroupBuffer entry_unit(group, secret);
-  GroupBuffer scratch(group, secret);
   for (std::size_t g = 0; g < groups; ++g) {
     std::memcpy(current.data(), modulus_->one(), group * sizeof(std::uint64_t));
     // The plain number x⁻¹ where a residue holds x⁻¹·R: its u times that of x is R, as to_unit() wants it.
     std::memcpy(inverse.data(), modulus_->from_residue(), group * sizeof(std::uint64_t));
     for (std::size_t entry = 0; entry < (std::size_t{1} << window_); ++entry) {
       std::memcpy(entry_unit.data(), current.data(), group * sizeof(std::uint64_t));
-      to_unit(*modulus_, entry_unit.data(), inverse.data(), scratch.data());
+      to_unit(*modulus_, entry_unit.data(), inverse.data());
       for (std::size_t lane = 0; lane < lanes && g * lanes + lane < windows_; ++lane) {
         modulus_->kernel().shared_put(modulus_->view(), table_.data() + (g * lanes + lane) * window_words_,
                                       window_, entry, entry_unit.data(), static_cast<unsigned>(lane));
       }
-      modulus_->multiply_secret(current.data(), current.data(), bases.data() + g * group);
-      modulus_->multiply_secret(inverse.data(), inverse.data(), inverses.data() + g * group);
+      modulus_->multiply_secret(current.data(), current.data(), window_bases.data() + g * group);
+      multiply_digit(*modulus_, inverse.data(), inverse.data(), inverses.data() + g * group);
     }
   }
 }

@@ -38,14 +38,17 @@ std::size_t power_table_words(const kernels::Modulus& modulus, std::size_t bits)
 void apply_logarithm(const kernels::Modulus& modulus, std::uint64_t* r, std::uint64_t* logarithm,
                      std::uint64_t* scratch);
 
-/// Powers of one base with random exponents, from a table of base^(d·2^(window·i)): no squarings at all
-/// [Brickell, Gordon, McCurley, Wilson 1992]. The entries are kept as units and logarithms (see kernel.h), so
-/// that a factor takes 8 units of work instead of a multiplication's 10.
+/// Powers of one base, or products of powers of several, with random exponents, from a table of
+/// base^(d·2^(window·i)): no squarings at all [Brickell, Gordon, McCurley, Wilson 1992]. The entries are kept
+/// as units and logarithms (see kernel.h), so that a factor takes 8 units of work instead of a
+/// multiplication's 10.
 class FixedBaseTable {
  public:
-  /// @param base residue in all lanes of a group, prime to N; `secret` wipes the table on destruction
-  /// @throws Error "exponentiation.base" when it is not prime to N
-  FixedBaseTable(std::shared_ptr<const kernels::Modulus> modulus, const std::uint64_t* base,
+  /// @param bases residues prime to N, each in all lanes of a group. Each takes the same number of windows of
+  /// the exponent (the last may have fewer), the first base the lowest; see windows_of_a_base().
+  /// @param secret wipes the table on destruction
+  /// @throws Error "exponentiation.base" when one is not prime to N
+  FixedBaseTable(std::shared_ptr<const kernels::Modulus> modulus, std::span<const kernels::GroupBuffer> bases,
                  std::size_t exponent_bits, unsigned window, bool secret = false);
 
   std::size_t exponent_bits() const noexcept { return exponent_bits_; }
@@ -54,7 +57,12 @@ class FixedBaseTable {
   std::uint64_t multiplications() const noexcept { return windows_ + 1; }
   std::size_t memory_bytes() const noexcept { return table_.size() * sizeof(std::uint64_t); }
 
-  /// r[g] = base^exponent for `groups` groups; exponents of exponent_limbs() words, lane after lane.
+  /// Windows of the exponent that `bases` bases share.
+  static std::size_t windows_of_a_base(std::size_t bases, std::size_t exponent_bits, unsigned window) {
+    return (exponent_bits + window * bases - 1) / (window * bases);
+  }
+  /// r[g] = Π base_b^(exponent_b) for `groups` groups, exponent_b being the bits of base b; exponents of
+  /// exponent_limbs() words, lane after lane.
   void power(std::uint64_t* r, const std::uint64_t* exponents, std::size_t groups) const;
 
  private:

@@ -70,8 +70,8 @@ KeyOwnerHalf make_half(const kernels::Kernel& kernel, mpz_srcptr prime, mpz_srcp
   }
   mpz_mod(value, h_n, square);
   const GroupBuffer base = modulus.constant(value);
-  half.generator =
-      std::make_unique<FixedBaseTable>(half.modulus, base.data(), randomness_bits, kOwnerWindow, true);
+  half.generator = std::make_unique<FixedBaseTable>(half.modulus, std::span(&base, 1), randomness_bits,
+                                                    kOwnerWindow, true);
 
   SecretMpz exponent;
   if (mpz_sgn(order) != 0) {
