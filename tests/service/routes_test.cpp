@@ -5,6 +5,7 @@
 #include <set>
 
 #include "protocols/wire.h"
+#include "tests/paillier/big_integer.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/random_network.h"
 
@@ -173,6 +174,69 @@ TEST_CASE("Keys that are none are refused", "[routes]") {
   const RawAnswer binary = ask(port, "POST", "/v2/keys", "garbage", kRound);
   CHECK(binary.status == 422);
   CHECK(error_code(binary).starts_with("key."));
+}
+
+TEST_CASE("Keys whose modulus nobody can prove fit are refused", "[routes]") {
+  constexpr unsigned kBits = 512;
+  SeededRng rng(12);
+  const auto fill = [](const BigInteger& part,
+                       const BigInteger& step) {  // the prime q ≡ 1 (mod step) with part·q of kBits bits
+    BigInteger high;
+    mpz_setbit(high.get(), kBits - 1);
+    mpz_setbit(high.get(), kBits - 2);
+    BigInteger q = high / part / step * step + 1;
+    while (mpz_probab_prime_p(q.get(), 30) == 0) q = q + step;
+    return q;
+  };
+  const BigInteger small = BigInteger::random_prime(17, rng);
+  BigInteger prime_power = 1;  // of ../shared/attacks: its maker reads the first layer
+  for (int i = 0; i < 27; ++i) prime_power = prime_power * small;
+  const BigInteger half = BigInteger::random_prime(150, rng);
+  auto options = small_server_options();
+  options.keys_per_minute = 0;
+  const RunningServer server(options);
+  const auto port = server.port();
+  const auto make_key = [&] {
+    return paillier::PrivateKey::generate(kBits, paillier::KeyKind::ordinary,
+                                          paillier::KeySizePolicy::insecure_test, rng)
+        .public_key();
+  };
+  const auto honest = make_key();
+  const auto other = make_key();
+  const auto proof_of_other = json::parse(other.to_json()).at("popcorn").at("proof");
+  const auto refuse = [&](ByteView modulus) {
+    const auto key = paillier::PublicKey::from_modulus(modulus, paillier::KeySizePolicy::insecure_test);
+    Bytes wire = key.serialise();
+    check_error(ask(port, "POST", "/v2/keys", as_text(wire), kRound), 422, "key.proof_missing");
+    wire[4] = 2;  // the version with a proof
+    check_error(ask(port, "POST", "/v2/keys", as_text(wire), kRound), 422, "key.truncated");
+    wire.insert(wire.end(), other.proof().begin(), other.proof().end());
+    check_error(ask(port, "POST", "/v2/keys", as_text(wire), kRound), 422, "key.proof");
+    wire.pop_back();
+    check_error(ask(port, "POST", "/v2/keys", as_text(wire), kRound), 422, "key.truncated");
+    json text = json::parse(key.to_json());
+    check_error(ask(port, "POST", "/v2/keys", text.dump()), 422, "key.proof_missing");
+    text["popcorn"]["version"] = 2;
+    check_error(ask(port, "POST", "/v2/keys", text.dump()), 422, "key.field");
+    text["popcorn"]["proof"] = proof_of_other;
+    check_error(ask(port, "POST", "/v2/keys", text.dump()), 422, "key.proof");
+    text["popcorn"]["proof"] = to_base64url(other.proof().first(other.proof().size() - 1));
+    check_error(ask(port, "POST", "/v2/keys", text.dump()), 422, "key.proof");
+    CHECK(ask(port, "GET", "/v2/keys/" + to_hex(key.fingerprint())).status == 404);
+  };
+  SECTION("p^27·q with p of 17 bits") {
+    refuse((prime_power * fill(prime_power, 2)).bytes());
+  }
+  SECTION("p²·q") {
+    refuse((half * half * fill(half * half, 2)).bytes());
+  }
+  SECTION("p·q with p a factor of q − 1") {
+    refuse((half * fill(half, half * 2)).bytes());
+  }
+  SECTION("a fit modulus with the proof of another") {
+    refuse(honest.modulus());
+  }
+  CHECK(ask(port, "POST", "/v2/keys", as_text(honest.serialise()), kRound).status == 201);
 }
 
 TEST_CASE("A server for everybody takes no small keys", "[routes]") {
