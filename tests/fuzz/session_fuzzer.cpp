@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "base/error.h"
+#include "protocols/ot/failed_check.h"
 #include "protocols/session.h"
 #include "tests/fuzz/small_world.h"
 #include "tests/protocols/parties.h"
@@ -40,14 +41,29 @@ Bytes damaged(ByteView good, ByteView edits, std::uint8_t cut) {
   return bytes;
 }
 
-/// Handles the damaged bytes; true when the session accepted them and moved on.
+enum class Verdict { accepted, refused, over };
+
+/// Handles the damaged bytes. A message that is refused leaves the session as it was; a check that depends on
+/// secrets ends it for good.
 template <typename Session>
-bool accepts(Session& session, ByteView message) {
+Verdict handle(Session& session, ByteView message) {
   try {
     session.handle(message);
-    return true;
+    return Verdict::accepted;
+  } catch (const ot::FailedCheck&) {
+    return Verdict::over;
   } catch (const InputError&) {
+    return Verdict::refused;
+  }
+}
+
+template <typename Session>
+bool is_over(Session& session, ByteView message) {
+  try {
+    session.handle(message);
     return false;
+  } catch (const ot::FailedCheck&) {
+    return true;
   }
 }
 
@@ -67,9 +83,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   ByteView message = client.start();
   for (std::uint64_t round = 0; round <= target; ++round) {
     const bool here = round == target;
-    if (here && to_server && accepts(server, damaged(message, edits, data[1]))) return 0;
+    if (here && to_server) {
+      const Verdict verdict = handle(server, damaged(message, edits, data[1]));
+      if (verdict == Verdict::over) require(is_over(server, message));
+      if (verdict != Verdict::refused) return 0;
+    }
     const Bytes reply = server.handle(message);
-    if (here && !to_server && accepts(client, damaged(reply, edits, data[1]))) return 0;
+    if (here && !to_server) {
+      const Verdict verdict = handle(client, damaged(reply, edits, data[1]));
+      if (verdict == Verdict::over) require(is_over(client, reply));
+      if (verdict != Verdict::refused) return 0;
+    }
     const std::optional<ByteView> next = client.handle(reply);
     require(next.has_value() == (round + 1 < server.rounds()));
     if (next) message = *next;
