@@ -101,6 +101,7 @@ class IntegerWriter {
         add("Identity", node.name, {operand(first)});
         break;
       case NodeKind::input:
+      case NodeKind::rescale:  // integer_onnx() refuses requantised networks
         break;
     }
   }
@@ -264,6 +265,10 @@ void add_description(const IntegerNetwork& network, bool exact, onnx::ModelProto
 }  // namespace
 
 IntegerOnnx integer_onnx(const IntegerNetwork& network, OnnxNumbers numbers) {
+  if (network.is_requantised()) {
+    throw InputError("model.requantised",
+                     "the network '" + network.name + "' is requantised: it has no ONNX form yet");
+  }
   IntegerOnnx result;
   result.double_precision = numbers == OnnxNumbers::double_precision ||
                             (numbers == OnnxNumbers::automatic && !nodes_beyond(network, kFloatBits).empty());

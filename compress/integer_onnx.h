@@ -32,7 +32,7 @@ struct IntegerOnnx {
 /// Sign(x + 1/2), which needs one bit more. Nothing is divided. The metadata holds what read_onnx() restores,
 /// the config_id, and the scale of the output.
 /// @param network finished. @throws InputError "model.value_too_large" for values near the end of the range
-/// of the format
+/// of the format, "model.requantised" for a network that rounds
 IntegerOnnx integer_onnx(const models::IntegerNetwork& network, OnnxNumbers numbers = OnnxNumbers::automatic);
 
 }  // namespace popcorn::compress

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "base/error.h"
+#include "models/rounding.h"
 #include "models/shape_inference.h"
 #include "models/sliding_window.h"
 #include "models/wide_arithmetic.h"
@@ -149,13 +150,17 @@ Interval flatten_interval(const Node& operand, std::size_t limbs) {
   return result;
 }
 
-Interval relu_interval(const Bounds& bounds, std::size_t limbs) {
-  Interval result = widened(bounds, limbs);
-  for (WideVector* end : {&result.low, &result.high}) {
+void rectify(Interval& interval) {
+  for (WideVector* end : {&interval.low, &interval.high}) {
     for (std::size_t c = 0; c < end->size(); ++c) {
       if (end->is_negative(c)) end->set_int64(c, 0);
     }
   }
+}
+
+Interval relu_interval(const Bounds& bounds, std::size_t limbs) {
+  Interval result = widened(bounds, limbs);
+  rectify(result);
   return result;
 }
 
@@ -166,6 +171,30 @@ Interval sign_interval(const Bounds& bounds) {
     result.high.set_int64(c, bounds.high.is_negative(c) ? -1 : 1);
   }
   return result;
+}
+
+/// Of either rounding: ⌊low / 2^t⌋ is the least that any u gives, ⌊(high + 2^t − 1) / 2^t⌋ the largest.
+Interval rescale_interval(const Node& node, const Bounds& bounds) {
+  const std::size_t channels = bounds.low.size();
+  Interval result{WideVector(channels, 1), WideVector(channels, 1)};
+  for (std::size_t c = 0; c < channels; ++c) {
+    const auto shift = static_cast<unsigned>(node.shift(c));
+    result.low.set_int64(c, drop_digits(bounds.low.to_int64(c), shift, 0));
+    result.high.set_int64(c, drop_digits(bounds.high.to_int64(c), shift, low_digits(shift)));
+  }
+  return result;
+}
+
+/// A channel that can leave the ring can have any value of it.
+void keep_to_ring(Interval& interval, unsigned ring_bits) {
+  const std::int64_t end = std::int64_t{1} << (ring_bits - 1);
+  for (std::size_t c = 0; c < interval.low.size(); ++c) {
+    const bool inside = interval.low.fits_int64(c) && interval.high.fits_int64(c) &&
+                        interval.low.to_int64(c) >= -end && interval.high.to_int64(c) < end;
+    if (inside) continue;
+    interval.low.set_int64(c, -end);
+    interval.high.set_int64(c, end - 1);
+  }
 }
 
 Interval input_interval(const InputEncoding& encoding, const Node& node) {
@@ -221,6 +250,8 @@ Interval interval_of(const IntegerNetwork& network, const Node& node, std::size_
       return relu_interval(operand.bounds, limbs);
     case NodeKind::sign:
       return sign_interval(operand.bounds);
+    case NodeKind::rescale:
+      return rescale_interval(node, operand.bounds);
     default:
       return widened(operand.bounds, limbs);
   }
@@ -236,7 +267,9 @@ Bounds node_bounds(const IntegerNetwork& network, std::size_t index, std::size_t
                                                     ": the bounds of all channels together take more than " +
                                                     std::to_string(Limits::kBoundWords) + " words");
   }
-  const Interval interval = interval_of(network, node, limbs);
+  Interval interval = interval_of(network, node, limbs);
+  if (node.ring_bits != 0) keep_to_ring(interval, node.ring_bits);
+  if (node.rectify) rectify(interval);
   const std::size_t bits = std::max(interval.low.max_bit_length(), interval.high.max_bit_length());
   if (bits > Limits::kValueBits) {
     throw InputError("model.value_too_large", describe(node) + ": values need " + std::to_string(bits) +

@@ -1,6 +1,7 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -119,6 +120,69 @@ void pool(const Node& node, const Shape& input, const Tensor& x, Tensor& y) {
   }
 }
 
+/// Images of one block: independent roundings for each; only `lanes` of them are there.
+struct Block {
+  const EvaluationOptions& options;
+  std::uint64_t first_image;
+  std::size_t lanes;
+};
+
+void rescale(const IntegerNetwork& network, std::size_t index, const Tensor& x, const Block& block,
+             Tensor& y) {
+  const Node& node = network.nodes[index];
+  std::vector<Rounding::Stream> streams;
+  for (std::size_t lane = 0; lane < kLanes; ++lane) {
+    streams.push_back(block.options.rounding.stream(block.first_image + lane, index));
+  }
+  const auto plane = static_cast<std::size_t>(node.shape.height * node.shape.width);
+  for (std::size_t i = 0; i < y.size() / kLanes; ++i) {
+    const auto shift = static_cast<unsigned>(node.shift(i / plane));
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      const auto value = static_cast<std::int64_t>(x[i * kLanes + lane]);
+      y[i * kLanes + lane] = static_cast<double>(drop_digits(value, shift, streams[lane].addend(i, shift)));
+    }
+  }
+}
+
+std::uint64_t count_outside(const double* values, std::size_t count, double low, double high) {
+  std::uint64_t outside = 0;
+  for (std::size_t i = 0; i < count; ++i) outside += values[i] < low || values[i] > high ? 1 : 0;
+  return outside;
+}
+
+void count_operands(const IntegerNetwork& network, std::size_t index, const Tensor& x, const Block& block) {
+  const Shape& shape = network.nodes[network.nodes[index].inputs.front()].shape;
+  const auto plane = static_cast<std::size_t>(shape.height * shape.width);
+  std::uint64_t beyond = 0;
+  for (std::size_t i = 0; i < x.size() / kLanes; ++i) {
+    const auto range = step_range(network, index, i / plane, block.options.rounding.mode());
+    if (!range) return;
+    beyond += count_outside(x.data() + i * kLanes, block.lanes, static_cast<double>(range->low),
+                            static_cast<double>(range->high));
+  }
+  block.options.counts->add(index, x.size() / kLanes * block.lanes, beyond);
+}
+
+/// wrap_to_ring() in double precision: exact for whole numbers below 2^53.
+void wrap(const IntegerNetwork& network, std::size_t index, const Block& block, Tensor& y) {
+  const auto bits = static_cast<int>(network.nodes[index].ring_bits);
+  const double size = std::ldexp(1.0, bits), end = size / 2;
+  std::uint64_t beyond = 0;
+  for (std::size_t i = 0; i < y.size(); i += kLanes) {
+    beyond += count_outside(y.data() + i, block.lanes, -end, end - 1);
+    for (std::size_t lane = 0; lane < kLanes; ++lane) {
+      y[i + lane] -= size * std::floor((y[i + lane] + end) / size);
+    }
+  }
+  if (block.options.counts != nullptr) {
+    block.options.counts->add(index, y.size() / kLanes * block.lanes, beyond);
+  }
+}
+
+void rectify(const Tensor& x, Tensor& y) {
+  std::ranges::transform(x, y.begin(), [](double value) { return std::max(value, 0.0); });
+}
+
 bool is_exact_in_double(const IntegerNetwork& network) {
   constexpr unsigned kMantissaBits = 53;
   for (std::size_t i = 0; i < network.nodes.size(); ++i) {
@@ -141,12 +205,13 @@ struct FastEvaluator::Plan {
     }
   }
 
-  Tensor evaluate_node(const IntegerNetwork& network, std::size_t index,
-                       const std::vector<Tensor>& outputs) const {
+  Tensor evaluate_node(const IntegerNetwork& network, std::size_t index, const std::vector<Tensor>& outputs,
+                       const Block& block) const {
     const Node& node = network.nodes[index];
     const Tensor& x = outputs[node.inputs.front()];
     const Shape& input = network.nodes[node.inputs.front()].shape;
     Tensor y(static_cast<std::size_t>(node.shape.size()) * kLanes);
+    if (block.options.counts != nullptr) count_operands(network, index, x, block);
     switch (node.kind) {
       case NodeKind::dense:
       case NodeKind::conv2d:
@@ -157,7 +222,10 @@ struct FastEvaluator::Plan {
         pool(node, input, x, y);
         break;
       case NodeKind::relu:
-        std::ranges::transform(x, y.begin(), [](double value) { return std::max(value, 0.0); });
+        rectify(x, y);
+        break;
+      case NodeKind::rescale:
+        rescale(network, index, x, block, y);
         break;
       case NodeKind::sign:
         std::ranges::transform(x, y.begin(), [](double value) { return value < 0 ? -1.0 : 1.0; });
@@ -170,6 +238,8 @@ struct FastEvaluator::Plan {
         y = x;
         break;
     }
+    if (node.ring_bits != 0) wrap(network, index, block, y);
+    if (node.rectify) rectify(y, y);
     return y;
   }
 
@@ -182,12 +252,12 @@ struct FastEvaluator::Plan {
     }
   }
 
-  /// Output of `count` <= kLanes images; `block` is laid out lane by lane.
-  Tensor evaluate(const IntegerNetwork& network, Tensor block) const {
+  /// Output of up to kLanes images; `inputs` is laid out lane by lane.
+  Tensor evaluate(const IntegerNetwork& network, Tensor inputs, const Block& block) const {
     std::vector<Tensor> outputs(network.nodes.size());
-    outputs[0] = std::move(block);
+    outputs[0] = std::move(inputs);
     for (std::size_t i = 1; i < network.nodes.size(); ++i) {
-      outputs[i] = evaluate_node(network, i, outputs);
+      outputs[i] = evaluate_node(network, i, outputs, block);
       for (const std::size_t operand : network.nodes[i].inputs) {
         if (last_reader[operand] == i) Tensor().swap(outputs[operand]);
       }
@@ -211,7 +281,8 @@ FastEvaluator::FastEvaluator(const IntegerNetwork& network)
   }
 }
 
-std::vector<double> FastEvaluator::run(const std::vector<std::int16_t>& inputs, std::size_t count) const {
+std::vector<double> FastEvaluator::run(const std::vector<std::int16_t>& inputs, std::size_t count,
+                                       const EvaluationOptions& options) const {
   const auto input_size = static_cast<std::size_t>(network_.input().shape.size());
   const auto output_size = static_cast<std::size_t>(network_.output().shape.size());
   if (inputs.size() / input_size != count || inputs.size() % input_size != 0) {
@@ -229,7 +300,8 @@ std::vector<double> FastEvaluator::run(const std::vector<std::int16_t>& inputs, 
         block[i * kLanes + lane] = inputs[(first + lane) * input_size + i];
       }
     }
-    const Tensor result = plan_->evaluate(network_, std::move(block));
+    const Tensor result =
+        plan_->evaluate(network_, std::move(block), {options, options.image + first, lanes});
     for (std::size_t lane = 0; lane < lanes; ++lane) {
       for (std::size_t i = 0; i < output_size; ++i) {
         logits[(first + lane) * output_size + i] = result[i * kLanes + lane];

@@ -15,9 +15,9 @@ namespace popcorn::models {
 
 namespace {
 
-constexpr std::array<std::string_view, 11> kKindNames = {"input",      "dense",   "conv2d", "sum_pool2d",
-                                                         "max_pool2d", "relu",    "sign",   "add",
-                                                         "concat",     "flatten", "output"};
+constexpr std::array<std::string_view, 12> kKindNames = {"input",      "dense",   "conv2d",  "sum_pool2d",
+                                                         "max_pool2d", "relu",    "sign",    "add",
+                                                         "concat",     "flatten", "rescale", "output"};
 
 bool is_safe_name(std::string_view name) {
   return std::ranges::all_of(name, [](char c) {
@@ -195,6 +195,11 @@ std::uint64_t IntegerNetwork::nonzeros() const {
   std::uint64_t count = 0;
   for (const Node& node : nodes) count += node.nonzeros();
   return count;
+}
+
+bool IntegerNetwork::is_requantised() const {
+  return std::ranges::any_of(
+      nodes, [](const Node& node) { return node.kind == NodeKind::rescale || node.ring_bits != 0; });
 }
 
 std::string IntegerNetwork::config_id() const {

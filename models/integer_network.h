@@ -1,7 +1,7 @@
 // The integer network: a directed acyclic graph of exact integer tensors (NCHW, batch of one).
 //
-// Semantics are exact: no rounding between layers. A real scale per channel says what an integer means
-// (value = scale · integer); it is never used in the evaluation itself.
+// Semantics are exact: nothing is rounded but by a rescale node, and that by one rule (rounding.h). A real
+// scale per channel says what an integer means (value = scale · integer); it is never used in the evaluation.
 #pragma once
 
 #include <array>
@@ -27,6 +27,7 @@ enum class NodeKind {
   add,
   concat,
   flatten,
+  rescale,
   output
 };
 /// The name used in files, reports and messages ("conv2d").
@@ -72,12 +73,23 @@ struct Node {
   std::vector<std::int64_t>
       multipliers;  ///< add, concat: one positive integer per operand, aligns the scales
 
+  /// rescale: binary digits dropped, one per channel or one for all, 0 … Limits::kShift. Rounded to nearest:
+  /// ⌊(x + 2^(t−1)) / 2^t⌋.
+  std::vector<std::int64_t> shifts;
+  bool rectify = false;  ///< rescale: a ReLU follows the rounding
+  /// dense, conv2d, sum_pool2d, add, concat, rescale: the node computes modulo 2^ring_bits, its values are
+  /// the representatives in [−2^(ring_bits − 1), 2^(ring_bits − 1)) (a rescale's before its ReLU). 0: no
+  /// ring, the static bound holds. A calibrated ring is narrower than that bound: a value beyond it wraps and
+  /// is wrong.
+  unsigned ring_bits = 0;
+
   /// Real value of one unit: one per channel, or one for all. Always positive.
   std::vector<double> scale;
   Bounds bounds;  ///< computed by IntegerNetwork::finish()
 
   std::uint64_t nonzeros() const;
-  double density() const;                        ///< nonzeros / weights; 1 for a node without weights
+  double density() const;  ///< nonzeros / weights; 1 for a node without weights
+  std::int64_t shift(std::size_t channel) const { return shifts[shifts.size() == 1 ? 0 : channel]; }
   std::vector<std::int32_t> magnitudes() const;  ///< distinct |w| > 0, ascending
   unsigned weight_bits() const;  ///< bits of the signed weights, e.g. 4 for [−7, 7]; 0 without weights
 };
@@ -146,6 +158,8 @@ struct IntegerNetwork {
   std::optional<std::size_t> find(std::string_view node_name) const;
   std::uint64_t weights() const;
   std::uint64_t nonzeros() const;
+  /// Rounds somewhere, or computes in a ring narrower than its exact values.
+  bool is_requantised() const;
   /// SHA-256 over the file form without `facts`: names exactly this function. Hexadecimal.
   std::string config_id() const;
 };
@@ -166,6 +180,8 @@ struct Limits {
   static constexpr std::size_t kFacts = 1024;
   static constexpr std::size_t kColumns = 4096;  ///< of a table
   static constexpr unsigned kValueBits = 4000;
+  static constexpr std::int64_t kShift = 40;  ///< of a rescale
+  static constexpr unsigned kRingBits = 60;   ///< of a node's ring, and of what a rescale takes
   static constexpr std::size_t kBoundWords = std::size_t{1} << 24;  ///< 64-bit words of all bounds together
 };
 

@@ -194,6 +194,74 @@ WideVector concat(const Node& node, const std::vector<const WideVector*>& operan
   return y;
 }
 
+WideVector rescale(const IntegerNetwork& network, std::size_t index, const WideVector& x,
+                   const EvaluationOptions& options) {
+  const Node& node = network.nodes[index];
+  const Rounding::Stream stream = options.rounding.stream(options.image, index);
+  const auto plane = static_cast<std::size_t>(node.shape.height * node.shape.width);
+  WideVector y(x.size(), 1);
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const auto shift = static_cast<unsigned>(node.shift(i / plane));
+    y.set_int64(i, drop_digits(x.to_int64(i), shift, stream.addend(i, shift)));
+  }
+  return y;
+}
+
+/// The results modulo the node's ring; `y` holds them modulo 2^64.
+void wrap(const IntegerNetwork& network, std::size_t index, WideVector& y, RangeCounts* counts) {
+  std::uint64_t beyond = 0;
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    const std::int64_t value = y.to_int64(i);
+    const std::int64_t wrapped = wrap_to_ring(value, network.nodes[index].ring_bits);
+    if (wrapped == value) continue;
+    ++beyond;
+    y.set_int64(i, wrapped);
+  }
+  if (counts != nullptr) counts->add(index, y.size(), beyond);
+}
+
+void count_operands(const IntegerNetwork& network, std::size_t index, const WideVector& x,
+                    const EvaluationOptions& options) {
+  const std::size_t operand = network.nodes[index].inputs.front();
+  const Shape& shape = network.nodes[operand].shape;
+  const auto plane = static_cast<std::size_t>(shape.height * shape.width);
+  std::uint64_t beyond = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const auto range = step_range(network, index, i / plane, options.rounding.mode());
+    if (!range) return;
+    if (!range->contains(x.to_int64(i))) ++beyond;
+  }
+  options.counts->add(index, x.size(), beyond);
+}
+
+WideVector unwrapped_node(const IntegerNetwork& network, std::size_t index,
+                          const std::vector<const WideVector*>& operands, const EvaluationOptions& options) {
+  const Node& node = network.nodes[index];
+  const Shape& shape = network.nodes[node.inputs.front()].shape;
+  const WideVector& x = *operands.front();
+  switch (node.kind) {
+    case NodeKind::dense:
+    case NodeKind::conv2d:
+      return LinearLayer(node, shape, x).evaluate();
+    case NodeKind::sum_pool2d:
+      return sum_pool(node, shape, x);
+    case NodeKind::max_pool2d:
+      return max_pool(node, shape, x);
+    case NodeKind::relu:
+      return relu(node, x);
+    case NodeKind::sign:
+      return sign(x);
+    case NodeKind::rescale:
+      return rescale(network, index, x, options);
+    case NodeKind::add:
+      return add(node, operands);
+    case NodeKind::concat:
+      return concat(node, operands);
+    default:
+      return modulo_width(x, result_limbs(node));
+  }
+}
+
 void check_input(const IntegerNetwork& network, const WideVector& input) {
   const auto expected = static_cast<std::size_t>(network.input().shape.size());
   if (input.size() != expected) {
@@ -222,7 +290,8 @@ void check_operands(const IntegerNetwork& network, const Node& node,
 }
 
 /// All outputs; those that no later node needs are dropped on the way unless `keep`.
-std::vector<WideVector> run(const IntegerNetwork& network, const WideVector& input, bool keep) {
+std::vector<WideVector> run(const IntegerNetwork& network, const WideVector& input,
+                            const EvaluationOptions& options, bool keep) {
   check_input(network, input);
   std::vector<std::size_t> last_reader(network.nodes.size(), network.nodes.size());
   for (std::size_t i = 0; i < network.nodes.size(); ++i) {
@@ -233,7 +302,7 @@ std::vector<WideVector> run(const IntegerNetwork& network, const WideVector& inp
   for (std::size_t i = 1; i < network.nodes.size(); ++i) {
     std::vector<const WideVector*> operands;
     for (const std::size_t operand : network.nodes[i].inputs) operands.push_back(&outputs[operand]);
-    outputs[i] = evaluate_node(network, i, operands);
+    outputs[i] = evaluate_node(network, i, operands, options);
     if (keep) continue;
     for (const std::size_t operand : network.nodes[i].inputs) {
       if (last_reader[operand] == i) outputs[operand] = WideVector();
@@ -245,39 +314,24 @@ std::vector<WideVector> run(const IntegerNetwork& network, const WideVector& inp
 }  // namespace
 
 WideVector evaluate_node(const IntegerNetwork& network, std::size_t node_index,
-                         const std::vector<const WideVector*>& operands) {
+                         const std::vector<const WideVector*>& operands, const EvaluationOptions& options) {
   const Node& node = network.nodes.at(node_index);
   check_operands(network, node, operands);
   if (operands.empty()) throw Error("evaluator.operands", "the input node has no operands to evaluate");
-  const Shape& shape = network.nodes[node.inputs.front()].shape;
-  const WideVector& x = *operands.front();
-  switch (node.kind) {
-    case NodeKind::dense:
-    case NodeKind::conv2d:
-      return LinearLayer(node, shape, x).evaluate();
-    case NodeKind::sum_pool2d:
-      return sum_pool(node, shape, x);
-    case NodeKind::max_pool2d:
-      return max_pool(node, shape, x);
-    case NodeKind::relu:
-      return relu(node, x);
-    case NodeKind::sign:
-      return sign(x);
-    case NodeKind::add:
-      return add(node, operands);
-    case NodeKind::concat:
-      return concat(node, operands);
-    default:
-      return modulo_width(x, result_limbs(node));
-  }
+  if (options.counts != nullptr) count_operands(network, node_index, *operands.front(), options);
+  WideVector y = unwrapped_node(network, node_index, operands, options);
+  if (node.ring_bits != 0) wrap(network, node_index, y, options.counts);
+  return node.rectify ? relu(node, y) : y;
 }
 
-std::vector<WideVector> evaluate_all(const IntegerNetwork& network, const WideVector& input) {
-  return run(network, input, true);
+std::vector<WideVector> evaluate_all(const IntegerNetwork& network, const WideVector& input,
+                                     const EvaluationOptions& options) {
+  return run(network, input, options, true);
 }
 
-WideVector evaluate(const IntegerNetwork& network, const WideVector& input) {
-  return std::move(run(network, input, false).back());
+WideVector evaluate(const IntegerNetwork& network, const WideVector& input,
+                    const EvaluationOptions& options) {
+  return std::move(run(network, input, options, false).back());
 }
 
 std::size_t arg_max(const WideVector& values) {

@@ -5,20 +5,32 @@
 #include <vector>
 
 #include "models/integer_network.h"
+#include "models/rounding.h"
+#include "models/value_range.h"
 
 namespace popcorn::models {
+
+/// What an evaluation of a requantised network has beside the network; an exact one takes no notice of it.
+struct EvaluationOptions {
+  Rounding rounding;              ///< to nearest, the network's definition, or stochastic
+  std::uint64_t image = 0;        ///< number of the (first) input: independent roundings for each
+  RangeCounts* counts = nullptr;  ///< may be null; counts values beyond their range
+};
 
 /// All node outputs, in node order, for one input tensor. Exact at any size: 64-bit arithmetic where the
 /// static bound allows, wide integers beyond. @throws InputError "input.*" when the input has the wrong size
 /// or leaves its range
-std::vector<WideVector> evaluate_all(const IntegerNetwork& network, const WideVector& input);
+std::vector<WideVector> evaluate_all(const IntegerNetwork& network, const WideVector& input,
+                                     const EvaluationOptions& options = {});
 
 /// The output node's tensor only (frees intermediate tensors).
-WideVector evaluate(const IntegerNetwork& network, const WideVector& input);
+WideVector evaluate(const IntegerNetwork& network, const WideVector& input,
+                    const EvaluationOptions& options = {});
 
 /// Output of one node from the outputs of its operands: the definition of each node kind.
 WideVector evaluate_node(const IntegerNetwork& network, std::size_t node,
-                         const std::vector<const WideVector*>& operands);
+                         const std::vector<const WideVector*>& operands,
+                         const EvaluationOptions& options = {});
 
 /// Fast evaluation in double precision for whole test sets: `count` inputs of network.input().shape.size()
 /// integers each, row after row; returns count × output size logits. Exact while every partial sum of every
@@ -31,7 +43,8 @@ class FastEvaluator {
   explicit FastEvaluator(const IntegerNetwork& network);
   bool is_exact() const noexcept { return exact_; }
   /// @throws InputError "input.size" when there are not `count` whole inputs
-  std::vector<double> run(const std::vector<std::int16_t>& inputs, std::size_t count) const;
+  std::vector<double> run(const std::vector<std::int16_t>& inputs, std::size_t count,
+                          const EvaluationOptions& options = {}) const;
 
  private:
   struct Plan;

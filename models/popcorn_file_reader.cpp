@@ -49,7 +49,8 @@ Window window_from(const Json& json, const std::string& what) {
 /// Turns the graph's JSON into nodes, in file order, taking weights, biases and scales from the tensors.
 class GraphReader {
  public:
-  GraphReader(const Json& graph, SafetensorsReader& tensors) : graph_(graph), tensors_(tensors) {}
+  GraphReader(const Json& graph, SafetensorsReader& tensors, unsigned version)
+      : graph_(graph), tensors_(tensors), version_(version) {}
 
   std::vector<Node> read() {
     if (!graph_.is_array()) throw InputError(kGraphCode, "the graph must be a JSON array of nodes");
@@ -80,7 +81,7 @@ class GraphReader {
   Node read_node(const Json& json) {
     const std::string what = "node '" + printable(json["name"].get<std::string>()) + "'";
     const JsonFields fields(json, what, kGraphCode, {"name", "kind", "inputs", "shape"},
-                            {"window", "groups", "multipliers", "scale"});
+                            {"window", "groups", "multipliers", "shifts", "rectify", "ring_bits", "scale"});
     Node node;
     node.name = fields.text("name");
     node.kind = kind_from(fields.text("kind"), node.name);
@@ -98,6 +99,7 @@ class GraphReader {
     if (fields.has("multipliers")) {
       node.multipliers = fields.integers("multipliers", 0, Limits::kOperands, 1, kMaxInteger);
     }
+    read_rounding(fields, node);
     if (takes_weights(node.kind)) read_weights(node);
     node.scale = fields.has("scale") ? std::vector<double>{fields.number("scale")} : read_scales(node);
     return node;
@@ -105,6 +107,23 @@ class GraphReader {
 
   static void expect(const JsonFields& fields, std::string_view key, bool wanted) {
     if (fields.has(key) != wanted) fields.fail(key, wanted ? "there" : "absent for this kind");
+  }
+
+  void read_rounding(const JsonFields& fields, Node& node) const {
+    const bool rounds = node.kind == NodeKind::rescale;
+    if (rounds && version_ < kRequantisedVersion) fields.fail("kind", "one of the file's version");
+    expect(fields, "shifts", rounds);
+    expect(fields, "rectify", rounds);
+    if (rounds) {
+      node.shifts =
+          fields.integers("shifts", 1, static_cast<std::size_t>(Limits::kChannels), 0, Limits::kShift);
+      node.rectify = fields.integer("rectify", 0, 1) == 1;
+    }
+    if (!fields.has("ring_bits")) return;
+    if (!takes_ring(node.kind) || version_ < kRequantisedVersion) {
+      fields.fail("ring_bits", "absent for this kind and version");
+    }
+    node.ring_bits = static_cast<unsigned>(fields.integer("ring_bits", 2, Limits::kRingBits));
   }
 
   std::size_t operand_index(const Node& node, const std::string& operand) const {
@@ -141,11 +160,12 @@ class GraphReader {
 
   const Json& graph_;
   SafetensorsReader& tensors_;
+  unsigned version_;
   std::map<std::string, std::size_t> index_;
   std::vector<Node> nodes_;
 };
 
-void check_version(const JsonFields& metadata) {
+unsigned checked_version(const JsonFields& metadata) {
   if (metadata.text("format") != kFormatName) {
     throw InputError("model.format", "the file's format is not '" + std::string(kFormatName) + "'");
   }
@@ -153,10 +173,13 @@ void check_version(const JsonFields& metadata) {
   const bool number = !version.empty() && version.size() <= 9 && version.front() != '0' &&
                       std::ranges::all_of(version, [](char c) { return c >= '0' && c <= '9'; });
   if (!number) throw InputError("model.version", "the file's version is no positive number");
-  if (version != std::to_string(kFormatVersion)) {
+  const unsigned long value = std::stoul(version);
+  if (value > kRequantisedVersion) {
     throw InputError("model.version", "the file has format version " + version +
-                                          ", this program reads version " + std::to_string(kFormatVersion));
+                                          ", this program reads versions " + std::to_string(kExactVersion) +
+                                          " to " + std::to_string(kRequantisedVersion));
   }
+  return static_cast<unsigned>(value);
 }
 
 std::vector<std::string> labels_from(const std::string& text) {
@@ -186,7 +209,7 @@ IntegerNetwork parse_network(ByteView file) {
   const JsonFields metadata(
       tensors.metadata(), "the metadata", "model.metadata",
       {"format", "version", "name", "description", "encoding", "labels", "softmax", "graph", "facts"});
-  check_version(metadata);
+  const unsigned version = checked_version(metadata);
   IntegerNetwork network;
   network.name = metadata.text("name");
   network.description = metadata.text("description");
@@ -196,9 +219,15 @@ IntegerNetwork parse_network(ByteView file) {
   if (softmax != "true" && softmax != "false") metadata.fail("softmax", "true or false");
   network.softmax = softmax == "true";
   network.facts = facts_from(metadata.text("facts"));
-  network.nodes = GraphReader(parse_json(metadata.text("graph"), "the graph", kGraphCode), tensors).read();
+  network.nodes =
+      GraphReader(parse_json(metadata.text("graph"), "the graph", kGraphCode), tensors, version).read();
   tensors.expect_all_taken();
   network.finish();
+  // One form for one network: what needs nothing of the newer version is a file of the older one.
+  if (version == kRequantisedVersion && !network.is_requantised()) {
+    throw InputError("model.version",
+                     "the file has format version 2 but rounds nowhere: it must be version 1");
+  }
   return network;
 }
 

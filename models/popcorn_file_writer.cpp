@@ -109,6 +109,11 @@ Json node_json(const IntegerNetwork& network, const Node& node) {
   if (takes_window(node.kind)) json["window"] = window_json(node.window);
   if (node.kind == NodeKind::conv2d) json["groups"] = node.groups;
   if (takes_multipliers(node.kind)) json["multipliers"] = node.multipliers;
+  if (node.kind == NodeKind::rescale) {
+    json["shifts"] = node.shifts;
+    json["rectify"] = node.rectify ? 1 : 0;
+  }
+  if (node.ring_bits != 0) json["ring_bits"] = node.ring_bits;
   if (node.scale.size() == 1) json["scale"] = node.scale.front();
   return json;
 }
@@ -120,7 +125,7 @@ Json metadata_json(const IntegerNetwork& network) {
   for (const auto& [key, value] : network.facts) facts.push_back({key, value});
   Json json;
   json["format"] = kFormatName;
-  json["version"] = std::to_string(kFormatVersion);
+  json["version"] = std::to_string(network.is_requantised() ? kRequantisedVersion : kExactVersion);
   json["name"] = network.name;
   json["description"] = network.description;
   json["encoding"] = encoding_to_json(network.encoding);

@@ -11,7 +11,10 @@
 namespace popcorn::models {
 
 inline constexpr std::string_view kFormatName = "popcorn";
-inline constexpr unsigned kFormatVersion = 1;
+/// Written for a network without roundings and rings; such files stay what they always were.
+inline constexpr unsigned kExactVersion = 1;
+/// Adds `rescale`, `shifts`, `rectify` and `ring_bits`.
+inline constexpr unsigned kRequantisedVersion = 2;
 inline constexpr std::size_t kMaxHeaderBytes = std::size_t{1} << 26;
 inline constexpr const char* kWeightSuffix = ".weight";
 inline constexpr const char* kBiasSuffix = ".bias";
@@ -58,6 +61,11 @@ constexpr bool takes_weights(NodeKind kind) {
 }
 constexpr bool takes_multipliers(NodeKind kind) {
   return kind == NodeKind::add || kind == NodeKind::concat;
+}
+
+constexpr bool takes_ring(NodeKind kind) {
+  return takes_weights(kind) || takes_multipliers(kind) || kind == NodeKind::sum_pool2d ||
+         kind == NodeKind::rescale;
 }
 
 }  // namespace popcorn::models

@@ -215,6 +215,40 @@ void check_multipliers(Node& node) {
   }
 }
 
+void check_shifts(const IntegerNetwork& network, const Node& node) {
+  if (node.kind != NodeKind::rescale) {
+    if (!node.shifts.empty() || node.rectify) {
+      throw InputError("model.shifts", describe(node) + ": this kind takes no shifts");
+    }
+    return;
+  }
+  if (node.shifts.size() != 1 && static_cast<std::int64_t>(node.shifts.size()) != node.shape.channels) {
+    throw InputError("model.shifts", describe(node) + ": has " + std::to_string(node.shifts.size()) +
+                                         " shifts, expected 1 or " + std::to_string(node.shape.channels));
+  }
+  if (std::ranges::any_of(node.shifts, [](std::int64_t t) { return t < 0 || t > Limits::kShift; })) {
+    throw InputError("model.shifts",
+                     describe(node) + ": shifts must be between 0 and " + std::to_string(Limits::kShift));
+  }
+  const unsigned bits = network.nodes[node.inputs.front()].bounds.bits;
+  if (bits >= Limits::kRingBits) {
+    throw InputError("model.value_too_large", describe(node) + ": its operand needs " + std::to_string(bits) +
+                                                  " bits, a rescale takes fewer than " +
+                                                  std::to_string(Limits::kRingBits));
+  }
+}
+
+void check_ring(const Node& node) {
+  if (node.ring_bits == 0) return;
+  if (!takes_ring(node.kind)) {
+    throw InputError("model.ring", describe(node) + ": this kind takes no ring");
+  }
+  if (node.ring_bits < 2 || node.ring_bits > Limits::kRingBits) {
+    throw InputError("model.ring", describe(node) + ": a ring has 2 to " + std::to_string(Limits::kRingBits) +
+                                       " bits, found " + std::to_string(node.ring_bits));
+  }
+}
+
 void check_scale(Node& node) {
   if (node.scale.empty()) node.scale = {1.0};
   if (node.scale.size() != 1 && static_cast<std::int64_t>(node.scale.size()) != node.shape.channels) {
@@ -258,6 +292,8 @@ void infer_node(IntegerNetwork& network, std::size_t index) {
   node.shape = shape;
   check_weights(network, node);
   check_multipliers(node);
+  check_shifts(network, node);
+  check_ring(node);
   check_scale(node);
 }
 

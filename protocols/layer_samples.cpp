@@ -136,6 +136,7 @@ std::size_t LayerSamples::check(std::size_t index, const std::vector<const WideV
       return places.size();
     }
     case NodeKind::flatten:
+    case NodeKind::rescale:  // plan_steps() refused the network
     case NodeKind::output:
       break;
   }

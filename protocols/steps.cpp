@@ -71,6 +71,11 @@ std::string_view to_string(StepKind kind) {
 
 std::vector<Step> plan_steps(const models::IntegerNetwork& network, std::uint64_t chunk) {
   chunk = std::clamp<std::uint64_t>(chunk, 1, Limits::kStepCount);
+  // Values beyond a ring wrap, and rescales round: neither has a protocol on ciphertexts.
+  if (network.is_requantised()) {
+    throw InputError("model.requantised", "the network '" + network.name +
+                                              "' is requantised: it rounds and needs an engine on shares");
+  }
   std::vector<Step> steps;
   for (std::size_t i = 0; i < network.nodes.size(); ++i) {
     switch (network.nodes[i].kind) {

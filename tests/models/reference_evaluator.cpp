@@ -92,7 +92,30 @@ Tensor combined(const Node& node, const std::vector<Tensor>& outputs) {
   return y;
 }
 
-Tensor node_output(const IntegerNetwork& network, const Node& node, const std::vector<Tensor>& outputs) {
+/// ⌊(x + 2^(t−1)) / 2^t⌋ by a division; NTL's rounds down.
+ZZ rounded(const ZZ& x, long shift) {
+  const ZZ unit = NTL::power2_ZZ(shift);
+  return (2 * x + unit) / (2 * unit);
+}
+
+Tensor rescaled(const Node& node, const Tensor& x) {
+  Tensor y;
+  const std::size_t plane = x.size() / static_cast<std::size_t>(node.shape.channels);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    y.push_back(rounded(x[i], node.shifts[node.shifts.size() == 1 ? 0 : i / plane]));
+  }
+  return y;
+}
+
+void reduce(Tensor& values, long bits) {
+  const ZZ size = NTL::power2_ZZ(bits);
+  for (ZZ& value : values) {
+    value %= size;  // in [0, size)
+    if (2 * value >= size) value -= size;
+  }
+}
+
+Tensor unreduced_output(const IntegerNetwork& network, const Node& node, const std::vector<Tensor>& outputs) {
   const Tensor& x = outputs[node.inputs.front()];
   const Shape& input = network.nodes[node.inputs.front()].shape;
   Tensor y = x;
@@ -111,9 +134,20 @@ Tensor node_output(const IntegerNetwork& network, const Node& node, const std::v
     case NodeKind::sign:
       for (ZZ& value : y) value = value < 0 ? ZZ(-1) : ZZ(1);
       return y;
+    case NodeKind::rescale:
+      return rescaled(node, x);
     default:
       return y;
   }
+}
+
+Tensor node_output(const IntegerNetwork& network, const Node& node, const std::vector<Tensor>& outputs) {
+  Tensor y = unreduced_output(network, node, outputs);
+  if (node.ring_bits != 0) reduce(y, node.ring_bits);
+  if (node.rectify) {
+    for (ZZ& value : y) value = value < 0 ? ZZ(0) : value;
+  }
+  return y;
 }
 
 }  // namespace

@@ -90,12 +90,28 @@ class Builder {
   std::size_t add(Node node, std::vector<std::size_t> inputs) {
     node.name = std::string(to_string(node.kind)) + std::to_string(network_.nodes.size());
     node.inputs = std::move(inputs);
+    if (options_.rings && takes_ring(node)) node.ring_bits = static_cast<unsigned>(rng_.between(8, 24));
     // Some nodes with a scale of their own for each channel.
     const std::size_t scales = rng_.below(3) == 0 ? static_cast<std::size_t>(node.shape.channels) : 1;
     for (std::size_t i = 0; i < scales; ++i)
       node.scale.push_back(static_cast<double>(rng_.between(1, 1000)) / 777);
     network_.nodes.push_back(std::move(node));
     return network_.nodes.size() - 1;
+  }
+
+  bool takes_ring(const Node& node) {
+    switch (node.kind) {
+      case NodeKind::dense:
+      case NodeKind::conv2d:
+        return true;  // else values would grow beyond what a rescale takes
+      case NodeKind::sum_pool2d:
+      case NodeKind::add:
+      case NodeKind::concat:
+      case NodeKind::rescale:
+        return rng_.below(3) == 0;
+      default:
+        return false;
+    }
   }
 
   void fill_weights(Node& node, std::int64_t count) {
@@ -184,6 +200,11 @@ class Builder {
     Node node;
     node.kind = kind;
     node.shape = shape(operand);
+    if (kind == NodeKind::rescale) {
+      node.rectify = rng_.below(2) == 0;
+      const std::size_t shifts = rng_.below(3) == 0 ? 1 : static_cast<std::size_t>(node.shape.channels);
+      for (std::size_t i = 0; i < shifts; ++i) node.shifts.push_back(rng_.between(0, 9));
+    }
     if (kind == NodeKind::flatten) node.shape = {shape(operand).size(), 1, 1};
     add(std::move(node), {operand});
   }
@@ -252,6 +273,13 @@ class Builder {
 };
 
 }  // namespace
+
+RandomNetworkOptions requantised_options() {
+  RandomNetworkOptions options;
+  options.rings = true;
+  options.kinds.insert(options.kinds.end(), 4, NodeKind::rescale);
+  return options;
+}
 
 IntegerNetwork random_network(SeededRng& rng, const RandomNetworkOptions& options) {
   return Builder(rng, options).build();

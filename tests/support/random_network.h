@@ -13,13 +13,18 @@ struct RandomNetworkOptions {
   std::int32_t max_weight = 7;      ///< weights lie in [-max_weight, max_weight]
   unsigned nonzero_percent = 50;    ///< how many weights are not pruned
   std::int64_t max_multiplier = 3;  ///< of add and concat
-  unsigned bias_bits = 10;          ///< biases lie in (-2^bits, 2^bits)
+  /// Weighted layers in rings of 8 to 24 bits, some other nodes too: for a network with rescales.
+  bool rings = false;
+  unsigned bias_bits = 10;  ///< biases lie in (-2^bits, 2^bits)
   /// What may occur between input and output. Kinds that fit no tensor at hand are passed over.
   std::vector<models::NodeKind> kinds = {
       models::NodeKind::dense,      models::NodeKind::conv2d, models::NodeKind::sum_pool2d,
       models::NodeKind::max_pool2d, models::NodeKind::relu,   models::NodeKind::sign,
       models::NodeKind::add,        models::NodeKind::concat, models::NodeKind::flatten};
 };
+
+/// Requantised networks: `kinds` has rescale (with and without ReLU), `rings` is set.
+RandomNetworkOptions requantised_options();
 
 /// A finished network. Windows have random stride, padding, dilation and groups (also depthwise); pools
 /// overlap.
