@@ -81,6 +81,16 @@ fs::path find_model(const std::string& path_or_name) {
                                           " (or give the path of a .popcorn file)");
 }
 
+fs::path find_requantised_model(const std::string& path_or_name) {
+  const fs::path path = find_model(path_or_name);
+  const bool is_shipped = path.string() != path_or_name;
+  if (!is_shipped) return path;
+  fs::path form = path.parent_path() / "requantised" / path.filename();
+  std::error_code ignored;
+  if (fs::is_regular_file(form, ignored)) return form;
+  throw InputError("model.not_found", path_or_name + " is shipped without a requantised form");
+}
+
 models::IntegerNetwork load_model(const std::string& path_or_name) {
   if (path_or_name.starts_with(kSynthetic)) {
     return synthetic_network(models::zoo_network(path_or_name.substr(kSynthetic.size())));

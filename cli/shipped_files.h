@@ -24,6 +24,9 @@ std::vector<std::string> shipped_models();
 /// A path of a .popcorn file or "synthetic:NAME" as it is, or the name of a shipped model.
 /// @throws InputError "model.not_found" that lists the shipped ones
 std::filesystem::path find_model(const std::string& path_or_name);
+/// Likewise for the requantised form: shipped ones are in the folder requantised/ of the models.
+/// @throws InputError "model.not_found"
+std::filesystem::path find_requantised_model(const std::string& path_or_name);
 /// find_model() and models::read_network(); or, for "synthetic:NAME", the zoo's network of that name with
 /// random weights (see synthetic_network()). @throws UsageError "zoo.unknown"
 models::IntegerNetwork load_model(const std::string& path_or_name);

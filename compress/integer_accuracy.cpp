@@ -34,7 +34,7 @@ std::vector<std::int16_t> integer_inputs(const models::IntegerNetwork& network, 
 }
 
 double integer_accuracy(const models::IntegerNetwork& network, const Dataset& data,
-                        const std::atomic<bool>* stop) {
+                        const std::atomic<bool>* stop, models::RangeCounts* counts) {
   const models::FastEvaluator evaluator(network);
   const auto classes = static_cast<std::size_t>(network.output().shape.size());
   std::size_t right = 0;
@@ -44,7 +44,8 @@ double integer_accuracy(const models::IntegerNetwork& network, const Dataset& da
   for (std::size_t first = 0; first < data.count(); first += batch) {
     throw_if_stopped(stop);
     const std::size_t count = std::min(batch, data.count() - first);
-    const std::vector<double> values = evaluator.run(integer_inputs(network, data, first, count), count);
+    const std::vector<double> values = evaluator.run(integer_inputs(network, data, first, count), count,
+                                                     {models::Rounding(), first, counts});
     for (std::size_t i = 0; i < count; ++i) {
       const auto row = values.begin() + static_cast<std::ptrdiff_t>(i * classes);
       const auto best = std::max_element(row, row + static_cast<std::ptrdiff_t>(classes)) - row;

@@ -5,14 +5,16 @@
 
 #include "compress/dataset.h"
 #include "models/integer_network.h"
+#include "models/value_range.h"
 
 namespace popcorn::compress {
 
 /// Share of pictures whose largest output is their class (the lowest class wins a tie), through
 /// models::FastEvaluator. @throws InputError "training.shape" when the pictures do not fit the network's
 /// input; Interrupted when `stop` (may be null) becomes true
+/// @param counts of a requantised network's values beyond their range; may be null
 double integer_accuracy(const models::IntegerNetwork& network, const Dataset& data,
-                        const std::atomic<bool>* stop = nullptr);
+                        const std::atomic<bool>* stop = nullptr, models::RangeCounts* counts = nullptr);
 
 /// The integer inputs of pictures [first, first + count): pixel − offset, channel by channel.
 std::vector<std::int16_t> integer_inputs(const models::IntegerNetwork& network, const Dataset& data,

@@ -13,6 +13,7 @@
 #include "cli/compress_module/integer_export.h"
 #include "cli/compress_module/interruption.h"
 #include "cli/compress_module/report_table.h"
+#include "cli/compress_module/requantise.h"
 #include "cli/compress_module/training_data.h"
 #include "cli/compress_module/training_progress.h"
 #include "cli/output.h"
@@ -32,6 +33,7 @@ struct CompressOptions {
   std::vector<double> mean, deviation;
   std::vector<std::string> layer_sparsity, layer_bits, layer_grid;
   compress::CompressionOptions compression;
+  RequantiseChoice requantise;
   std::optional<double> cost_exponent;
   int epochs = 20, quantise_epochs = -1;
   double quantise_rate = 1e-3;
@@ -42,7 +44,9 @@ struct CompressOptions {
 };
 
 void add_network_options(CLI::App& app, CompressOptions& o) {
-  app.add_option("input", o.input, "Float network, ONNX")->required();
+  app.add_option("input", o.input,
+                 "Float network, ONNX; or, with --activation-bits, an exact integer network, .popcorn")
+      ->required();
   app.add_option("-o,--output", o.output, "Integer network to write, .popcorn")->required();
   app.add_option("--export-onnx", o.onnx, "Also write the integer network as ONNX (see popcorn export)")
       ->type_name("FILE");
@@ -188,9 +192,21 @@ void add_post_training_options(CLI::App& app, CompressOptions& o) {
                "Neither labels nor fine-tuning: weights are removed and rounded so that each layer's outputs "
                "on sample pictures change least; --quantise-epochs may still follow");
   app.add_option("--calibration-images", o.calibration_images,
-                 "Training pictures that --post-training looks at")
+                 "Training pictures that --post-training and --activation-bits look at")
       ->check(CLI::Range(1, 1000000))
       ->capture_default_str();
+}
+
+void add_requantisation_options(CLI::App& app, CompressOptions& o) {
+  app.add_option(
+         "--activation-bits", o.requantise.activation_bits,
+         "Write the requantised network, for computation on shares: values are rounded to about so many "
+         "bits after each non-linear step")
+      ->check(CLI::Range(2, 16))
+      ->type_name("BITS");
+  app.add_option("--layer-activation-bits", o.requantise.layer_activations,
+                 "NAME=BITS for the step of one layer; may be repeated")
+      ->type_name("NAME=BITS");
 }
 
 void add_options(CLI::App& app, CompressOptions& o) {
@@ -199,6 +215,7 @@ void add_options(CLI::App& app, CompressOptions& o) {
   add_size_options(app, o);
   add_training_options(app, o);
   add_post_training_options(app, o);
+  add_requantisation_options(app, o);
   app.add_option("--config", "JSON file with these options in its section \"compress\"; flags win")
       ->type_name("FILE");
   app.add_flag("-v,--verbose", o.verbose, "A line per epoch even when standard error is not a terminal");
@@ -314,6 +331,12 @@ compress::CompressionOptions compression_options(const CompressOptions& o, const
   return result;
 }
 
+RequantiseChoice requantise_choice(const CompressOptions& o) {
+  RequantiseChoice choice = o.requantise;
+  choice.images = o.calibration_images;
+  return choice;
+}
+
 void add_facts(compress::CompressionResult& result, const TrainingData& data) {
   result.network.facts = data.facts;
   result.network.facts.emplace_back("float_accuracy", fixed(result.float_accuracy, 4));
@@ -348,7 +371,26 @@ compress::CompressionResult compress_or_hint(const compress::FloatGraph& graph, 
   }
 }
 
+/// An exact integer network gets its requantised form; nothing else of it changes.
+int requantise_file(const CompressOptions& o) {
+  if (!o.requantise.activation_bits) {
+    throw UsageError("option.activation_bits", o.input +
+                                                   " is an integer network already; --activation-bits "
+                                                   "requantises it");
+  }
+  const models::IntegerNetwork exact = models::read_network(o.input);
+  const TrainingData data = read_training_data(o.data, data_graph(exact));
+  models::write_network(requantise_network(exact, data, requantise_choice(o), o.json ? nullptr : &std::cout),
+                        o.output);
+  if (!o.json) std::cout << "Written: " << o.output << '\n';
+  return 0;
+}
+
 int compress_file(const CompressOptions& o) {
+  if (std::filesystem::path(o.input).extension() == ".popcorn") return requantise_file(o);
+  if (o.requantise.activation_bits && !o.onnx.empty()) {
+    throw UsageError("option.export", "--export-onnx writes exact networks only, not with --activation-bits");
+  }
   compress::FloatGraph graph = compress::read_onnx(o.input, import_options(o));
   if (o.data.dataset == "csv" || (o.data.dataset.empty() && graph.dataset == "csv"))
     describe_columns(data_choice(o), graph);
@@ -362,7 +404,13 @@ int compress_file(const CompressOptions& o) {
   compress::CompressionResult result = compress_or_hint(graph, data, o, hooks);
   add_facts(result, data);
   const Bytes file = models::serialise_network(result.network);
-  write_file(o.output, file);
+  if (o.requantise.activation_bits) {
+    models::write_network(
+        requantise_network(result.network, data, requantise_choice(o), o.json ? nullptr : &std::cout),
+        o.output);
+  } else {
+    write_file(o.output, file);
+  }
   std::string written = "Written: " + o.output + "\n";
   if (!o.onnx.empty()) written += export_summary(write_integer_onnx(result.network, o.onnx), o.onnx);
   const compress::CompressionReport report = compress::make_report(result, file.size());
@@ -389,7 +437,10 @@ int run_compress(const std::vector<std::string>& arguments) {
   app.footer(
       "Example:\n  popcorn compress mnist-conv2.onnx -o mnist-conv2.popcorn --data ../data --sparsity 0.9 "
       "--bits 4\n  popcorn compress squeezenet.onnx -o squeezenet.popcorn --dataset folder --data pictures "
-      "--post-training --sparsity 0.5 --bits 6\n  popcorn compress loans.onnx -o loans.popcorn --dataset csv "
+      "--post-training --sparsity 0.5 --bits 6 --activation-bits 8\n  popcorn compress mnist-conv2.popcorn "
+      "-o "
+      "mnist-conv2-shares.popcorn --activation-bits 8 --data ../data\n  popcorn compress loans.onnx -o "
+      "loans.popcorn --dataset csv "
       "--data loans.csv "
       "--label approved --sparsity 0.5 --bits 6");
   add_options(app, options);
