@@ -165,8 +165,10 @@ std::string variable(const char* upper_name, bool upper_counts) {
   return value == nullptr ? std::string() : value;
 }
 
-bool without_proxy(const std::string& host, const std::string& list) {
-  const std::string wanted = lower(host);
+/// @param list of NO_PROXY: hosts, each of which stands for those below it, or host:port; or *
+bool without_proxy(const Endpoint& endpoint, const std::string& list) {
+  const std::string wanted = lower(std::string_view(endpoint.host));
+  const std::string port = ":" + std::to_string(endpoint.port);
   for (std::size_t at = 0; at < list.size();) {
     const std::size_t end = std::min(list.find(',', at), list.size());
     std::string entry = lower(std::string_view(list).substr(at, end - at));
@@ -175,6 +177,9 @@ bool without_proxy(const std::string& host, const std::string& list) {
     entry.erase(entry.find_last_not_of(" \t") + 1);
     if (entry == "*") {
       return true;
+    }
+    if (entry.ends_with(port)) {
+      entry.resize(entry.size() - port.size());
     }
     if (entry.starts_with('.')) {
       entry.erase(0, 1);
@@ -197,7 +202,7 @@ ProxySetting ProxySetting::from_environment(const Endpoint& endpoint) {
                                        : variable("HTTP_PROXY", std::getenv("REQUEST_METHOD") == nullptr);
   const bool loopback =
       endpoint.host == "localhost" || endpoint.host == "::1" || endpoint.host.starts_with("127.");
-  if (url.empty() || loopback || without_proxy(endpoint.host, variable("NO_PROXY", true))) {
+  if (url.empty() || loopback || without_proxy(endpoint, variable("NO_PROXY", true))) {
     return proxy;
   }
   std::string_view rest = url;
@@ -217,8 +222,12 @@ ProxySetting ProxySetting::from_environment(const Endpoint& endpoint) {
   if (const std::size_t at = rest.rfind('@'); at != std::string_view::npos) {
     const std::string_view who = rest.substr(0, at);
     const std::size_t colon = std::min(who.find(':'), who.size());
-    proxy.user = who.substr(0, colon);
-    proxy.password = colon < who.size() ? who.substr(colon + 1) : "";
+    // Percent-encoded where a character means something else in an address.
+    const auto decoded = [](std::string_view text) {
+      return httplib::detail::decode_url(std::string(text), false);
+    };
+    proxy.user = decoded(who.substr(0, colon));
+    proxy.password = colon < who.size() ? decoded(who.substr(colon + 1)) : "";
     rest.remove_prefix(at + 1);
   }
   const std::size_t colon = rest.rfind(':');

@@ -122,6 +122,16 @@ TEST_CASE("The environment's proxy counts, but not for hosts that it excludes", 
     CHECK(host_for(url).empty());
   }
   CHECK(host_for("https://notinside.example") == "proxy.example");
+  ::setenv("NO_PROXY", "inside.example:8443,far.example:444", 1);
+  CHECK(host_for("https://inside.example:8443").empty());
+  CHECK(host_for("https://deep.inside.example:8443").empty());
+  CHECK(host_for("https://inside.example") == "proxy.example");
+  CHECK(host_for("https://far.example") == "proxy.example");
+  ::setenv("HTTPS_PROXY", "http://us%40er:pa%3Ass%2f@proxy.example:3128", 1);
+  const auto decoded =
+      service::ProxySetting::from_environment(service::Endpoint::parse("https://far.example"));
+  CHECK(decoded.user == "us@er");
+  CHECK(decoded.password == "pa:ss/");
   ::setenv("HTTPS_PROXY", "socks5://proxy.example", 1);
   CHECK_THROWS_WITH(host_for("https://far.example"),
                     Catch::Contains("HTTPS_PROXY") && !Catch::Contains("proxy.example"));
