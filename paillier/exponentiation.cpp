@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/secret.h"
 #include "paillier/prefetch.h"
 #include "paillier/secret_mpz.h"
 
@@ -175,6 +176,7 @@ FixedBaseTable::FixedBaseTable(std::shared_ptr<const Modulus> modulus, std::span
       multiply_digit(*modulus_, inverse.data(), inverse.data(), inverses.data() + g * group);
     }
   }
+  if (secret) POPCORN_SECRET_BYTES(table_.data(), table_.size() * sizeof(std::uint64_t));
 }
 
 void FixedBaseTable::select(std::uint64_t* r, std::size_t window, const LaneExponents& exponents,

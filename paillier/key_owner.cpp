@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "base/secret.h"
 #include "paillier/big_integer.h"
 #include "paillier/kernels/kernel_registry.h"
 #include "paillier/kernels/modulus.h"
@@ -49,6 +50,29 @@ mp_size_t as_size(std::size_t limbs) {
 
 void wipe(Limbs& limbs) {
   OPENSSL_cleanse(limbs.data(), limbs.size() * sizeof(std::uint64_t));
+}
+
+/// For the constant-time test.
+void mark_secret([[maybe_unused]] const Limbs& limbs) {
+  POPCORN_SECRET_BYTES(limbs.data(), limbs.size() * sizeof(std::uint64_t));
+}
+void mark_secret([[maybe_unused]] const GroupBuffer& buffer) {
+  POPCORN_SECRET_BYTES(buffer.data(), buffer.size() * sizeof(std::uint64_t));
+}
+/// All that is kept of p; the tables and the exponent mark themselves.
+void mark_secret(const KeyOwnerHalf& half) {
+  [[maybe_unused]] const kernels::ModulusView& view = half.modulus->view();
+  [[maybe_unused]] const std::size_t digit_bytes = view.words * half.modulus->lanes() * sizeof(std::uint64_t);
+  for ([[maybe_unused]] const std::uint64_t* digits : {view.base, view.twice, view.complement})
+    POPCORN_SECRET_BYTES(digits, digit_bytes);
+  POPCORN_SECRET_BYTES(&view.inverse, sizeof view.inverse);
+  for ([[maybe_unused]] const std::uint64_t* constant :
+       {half.modulus->one(), half.modulus->to_residue(), half.modulus->from_residue()})
+    POPCORN_SECRET_BYTES(constant, 2 * digit_bytes);
+  mark_secret(half.prime);
+  mark_secret(half.scale);
+  for (const GroupBuffer& part : half.plaintext_parts) mark_secret(part);
+  for (const GroupBuffer& part : half.ciphertext_parts) mark_secret(part);
 }
 
 }  // namespace
@@ -155,6 +179,12 @@ KeyOwner::KeyOwner(PrivateKey key, Rng& rng, const kernels::Kernel* kernel)
     mpz_mod(shifted, shifted, p_squared);
     parts.garner_parts[i] = part_factor(*parts.p.modulus, shifted);
   }
+  mark_secret(parts.p);
+  mark_secret(parts.q);
+  mark_secret(parts.q_squared);
+  mark_secret(parts.q_squared_inverse);
+  mark_secret(parts.minus_q_inverse);
+  for (const GroupBuffer& part : parts.garner_parts) mark_secret(part);
 }
 
 KeyOwner::~KeyOwner() = default;
@@ -185,7 +215,10 @@ bool KeyOwner::Parts::load_plaintexts(const WideVector& values, std::size_t g, s
     foreign |= (value[limbs - 1] ^ sign) >> 62;
     mpn_cnd_add_n(sign & 1, value, value, n.data(), as_size(limbs));
   }
-  return foreign == 0;
+  const bool fits = foreign == 0;
+  POPCORN_DECLASSIFY(
+      fits);  // the caller may know: false is a mistake of its own and ends encrypt() with an Error
+  return fits;
 }
 
 void KeyOwner::Parts::draw_randomness(std::uint64_t* rho_p, std::uint64_t* rho_q, std::size_t groups) const {
@@ -289,6 +322,7 @@ void KeyOwner::encrypt(const WideVector& values, Bytes& out) const {
   parallel_ranges(groups, kGrain, [&](std::size_t begin, std::size_t end) {
     parts.encrypt_groups(values, begin, end, out.data() + start);
   });
+  POPCORN_DECLASSIFY_BYTES(out.data() + start, out.size() - start);  // ciphertexts are sent
   encryptions_ += values.size();
 }
 
@@ -354,6 +388,10 @@ bool KeyOwner::Parts::decrypt_group(const std::uint8_t* wire, std::size_t presen
   Limbs m_q(lanes * limbs);
   q.modulus->store_digits(m_q.data(), logarithm(q, numbers.data(), valid.data()).data());
   Limbs t = garner_digits(m_p, m_q);
+  // Whether a ciphertext belongs to Z*_{N²} is public: gcd(c, N) tells it without the key. For a subgroup key
+  // it is whether it has the subgroup's order: so for all that an honest sender made, else told by an
+  // InputError.
+  POPCORN_DECLASSIFY(valid);
   std::uint64_t foreign = 0;
   bool all_valid = true;
   Limbs m(limbs);
@@ -367,7 +405,10 @@ bool KeyOwner::Parts::decrypt_group(const std::uint8_t* wire, std::size_t presen
     foreign |= sign ^ target_sign;
     for (std::size_t k = target.size(); k < limbs; ++k) foreign |= m[k] ^ sign;
   }
-  too_large = too_large || foreign != 0;
+  const bool fits = foreign == 0;
+  POPCORN_DECLASSIFY(
+      fits);  // false for no plaintext that an honest sender made, and then told by an InputError
+  too_large = too_large || !fits;
   for (Limbs* limbs_used : {&t, &m_q, &m}) wipe(*limbs_used);
   return all_valid;
 }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/secret.h"
 #include "paillier/secret_mpz.h"
 
 namespace popcorn::paillier {
@@ -70,6 +71,8 @@ SecretLogarithm::SecretLogarithm(std::shared_ptr<const Modulus> modulus, mpz_src
     mpz_mod(sums.at(i), sums.at(i), prime);
     modulus_->plain(weights_.data() + i * modulus_->group_words(), sums.at(i));
   }
+  POPCORN_SECRET_BYTES(windows_.data(), windows_.size() * sizeof(std::uint64_t));
+  POPCORN_SECRET_BYTES(weights_.data(), weights_.size() * sizeof(std::uint64_t));
 }
 
 SecretLogarithm::~SecretLogarithm() {

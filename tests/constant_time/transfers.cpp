@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/wide_vector.h"
-#include "paillier/key_owner.h"
 #include "protocols/comparison.h"
 #include "protocols/ot/base_transfer.h"
 #include "protocols/ot/extension.h"
@@ -97,17 +96,6 @@ bool compare(const Seeds& seeds, ByteView nonce) {
   return right_everywhere;
 }
 
-void encrypt_secrets() {
-  const paillier::KeyOwner owner(paillier::PrivateKey::generate(512));
-  WideVector values(8, 1);
-  for (std::size_t i = 0; i < values.size(); ++i)
-    values.set_int64(i, static_cast<std::int64_t>(i) * 1000 - 4000);
-  make_secret({reinterpret_cast<const std::uint8_t*>(values.words().data()), values.words().size_bytes()});
-  Bytes out;
-  owner.encrypt(values, out);
-  make_public(out);
-}
-
 }  // namespace
 }  // namespace popcorn::protocols
 
@@ -122,7 +110,6 @@ int main(int argc, char** argv) {
   const Bytes nonce(16, 5);
   const protocols::Seeds seeds = protocols::transfer_seeds(nonce);
   const bool right = protocols::compare(seeds, nonce);
-  if (argc > 1 && std::strcmp(argv[1], "encrypt") == 0) protocols::encrypt_secrets();
   std::puts(right ? "right" : "WRONG");
   return right ? 0 : 1;
 }
