@@ -1,6 +1,7 @@
-// Encrypts and decrypts as the owner of a key with everything secret marked as undefined memory: the key's primes
-// and exponents with all that is computed from them, the randomness, the plaintexts. Under Valgrind's memcheck
-// every branch and every address that depends on one is an error. Started by scripts/constant-time-test.
+// Encrypts and decrypts as the owner of a key with everything secret marked as undefined memory: the key's
+// primes and exponents with all that is computed from them, the randomness, the plaintexts. Under Valgrind's
+// memcheck every branch and every address that depends on one is an error. Started by
+// scripts/constant-time-test.
 //
 // What happens once a key (its generation, its proof, KeyOwner's constructor) runs before the marks.
 #include <valgrind/memcheck.h>
@@ -71,7 +72,8 @@ bool right(KeyKind kind) {
 
 int main() {
   using popcorn::paillier::KeyKind;
-  const bool right = popcorn::paillier::right(KeyKind::ordinary) && popcorn::paillier::right(KeyKind::subgroup);
+  const bool right =
+      popcorn::paillier::right(KeyKind::ordinary) && popcorn::paillier::right(KeyKind::subgroup);
   std::puts(right ? "right" : "WRONG");
   return right ? 0 : 1;
 }
