@@ -117,8 +117,8 @@ struct Room {
   std::size_t sessions(std::size_t hidden) const { return (hidden + neurons - 1) / neurons; }
 };
 
-/// A client with an honest key that follows everything but the selections. The messages of a ClientSession are
-/// the honest part.
+/// A client with an honest key that follows everything but the selections. The messages of a ClientSession
+/// are the honest part.
 struct Thief {
   explicit Thief(std::shared_ptr<const ServedModel> served)
       : model(std::move(served)),
@@ -170,7 +170,8 @@ struct Thief {
     return plaintext;
   }
 
-  /// Signs need not be known: every neuron is taken for x ≥ 0, and what comes back tells where that was wrong.
+  /// Signs need not be known: every neuron is taken for x ≥ 0, and what comes back tells where that was
+  /// wrong.
   void steal() {
     columns.resize(kHidden);
     for (std::size_t first = 0; first < kHidden; first += room.neurons) {
@@ -222,8 +223,7 @@ TEST_CASE("forged selections read the last layer: what it costs", "[clever]") {
   const std::vector<std::int32_t>& weights = model->network().nodes[3].weights;
   std::size_t right = 0;
   for (std::size_t o = 0; o < kOutputs; ++o) {
-    for (std::size_t j = 0; j < kHidden; ++j)
-      right += thief.weight(o, j) == weights[o * kHidden + j] ? 1 : 0;
+    for (std::size_t j = 0; j < kHidden; ++j) right += thief.weight(o, j) == weights[o * kHidden + j] ? 1 : 0;
   }
   CHECK(right == kOutputs * kHidden);
   CAPTURE(thief.room.neurons, thief.slots.slot_bits, thief.plan.steps()[0].bits);
