@@ -154,13 +154,15 @@ void count_operands(const IntegerNetwork& network, std::size_t index, const Tens
   const Shape& shape = network.nodes[network.nodes[index].inputs.front()].shape;
   const auto plane = static_cast<std::size_t>(shape.height * shape.width);
   std::uint64_t beyond = 0;
-  for (std::size_t i = 0; i < x.size() / kLanes; ++i) {
-    const auto range = step_range(network, index, i / plane, block.options.rounding.mode());
+  const std::size_t values = x.size() / kLanes;
+  for (std::size_t first = 0; first < values; first += plane) {
+    const auto range = step_range(network, index, first / plane, block.options.rounding.mode());
     if (!range) return;
-    beyond += count_outside(x.data() + i * kLanes, block.lanes, static_cast<double>(range->low),
-                            static_cast<double>(range->high));
+    const auto low = static_cast<double>(range->low), high = static_cast<double>(range->high);
+    for (std::size_t i = first; i < first + plane; ++i)
+      beyond += count_outside(x.data() + i * kLanes, block.lanes, low, high);
   }
-  block.options.counts->add(index, x.size() / kLanes * block.lanes, beyond);
+  block.options.counts->add(index, values * block.lanes, beyond);
 }
 
 /// wrap_to_ring() in double precision: exact for whole numbers below 2^53.

@@ -226,10 +226,10 @@ void count_operands(const IntegerNetwork& network, std::size_t index, const Wide
   const Shape& shape = network.nodes[operand].shape;
   const auto plane = static_cast<std::size_t>(shape.height * shape.width);
   std::uint64_t beyond = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const auto range = step_range(network, index, i / plane, options.rounding.mode());
+  for (std::size_t first = 0; first < x.size(); first += plane) {
+    const auto range = step_range(network, index, first / plane, options.rounding.mode());
     if (!range) return;
-    if (!range->contains(x.to_int64(i))) ++beyond;
+    for (std::size_t i = first; i < first + plane; ++i) beyond += range->contains(x.to_int64(i)) ? 0 : 1;
   }
   options.counts->add(index, x.size(), beyond);
 }

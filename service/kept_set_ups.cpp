@@ -25,6 +25,13 @@ std::string read_text(ByteReader& in) {
   return service::read_text(in, kMaxText, "set_ups.text", "a name in it is too long");
 }
 
+/// For the owner's eyes only; `content` is wiped.
+void write_secret(const std::string& file, Bytes content) {
+  constexpr unsigned kOwnerOnly = 0600;
+  write_file(file, content, kOwnerOnly);
+  OPENSSL_cleanse(content.data(), content.size());
+}
+
 }  // namespace
 
 KeptSetUps::KeptSetUps(std::string file) : file_(std::move(file)) {
@@ -131,10 +138,7 @@ void KeptSetUps::keep(const std::string& server, const std::string& sign_test, c
   if (file_.empty()) {
     return;
   }
-  Bytes content = serialise(entries_);
-  constexpr unsigned kOwnerOnly = 0600;
-  write_file(file_, content, kOwnerOnly);
-  OPENSSL_cleanse(content.data(), content.size());
+  write_secret(file_, serialise(entries_));
 }
 
 void KeptSetUps::forget(const std::string& server, const std::string& sign_test, const Sha256& key) {
@@ -152,10 +156,7 @@ void KeptSetUps::forget(const std::string& server, const std::string& sign_test,
   if (std::erase_if(on_disk, [&](const Entry& entry) { return entry.is(server, sign_test, key); }) == 0) {
     return;
   }
-  Bytes content = serialise(on_disk);
-  constexpr unsigned kOwnerOnly = 0600;
-  write_file(file_, content, kOwnerOnly);
-  OPENSSL_cleanse(content.data(), content.size());
+  write_secret(file_, serialise(on_disk));
 }
 
 }  // namespace popcorn::service

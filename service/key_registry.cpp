@@ -9,6 +9,14 @@
 
 namespace popcorn::service {
 
+namespace {
+
+bool contains(const std::deque<std::string>& names, const std::string& name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+}  // namespace
+
 KeyRegistry::Entry* KeyRegistry::lookup_locked(const std::string& key_id, const std::string& caller) {
   const auto found = keys_.find(key_id);
   if (found == keys_.end() || !found->second.registrations.contains(caller)) {
@@ -141,7 +149,7 @@ void KeyRegistry::keep_set_up(const std::string& key_id, const std::string& call
   if (entry == nullptr) {
     return;
   }
-  if (std::ranges::find(dropped_, to_hex(set_up->id())) != dropped_.end()) {
+  if (contains(dropped_, to_hex(set_up->id()))) {
     return;
   }
   auto& kept = entry->registrations.at(caller).set_ups;
@@ -220,7 +228,7 @@ void KeyRegistry::tell_dropped() {
 bool KeyRegistry::set_up_is_dropped(const std::string& name) {
   {
     const std::lock_guard lock(mutex_);
-    if (std::ranges::find(dropped_, name) != dropped_.end()) {
+    if (contains(dropped_, name)) {
       return true;
     }
   }
