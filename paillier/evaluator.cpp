@@ -30,7 +30,8 @@ constexpr std::size_t kGrain = 8;
 
 using Group = std::array<std::uint64_t, kMaxGroupWords>;
 
-/// Residues of r^N mod N² for `count` independent uniform r ∈ Z*_N.
+/// Residues of r^N mod N² for `count` independent uniform r ∈ Z*_N. In variable time: products of their
+/// powers with secret exponents hide whatever is known about the residues themselves.
 std::vector<GroupBuffer> random_nth_residues(const PublicContext::Parts& parts, std::size_t count, Rng& rng) {
   const Modulus& modulus = *parts.modulus;
   const std::size_t lanes = modulus.lanes();
@@ -46,16 +47,12 @@ std::vector<GroupBuffer> random_nth_residues(const PublicContext::Parts& parts, 
     } while (mpz_cmp_ui(gcd.get(), 1) != 0);
     std::ranges::copy(r.limbs(limbs), numbers.begin() + static_cast<std::ptrdiff_t>(i * limbs));
   }
-  std::vector<std::uint64_t> exponents;  // N in every lane
-  const std::vector<std::uint64_t> n = parts.n.limbs(parts.n_limbs());
-  for (std::size_t lane = 0; lane < lanes; ++lane) exponents.insert(exponents.end(), n.begin(), n.end());
   parallel_ranges(groups, 1, [&](std::size_t begin, std::size_t end) {
-    GroupBuffer table(power_table_words(modulus, parts.key.bits()));
     alignas(64) Group group;
     for (std::size_t g = begin; g < end; ++g) {
       std::uint64_t* const values = numbers.data() + g * lanes * limbs;
       modulus.import_numbers(group.data(), values);
-      power(modulus, group.data(), group.data(), {exponents.data(), n.size()}, parts.key.bits(), table);
+      power_public(modulus, group.data(), group.data(), parts.n.get());
       modulus.export_numbers(values, group.data());
     }
   });

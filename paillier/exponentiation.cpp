@@ -93,6 +93,35 @@ void power(const Modulus& modulus, std::uint64_t* r, const std::uint64_t* a, con
   }
 }
 
+void power_public(const Modulus& modulus, std::uint64_t* r, const std::uint64_t* a, mpz_srcptr exponent) {
+  constexpr mp_bitcnt_t kWindow = 6;
+  const std::size_t group = modulus.group_words();
+  GroupBuffer table(group << (kWindow - 1));  // a, a³, a⁵, …
+  const auto odd_power = [&](std::size_t power) { return table.data() + power / 2 * group; };
+  std::memcpy(odd_power(1), a, group * sizeof(std::uint64_t));
+  alignas(64) std::array<std::uint64_t, kernels::kMaxGroupWords> square;
+  modulus.square(square.data(), a);
+  for (std::size_t power = 3; power < std::size_t{1} << kWindow; power += 2) {
+    modulus.multiply(odd_power(power), odd_power(power - 2), square.data());
+  }
+  std::memcpy(r, modulus.one(), group * sizeof(std::uint64_t));
+  for (mp_bitcnt_t end = mpz_sizeinbase(exponent, 2); end > 0;) {
+    if (mpz_tstbit(exponent, end - 1) == 0) {
+      modulus.square(r, r);
+      --end;
+      continue;
+    }
+    const mp_bitcnt_t begin = mpz_scan1(exponent, end > kWindow ? end - kWindow : 0);
+    std::size_t digit = 0;
+    for (mp_bitcnt_t bit = end; bit > begin; --bit) {
+      modulus.square(r, r);
+      digit = 2 * digit + static_cast<std::size_t>(mpz_tstbit(exponent, bit - 1));
+    }
+    modulus.multiply(r, r, odd_power(digit));
+    end = begin;
+  }
+}
+
 namespace {
 
 /// r = a·b/R mod N, on the first digits of groups.
@@ -172,7 +201,8 @@ FixedBaseTable::FixedBaseTable(std::shared_ptr<const Modulus> modulus, std::span
         modulus_->kernel().shared_put(modulus_->view(), table_.data() + (g * lanes + lane) * window_words_,
                                       window_, entry, entry_unit.data(), static_cast<unsigned>(lane));
       }
-      modulus_->multiply_secret(current.data(), current.data(), window_bases.data() + g * group);
+      const auto multiply = secret ? &Modulus::multiply_secret : &Modulus::multiply;
+      (*modulus_.*multiply)(current.data(), current.data(), window_bases.data() + g * group);
       multiply_digit(*modulus_, inverse.data(), inverse.data(), inverses.data() + g * group);
     }
   }

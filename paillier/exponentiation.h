@@ -1,6 +1,8 @@
 // Exponentiation of groups, constant-time in the exponents.
 #pragma once
 
+#include <gmp.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -32,6 +34,12 @@ PowerCost power_cost(std::size_t bits);
 void power(const kernels::Modulus& modulus, std::uint64_t* r, const std::uint64_t* a,
            const LaneExponents& exponents, std::size_t bits, kernels::GroupBuffer& table);
 std::size_t power_table_words(const kernels::Modulus& modulus, std::size_t bits);
+
+/// r = a^exponent in every lane for one exponent ≥ 1 that is no secret, nor a: takes variable time, by
+/// sliding windows over odd powers. About |exponent| squarings and a seventh as many multiplications. r may
+/// be a.
+void power_public(const kernels::Modulus& modulus, std::uint64_t* r, const std::uint64_t* a,
+                  mpz_srcptr exponent);
 
 /// r ← r·(1 + N·λ) for λ = w of `logarithm`, a group with u = 0 that may hold a sum of
 /// kernel::add_logarithm() and is destroyed. 2 multiplications. `scratch` is another group.

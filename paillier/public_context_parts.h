@@ -17,17 +17,20 @@ namespace popcorn::paillier {
 inline constexpr unsigned kGeneratorWindow = 6;
 /// Bits of the exponents beyond those of the group: a factor is within 2^-80 of uniform on average.
 inline constexpr std::size_t kHidingBits = 160;
-/// Generators of an ordinary key, at most; see Re-randomisation in README.md for why there are so many.
-inline constexpr std::size_t kMostGenerators = 96;
+/// Generators of an ordinary key, at most; see Re-randomisation in README.md for why there are so many. A
+/// larger key has wider exponents, so that fewer do, and its N-th powers cost more.
+inline constexpr std::size_t most_generators(unsigned key_bits) {
+  return key_bits < 3072 ? 96 : 80;
+}
 
 /// Windows of the exponents of one generator. A subgroup key has only its own.
 inline std::size_t windows_of_generator(KeyKind kind, unsigned key_bits) {
   const std::size_t bits =
       kHidingBits + (kind == KeyKind::subgroup ? 2 * subgroup_order_bits(key_bits) : key_bits);
-  const std::size_t generators = kind == KeyKind::subgroup ? 1 : kMostGenerators;
+  const std::size_t generators = kind == KeyKind::subgroup ? 1 : most_generators(key_bits);
   return (bits + kGeneratorWindow * generators - 1) / (kGeneratorWindow * generators);
 }
-/// Independent generators: 92, 90 and 89 for 2048, 3072 and 4096 bits.
+/// Independent generators: 92, 77 and 79 for 2048, 3072 and 4096 bits.
 inline std::size_t generator_count(KeyKind kind, unsigned key_bits) {
   if (kind == KeyKind::subgroup) return 1;
   const std::size_t bits = kGeneratorWindow * windows_of_generator(kind, key_bits);

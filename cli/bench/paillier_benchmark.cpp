@@ -28,9 +28,11 @@ namespace {
 constexpr std::size_t kBatch = 512;
 constexpr unsigned kSlotBits = 65;
 constexpr double kSampleSeconds = 0.02;
-constexpr std::array<std::string_view, 11> kPrimitives = {
-    "modmul",       "modsqr",        "encrypt_owner", "encrypt_public", "decrypt",    "add",
-    "scalar_mul_8", "scalar_mul_64", "weighted_sum",  "pack",           "rerandomise"};
+constexpr std::size_t kRegistrationSamples = 3;  ///< at most: one takes seconds
+constexpr std::size_t kRegistrationPowers = 98;  ///< of GMP: as many N-th powers as a 3072-bit key takes
+constexpr std::array<std::string_view, 12> kPrimitives = {
+    "modmul",       "modsqr",        "encrypt_owner", "encrypt_public", "decrypt",     "add",
+    "scalar_mul_8", "scalar_mul_64", "weighted_sum",  "pack",           "rerandomise", "register_key"};
 
 /// A dense layer of 8 outputs with all weights present, magnitudes 1 … 7.
 LinearMap dense_layer(std::size_t inputs, std::size_t channels, Rng& rng) {
@@ -56,7 +58,9 @@ LinearMap dense_layer(std::size_t inputs, std::size_t channels, Rng& rng) {
 class KernelSide {
  public:
   KernelSide(const kernels::Kernel& kernel, const paillier::PrivateKey& key)
-      : owner_(copy_of(key), system_rng(), &kernel),
+      : kernel_(kernel),
+        key_(key.public_key().serialise()),
+        owner_(copy_of(key), system_rng(), &kernel),
         context_(PublicContext::create(key.public_key(), system_rng(), &kernel)),
         evaluator_(context_),
         values_(WideVector(kBatch, 1)),
@@ -124,6 +128,12 @@ class KernelSide {
               },
               values};
     }
+    if (op == "register_key") {
+      return {[this](std::size_t count) {
+                for (std::size_t done = 0; done < count; ++done) register_key();
+              },
+              1};
+    }
     return batches([this] { evaluator_.rerandomise_inplace(y_); });
   }
 
@@ -150,6 +160,15 @@ class KernelSide {
   }
   void keep(CiphertextBatch batch) { result_ = std::move(batch); }
 
+  /// What a server does with a key that it never saw: checks, the proof, generators and their tables.
+  void register_key() const {
+    PublicContext::create(paillier::PublicKey::parse(key_, paillier::KeySizePolicy::insecure_test,
+                                                     paillier::ProofPolicy::required),
+                          system_rng(), &kernel_);
+  }
+
+  const kernels::Kernel& kernel_;
+  Bytes key_;
   KeyOwner owner_;
   std::shared_ptr<const PublicContext> context_;
   Evaluator evaluator_;
@@ -171,6 +190,7 @@ Contender gmp_contender(GmpTextbook& gmp, const std::string& op) {
   if (op == "scalar_mul_64") return {[&gmp](std::size_t n) { gmp.scalar_multiply(n, 64); }, 1};
   if (op == "weighted_sum") return call(&GmpTextbook::weighted_sum);
   if (op == "pack") return {[&gmp](std::size_t n) { gmp.pack(n, kSlotBits); }, 1};
+  if (op == "register_key") return {[&gmp](std::size_t n) { gmp.rerandomise(kRegistrationPowers * n); }, 1};
   return call(&GmpTextbook::rerandomise);
 }
 
@@ -198,8 +218,9 @@ PaillierBenchmark run_paillier_benchmark(const paillier::PrivateKey& key, std::s
     if (!only.empty() && only != op) continue;
     if (progress) progress(i, kPrimitives.size(), op);
     const Contender contender = chosen.contender(op);
-    const auto timings =
-        time_in_turn({contender, portable.contender(op), gmp_contender(gmp, op)}, samples, kSampleSeconds);
+    const auto timings = time_in_turn(
+        {contender, portable.contender(op), gmp_contender(gmp, op)},
+        op == "register_key" ? std::min(samples, kRegistrationSamples) : samples, kSampleSeconds);
     benchmark.figures.push_back({op, timings[0], timings[1], timings[2], chosen.multiplications(contender)});
   }
   return benchmark;

@@ -60,7 +60,8 @@ void print_for_people(const PaillierBenchmark& benchmark, const Options& options
             << benchmark_conditions() << "\n\n";
   table.print(std::cout);
   std::cout << "\nProcessor time an operation, median of " << options.samples
-            << " samples taken in turn. modmuls: multiplications modulo N² counted for one operation.\n"
+            << " samples taken in turn (of register_key at most 3). modmuls: multiplications modulo N² "
+               "counted for one operation.\n"
                "weighted_sum: for one non-zero weight of 4 bits; pack: for one value of 65 bits.\n"
                "GMP textbook: the operation as a textbook writes it, with the GMP library of this system.\n";
 }

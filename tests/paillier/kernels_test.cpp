@@ -474,6 +474,14 @@ TEST_CASE("powers agree with GMP, fixed and variable base", "[kernels]") {
         mpz_powm(expected.get(), a[lane].get(), exponent.get(), n.get());
         REQUIRE(powers[lane] == expected.limbs(2 * limbs.size()));
       }
+      exponent.set_limbs({exponents.data() + 2 * exponent_limbs, exponent_limbs});
+      if (mpz_sgn(exponent.get()) == 0) mpz_set_ui(exponent.get(), 1);
+      power_public(*modulus, result.data(), x.data(), exponent.get());
+      const auto public_powers = store(*modulus, result, lanes);
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        mpz_powm(expected.get(), a[lane].get(), exponent.get(), n.get());
+        REQUIRE(public_powers[lane] == expected.limbs(2 * limbs.size()));
+      }
       for (const unsigned window : {2U, 4U, 5U, 7U}) {
         BigInteger base_value;
         BigInteger gcd;
