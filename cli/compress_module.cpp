@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "cli/commands.h"
+#include "cli/commands/commands.h"
 #include "cli/shipped_files.h"
 
 namespace popcorn::cli {

@@ -4,7 +4,7 @@
 #include <chrono>
 
 #include "base/error.h"
-#include "cli/output.h"
+#include "cli/terminal/output.h"
 #include "protocols/sign_test.h"
 
 namespace popcorn::cli {

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "paillier/key_owner.h"
+#include "paillier/keys/key_owner.h"
 
 namespace CLI {
 class App;

@@ -1,23 +1,17 @@
-// popcorn: one command, one subcommand a file. Exit codes are mapped here and nowhere else.
+// popcorn: one command, one subcommand a file.
 #include <CLI/CLI.hpp>
-#include <exception>
 #include <iostream>
-#include <new>
 #include <string_view>
 
-#include "base/error.h"
-#include "cli/argument_check.h"
-#include "cli/commands.h"
-#include "cli/interrupt.h"
+#include "cli/commands/commands.h"
+#include "cli/options/argument_check.h"
+#include "cli/terminal/guarded_run.h"
+#include "cli/terminal/interrupt.h"
 #include "popcorn_build_info.h"
 
 namespace popcorn::cli {
 
 namespace {
-
-constexpr int kFailureExitCode = 1;
-constexpr int kUsageExitCode = 2;
-constexpr int kIoExitCode = 4;
 
 constexpr const char* kDescription =
     "Popcorn: neural-network inference on inputs that the server never sees.\n"
@@ -71,38 +65,11 @@ int run(int argc, char** argv) {
   return chosen();
 }
 
-/// run(), with every exception turned into one sentence and an exit code.
-int run_guarded(int argc, char** argv) {
-  try {
-    const int code = run(argc, argv);
-    std::cout.flush();
-    if (!std::cout) {
-      std::cerr << "popcorn: error: the output could not be written [output.write]\n";
-      return code == 0 ? kIoExitCode : code;
-    }
-    return code;
-  } catch (const Error& error) {
-    if (interrupted()) {
-      std::cerr << "popcorn: interrupted\n";
-      return kInterruptedExitCode;
-    }
-    std::cerr << "popcorn: error: " << error.what() << " [" << error.code() << "]\n";
-    return error.exit_code();
-  } catch (const std::bad_alloc&) {
-    std::cerr << "popcorn: error: there is not enough memory for this [memory]\n";
-  } catch (const std::exception&) {
-    std::cerr
-        << "popcorn: error: something unexpected went wrong inside the program; please report the command "
-           "line that led here [internal]\n";
-  }
-  return kFailureExitCode;
-}
-
 }  // namespace
 
 }  // namespace popcorn::cli
 
 int main(int argc, char** argv) {
   popcorn::cli::install_signal_handlers();
-  return popcorn::cli::run_guarded(argc, argv);
+  return popcorn::cli::run_guarded([&] { return popcorn::cli::run(argc, argv); });
 }

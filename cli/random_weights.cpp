@@ -7,7 +7,7 @@
 #include <span>
 #include <utility>
 
-#include "models/graph_rewrites.h"
+#include "models/network/graph_rewrites.h"
 
 namespace popcorn::cli {
 

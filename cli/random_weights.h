@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "models/zoo.h"
+#include "models/network/zoo.h"
 
 namespace popcorn::cli {
 

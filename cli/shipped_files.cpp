@@ -5,8 +5,8 @@
 
 #include "base/error.h"
 #include "cli/random_weights.h"
-#include "models/popcorn_file.h"
-#include "models/zoo.h"
+#include "models/file/popcorn_file.h"
+#include "models/network/zoo.h"
 
 namespace popcorn::cli {
 
@@ -99,7 +99,7 @@ models::IntegerNetwork load_model(const std::string& path_or_name) {
 }
 
 std::vector<Sample> shipped_samples() {
-  const auto folder = shipped_folder("samples", kSampleExtension);
+  const auto folder = shipped_folder("models/samples", kSampleExtension);
   std::vector<Sample> samples;
   if (folder) {
     for (const fs::path& file : files_with_extension(*folder, kSampleExtension)) {

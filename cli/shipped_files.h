@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 
 namespace popcorn::cli {
 
@@ -31,7 +31,7 @@ std::filesystem::path find_requantised_model(const std::string& path_or_name);
 /// random weights (see synthetic_network()). @throws UsageError "zoo.unknown"
 models::IntegerNetwork load_model(const std::string& path_or_name);
 
-/// A picture whose file name says its class, e.g. samples/7_1.png.
+/// A picture whose file name says its class, e.g. models/samples/7_1.png.
 struct Sample {
   std::filesystem::path path;
   std::string label;  ///< what stands before the first underscore

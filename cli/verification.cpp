@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "base/error.h"
-#include "models/plaintext_evaluator.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "protocols/layer_samples.h"
 
 namespace popcorn::cli {

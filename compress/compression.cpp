@@ -5,16 +5,16 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "compress/checkpoint_progress.h"
 #include "compress/compression_checkpoint.h"
 #include "compress/cost_budget.h"
-#include "compress/equalisation.h"
 #include "compress/executor.h"
-#include "compress/filter_pruning.h"
 #include "compress/fold_batch_norm.h"
 #include "compress/integer_accuracy.h"
 #include "compress/lowering.h"
-#include "compress/post_training.h"
+#include "compress/pruning/filter_pruning.h"
+#include "compress/quantisation/equalisation.h"
+#include "compress/quantisation/post_training.h"
+#include "compress/training/checkpoint_progress.h"
 
 namespace popcorn::compress {
 

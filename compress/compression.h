@@ -9,10 +9,10 @@
 
 #include "compress/dataset.h"
 #include "compress/float_graph.h"
-#include "compress/layer_noise.h"
-#include "compress/pruning.h"
-#include "compress/quantisation.h"
-#include "compress/training.h"
+#include "compress/pruning/pruning.h"
+#include "compress/quantisation/layer_noise.h"
+#include "compress/quantisation/quantisation.h"
+#include "compress/training/training.h"
 
 namespace popcorn::compress {
 

@@ -4,8 +4,8 @@
 #include <cstdint>
 
 #include "compress/float_graph.h"
-#include "compress/pruning.h"
-#include "compress/quantisation.h"
+#include "compress/pruning/pruning.h"
+#include "compress/quantisation/quantisation.h"
 
 namespace popcorn::compress {
 

@@ -1,7 +1,7 @@
 #include "compress/cost_model.h"
 
 #include "base/error.h"
-#include "paillier/weighted_sum.h"
+#include "paillier/weighted_sum/weighted_sum.h"
 #include "protocols/linear_layer.h"
 #include "protocols/session.h"
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 
 namespace popcorn::compress {
 

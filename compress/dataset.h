@@ -1,7 +1,7 @@
 // The labelled pictures of datasets/, under this folder's name.
 #pragma once
 
-#include "datasets/dataset.h"
+#include "models/datasets/dataset.h"
 
 namespace popcorn::compress {
 

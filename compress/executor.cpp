@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "compress/interruption.h"
-#include "compress/torch_graph.h"
+#include "compress/training/torch_graph.h"
 
 namespace popcorn::compress {
 

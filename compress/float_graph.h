@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 
 namespace popcorn::compress {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "compress/graph_surgery.h"
+#include "compress/pruning/graph_surgery.h"
 
 namespace popcorn::compress {
 

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "compress/interruption.h"
-#include "models/plaintext_evaluator.h"
+#include "models/evaluation/plaintext_evaluator.h"
 
 namespace popcorn::compress {
 

@@ -4,8 +4,8 @@
 #include <atomic>
 
 #include "compress/dataset.h"
-#include "models/integer_network.h"
-#include "models/value_range.h"
+#include "models/network/integer_network.h"
+#include "models/network/value_range.h"
 
 namespace popcorn::compress {
 

@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "models/graph_rewrites.h"
+#include "models/network/graph_rewrites.h"
 
 namespace popcorn::compress {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "compress/float_graph.h"
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 
 namespace popcorn::compress {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "compress/float_graph.h"
-#include "models/zoo.h"
+#include "models/network/zoo.h"
 
 namespace popcorn::compress {
 

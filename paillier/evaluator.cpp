@@ -12,9 +12,9 @@
 #include "base/parallel.h"
 #include "paillier/inversion.h"
 #include "paillier/kernels/kernel_registry.h"
+#include "paillier/keys/wire_integers.h"
 #include "paillier/operation_costs.h"
 #include "paillier/public_context_parts.h"
-#include "paillier/wire_integers.h"
 
 namespace popcorn::paillier {
 

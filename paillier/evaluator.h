@@ -18,8 +18,8 @@
 #include "base/random.h"
 #include "base/wide_vector.h"
 #include "paillier/ciphertext_batch.h"
-#include "paillier/keys.h"
-#include "paillier/weighted_sum.h"
+#include "paillier/keys/keys.h"
+#include "paillier/weighted_sum/weighted_sum.h"
 
 namespace popcorn::paillier {
 

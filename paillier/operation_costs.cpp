@@ -7,7 +7,7 @@
 #include "paillier/exponentiation.h"
 #include "paillier/kernels/kernel_registry.h"
 #include "paillier/public_context_parts.h"
-#include "paillier/weighted_sum_program.h"
+#include "paillier/weighted_sum/weighted_sum_program.h"
 
 namespace popcorn::paillier {
 

@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "paillier/keys.h"
-#include "paillier/weighted_sum.h"
+#include "paillier/keys/keys.h"
+#include "paillier/weighted_sum/weighted_sum.h"
 
 namespace popcorn::paillier {
 

@@ -4,7 +4,8 @@
 #include <gmp.h>
 
 #include "base/bytes.h"
-#include "paillier/keys.h"
+#include "base/random.h"
+#include "base/secret_bytes.h"
 
 namespace popcorn::paillier {
 

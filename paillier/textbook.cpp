@@ -2,8 +2,8 @@
 #include <gmp.h>
 
 #include "paillier/big_integer.h"
-#include "paillier/key_owner.h"
-#include "paillier/wire_integers.h"
+#include "paillier/keys/key_owner.h"
+#include "paillier/keys/wire_integers.h"
 
 namespace popcorn::paillier {
 

@@ -5,16 +5,15 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/sha256.h"
-#include "models/input_encoding.h"
+#include "models/input/input_encoding.h"
 #include "protocols/sign_test.h"
 #include "protocols/wire.h"
 
 namespace popcorn::protocols {
 
 namespace {
-
-using Json = nlohmann::json;
 
 constexpr unsigned kBundleVersion = 1;
 
@@ -190,9 +189,7 @@ ClientBundle bundle_from_json(std::string_view json) {
                                              " bytes, at most " + std::to_string(Limits::kBundleBytes) +
                                              " are accepted");
   }
-  const Json parsed = Json::parse(json.begin(), json.end(), nullptr, false);
-  if (parsed.is_discarded()) throw InputError("bundle.syntax", "client bundle: this is not JSON");
-  return bundle_of(parsed);
+  return bundle_of(parse_json(json, "client bundle: this", "bundle.syntax"));
 }
 
 }  // namespace popcorn::protocols

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 #include "protocols/steps.h"
 
 namespace popcorn::protocols {

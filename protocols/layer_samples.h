@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "base/random.h"
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 #include "paillier/evaluator.h"
-#include "paillier/key_owner.h"
+#include "paillier/keys/key_owner.h"
 #include "protocols/sign_test.h"
 #include "protocols/steps.h"
 #include "protocols/tournament.h"

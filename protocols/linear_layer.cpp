@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "models/sliding_window.h"
+#include "models/network/sliding_window.h"
 #include "paillier/operation_costs.h"
 
 namespace popcorn::protocols {

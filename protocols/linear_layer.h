@@ -7,7 +7,7 @@
 #include <memory>
 #include <span>
 
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 #include "paillier/evaluator.h"
 
 namespace popcorn::protocols {

@@ -21,7 +21,7 @@
 #include "base/random.h"
 #include "base/wide_vector.h"
 #include "paillier/evaluator.h"
-#include "paillier/key_owner.h"
+#include "paillier/keys/key_owner.h"
 #include "protocols/session_state.h"
 
 namespace popcorn::protocols {

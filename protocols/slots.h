@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 #include "base/wide_vector.h"
 #include "paillier/evaluator.h"
-#include "paillier/key_owner.h"
+#include "paillier/keys/key_owner.h"
 
 namespace popcorn::protocols {
 

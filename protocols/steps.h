@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 #include "protocols/limits.h"
 
 namespace popcorn::protocols {

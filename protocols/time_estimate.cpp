@@ -5,7 +5,7 @@
 #include <chrono>
 #include <functional>
 
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 #include "protocols/linear_layer.h"
 #include "protocols/relu_step.h"
 #include "protocols/share.h"

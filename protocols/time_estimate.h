@@ -5,7 +5,7 @@
 #include <string>
 
 #include "paillier/evaluator.h"
-#include "paillier/key_owner.h"
+#include "paillier/keys/key_owner.h"
 #include "protocols/session.h"
 
 namespace popcorn::protocols {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "models/sliding_window.h"
+#include "models/network/sliding_window.h"
 
 namespace popcorn::protocols {
 

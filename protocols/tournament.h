@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 
 namespace popcorn::protocols {
 

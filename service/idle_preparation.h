@@ -6,7 +6,7 @@
 #include <memory>
 #include <thread>
 
-#include "paillier/key_owner.h"
+#include "paillier/keys/key_owner.h"
 
 namespace popcorn::service {
 

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "base/sha256.h"
-#include "paillier/keys.h"
+#include "paillier/keys/keys.h"
 
 namespace popcorn::service {
 

@@ -12,9 +12,9 @@
 #include <string>
 
 #include "paillier/evaluator.h"
-#include "paillier/keys.h"
+#include "paillier/keys/keys.h"
 #include "protocols/sign_test.h"
-#include "service/shared_store.h"
+#include "service/store/shared_store.h"
 
 namespace popcorn::service {
 

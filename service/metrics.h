@@ -11,7 +11,7 @@
 #include <tuple>
 
 #include "paillier/evaluator.h"
-#include "service/server.h"
+#include "service/server_statistics.h"
 
 namespace popcorn::service {
 

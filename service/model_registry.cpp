@@ -4,7 +4,7 @@
 
 #include "base/sha256.h"
 #include "service/refusal.h"
-#include "service/shared_secret.h"
+#include "service/store/shared_secret.h"
 
 namespace popcorn::service {
 namespace {

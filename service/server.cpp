@@ -13,12 +13,12 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/random.h"
-#include "service/admin_api.h"
-#include "service/api.h"
-#include "service/http_server.h"
+#include "service/api/admin_api.h"
+#include "service/api/api.h"
+#include "service/http/http_server.h"
 #include "service/refusal.h"
-#include "service/shared_secret.h"
-#include "service/shared_store.h"
+#include "service/store/shared_secret.h"
+#include "service/store/shared_store.h"
 
 namespace popcorn::service {
 namespace {

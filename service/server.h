@@ -8,9 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "paillier/keys.h"
+#include "paillier/keys/keys.h"
 #include "protocols/session.h"
 #include "service/log_level.h"
+#include "service/server_statistics.h"
 #include "service/tokens.h"
 
 namespace popcorn::service {
@@ -50,17 +51,6 @@ struct ServerOptions {
   std::string config_secret_file;
   std::string store_password_file;    ///< what the store asks for; empty = nothing
   unsigned round_lease_seconds = 10;  ///< a round of a server that was not heard of for so long is taken over
-};
-
-/// What the server saw, for `popcorn demo`: counts only, there is nothing else to see.
-struct ServerStatistics {
-  std::uint64_t requests = 0, sessions_started = 0, sessions_finished = 0;
-  std::uint64_t ciphertexts_received = 0, bytes_received = 0, bytes_sent = 0;
-  std::uint64_t ciphertexts_ahead = 0;  ///< validated while the upload of their round went on
-  std::uint64_t multiplications = 0;
-  protocols::ServerPhases seconds;  ///< of all sessions together
-  std::uint64_t prepared = 0;       ///< factors of re-randomisations made ahead while idle
-  double offline_seconds = 0;       ///< wall seconds that took
 };
 
 class Server {

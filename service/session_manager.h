@@ -19,7 +19,7 @@
 #include "service/metrics.h"
 #include "service/model_registry.h"
 #include "service/round_upload.h"
-#include "service/session_store.h"
+#include "service/store/session_store.h"
 #include "service/tokens.h"
 
 namespace popcorn::service {

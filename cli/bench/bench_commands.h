@@ -5,7 +5,7 @@
 #include <string>
 
 #include "cli/bench/sampling.h"
-#include "cli/commands.h"
+#include "cli/commands/commands.h"
 
 namespace popcorn::cli {
 

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/bench/bench_commands.h"
-#include "cli/output.h"
+#include "cli/terminal/output.h"
 
 namespace popcorn::cli {
 

@@ -8,7 +8,7 @@
 #include <span>
 
 #include "base/random.h"
-#include "paillier/keys.h"
+#include "paillier/keys/keys.h"
 
 namespace popcorn::cli {
 

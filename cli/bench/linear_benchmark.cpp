@@ -10,7 +10,7 @@
 #include "paillier/evaluator.h"
 #include "paillier/kernels/kernel.h"
 #include "paillier/kernels/kernel_registry.h"
-#include "paillier/key_owner.h"
+#include "paillier/keys/key_owner.h"
 #include "protocols/linear_layer.h"
 
 namespace popcorn::cli {

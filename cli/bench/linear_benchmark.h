@@ -7,7 +7,7 @@
 
 #include "cli/bench/paillier_benchmark.h"
 #include "cli/bench/sampling.h"
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 
 namespace popcorn::cli {
 

@@ -8,10 +8,10 @@
 #include "cli/bench/bench_commands.h"
 #include "cli/bench/linear_benchmark.h"
 #include "cli/keys.h"
-#include "cli/output.h"
-#include "cli/progress.h"
 #include "cli/random_weights.h"
 #include "cli/shipped_files.h"
+#include "cli/terminal/output.h"
+#include "cli/terminal/progress.h"
 
 namespace popcorn::cli {
 

@@ -11,15 +11,15 @@
 
 #include "base/error.h"
 #include "cli/bench/textbook_cost.h"
-#include "cli/interrupt.h"
 #include "cli/server_process.h"
 #include "cli/shipped_files.h"
-#include "datasets/image_reading.h"
-#include "models/plaintext_evaluator.h"
+#include "cli/terminal/interrupt.h"
+#include "models/datasets/image_reading.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "paillier/kernels/kernel.h"
 #include "paillier/kernels/kernel_registry.h"
 #include "protocols/time_estimate.h"
-#include "service/client.h"
+#include "service/client/rest_client.h"
 
 namespace popcorn::cli {
 

@@ -6,9 +6,9 @@
 
 #include "cli/bench/bench_commands.h"
 #include "cli/bench/network_benchmark.h"
-#include "cli/output.h"
-#include "cli/progress.h"
 #include "cli/shipped_files.h"
+#include "cli/terminal/output.h"
+#include "cli/terminal/progress.h"
 
 namespace popcorn::cli {
 

@@ -11,7 +11,7 @@
 #include "paillier/evaluator.h"
 #include "paillier/kernels/kernel_registry.h"
 #include "paillier/kernels/modulus.h"
-#include "paillier/key_owner.h"
+#include "paillier/keys/key_owner.h"
 
 namespace popcorn::cli {
 

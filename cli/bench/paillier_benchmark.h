@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cli/bench/sampling.h"
-#include "paillier/keys.h"
+#include "paillier/keys/keys.h"
 
 namespace popcorn::cli {
 

@@ -7,8 +7,8 @@
 #include "cli/bench/bench_commands.h"
 #include "cli/bench/paillier_benchmark.h"
 #include "cli/keys.h"
-#include "cli/output.h"
-#include "cli/progress.h"
+#include "cli/terminal/output.h"
+#include "cli/terminal/progress.h"
 
 namespace popcorn::cli {
 

@@ -7,8 +7,8 @@
 
 #include "cli/bench/gmp_textbook.h"
 #include "cli/bench/sampling.h"
-#include "models/integer_network.h"
-#include "paillier/weighted_sum.h"
+#include "models/network/integer_network.h"
+#include "paillier/weighted_sum/weighted_sum.h"
 
 namespace popcorn::cli {
 

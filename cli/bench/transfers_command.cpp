@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "cli/bench/bench_commands.h"
 #include "cli/bench/transfers_benchmark.h"
-#include "cli/output.h"
-#include "cli/progress.h"
+#include "cli/terminal/output.h"
+#include "cli/terminal/progress.h"
 
 namespace popcorn::cli {
 

@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "cli/argument_check.h"
 #include "cli/compress_module/commands.h"
 #include "cli/compress_module/config_file.h"
 #include "cli/compress_module/html_report.h"
@@ -16,10 +15,11 @@
 #include "cli/compress_module/requantise.h"
 #include "cli/compress_module/training_data.h"
 #include "cli/compress_module/training_progress.h"
-#include "cli/output.h"
+#include "cli/options/argument_check.h"
+#include "cli/terminal/output.h"
 #include "compress/compression.h"
-#include "compress/onnx_import.h"
-#include "models/popcorn_file.h"
+#include "compress/onnx/onnx_import.h"
+#include "models/file/popcorn_file.h"
 
 namespace popcorn::cli {
 

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "cli/compress_module/recipe_schema.h"
 
 namespace popcorn::cli {
@@ -71,7 +72,7 @@ void check_against_schema(const nlohmann::json& config, const std::string& path)
 }
 
 std::vector<std::string> read_options(const std::string& command, const std::string& path) {
-  const nlohmann::json config = nlohmann::json::parse(read_text_file(path, kMaxConfigBytes), nullptr, false);
+  const Json config = parse_json(read_text_file(path, kMaxConfigBytes), path + ":", "config.damaged");
   if (!config.is_object()) throw InputError("config.damaged", path + ": not a JSON object");
   check_against_schema(config, path);
   std::vector<std::string> options;

@@ -4,11 +4,11 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "cli/argument_check.h"
 #include "cli/compress_module/commands.h"
 #include "cli/compress_module/integer_export.h"
-#include "cli/output.h"
+#include "cli/options/argument_check.h"
 #include "cli/shipped_files.h"
+#include "cli/terminal/output.h"
 
 namespace popcorn::cli {
 

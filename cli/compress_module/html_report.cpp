@@ -7,7 +7,7 @@
 #include <set>
 
 #include "cli/compress_module/svg_chart.h"
-#include "cli/output.h"
+#include "cli/terminal/output.h"
 
 namespace popcorn::cli {
 

@@ -1,7 +1,7 @@
 #include "cli/compress_module/integer_export.h"
 
 #include "base/file.h"
-#include "cli/output.h"
+#include "cli/terminal/output.h"
 
 namespace popcorn::cli {
 

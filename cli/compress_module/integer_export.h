@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "compress/integer_onnx.h"
+#include "compress/onnx/integer_onnx.h"
 
 namespace popcorn::cli {
 

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <ostream>
 
-#include "cli/output.h"
+#include "cli/terminal/output.h"
 
 namespace popcorn::cli {
 

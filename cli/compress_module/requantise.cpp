@@ -5,9 +5,9 @@
 
 #include "base/error.h"
 #include "cli/compress_module/interruption.h"
-#include "cli/output.h"
+#include "cli/terminal/output.h"
 #include "compress/integer_accuracy.h"
-#include "models/plaintext_evaluator.h"
+#include "models/evaluation/plaintext_evaluator.h"
 
 namespace popcorn::cli {
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "cli/compress_module/training_data.h"
-#include "compress/requantisation.h"
-#include "models/integer_network.h"
+#include "compress/quantisation/requantisation.h"
+#include "models/network/integer_network.h"
 
 namespace popcorn::cli {
 

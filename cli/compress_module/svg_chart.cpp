@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cli/output.h"
+#include "cli/terminal/output.h"
 
 namespace popcorn::cli {
 

@@ -9,17 +9,17 @@
 #include <optional>
 
 #include "base/error.h"
-#include "cli/argument_check.h"
 #include "cli/compress_module/commands.h"
 #include "cli/compress_module/config_file.h"
 #include "cli/compress_module/interruption.h"
 #include "cli/compress_module/training_data.h"
 #include "cli/compress_module/training_progress.h"
-#include "cli/output.h"
+#include "cli/options/argument_check.h"
+#include "cli/terminal/output.h"
 #include "compress/executor.h"
-#include "compress/onnx_export.h"
-#include "compress/onnx_import.h"
-#include "compress/training.h"
+#include "compress/onnx/onnx_export.h"
+#include "compress/onnx/onnx_import.h"
+#include "compress/training/training.h"
 #include "compress/zoo_graph.h"
 
 namespace popcorn::cli {

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "cli/progress.h"
-#include "datasets/picture_folder.h"
+#include "cli/terminal/progress.h"
+#include "models/datasets/picture_folder.h"
 
 namespace popcorn::cli {
 

@@ -9,7 +9,7 @@
 
 #include "compress/dataset.h"
 #include "compress/float_graph.h"
-#include "datasets/table_file.h"
+#include "models/datasets/table_file.h"
 
 namespace popcorn::cli {
 

@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include "compress/training.h"
+#include "compress/training/training.h"
 
 namespace popcorn::cli {
 

@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 #include "paillier/evaluator.h"
-#include "paillier/key_owner.h"
+#include "paillier/keys/key_owner.h"
 #include "protocols/round_plan.h"
 #include "protocols/session.h"
 #include "protocols/share.h"

@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 #include "paillier/evaluator.h"
-#include "paillier/keys.h"
-#include "paillier/weighted_sum.h"
+#include "paillier/keys/keys.h"
+#include "paillier/weighted_sum/weighted_sum.h"
 #include "protocols/share.h"
 #include "protocols/slots.h"
 #include "tests/paillier/big_integer.h"

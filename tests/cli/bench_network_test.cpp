@@ -7,9 +7,9 @@ namespace popcorn::test {
 TEST_CASE("bench network counts what was predicted and tells where the time went", "[command_line]") {
   for (const char* sign_test : {"oblivious", "blinded"}) {
     INFO(sign_test);
-    const nlohmann::json report =
-        json_of(popcorn(with_test_key({"bench", "network", "mnist-mlp", "--runs", "1", "--baseline", "none",
-                                       "--image", "samples/3_1.png", "--sign-test", sign_test, "--json"})));
+    const nlohmann::json report = json_of(
+        popcorn(with_test_key({"bench", "network", "mnist-mlp", "--runs", "1", "--baseline", "none",
+                               "--image", "models/samples/3_1.png", "--sign-test", sign_test, "--json"})));
     for (const char* quantity : {"bytes_up", "bytes_down", "multiplications"}) {
       INFO(quantity);
       CHECK(report.at(quantity) == report.at("predicted_" + std::string(quantity)));

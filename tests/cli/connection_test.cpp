@@ -19,7 +19,7 @@ class SecureServer {
 
   ProcessResult infer(std::vector<std::string> more, const std::string& token = kToken) const {
     std::vector<std::string> arguments = {"infer",   "--server", server_.url(),
-                                          "--model", "small",    "samples/3_1.png"};
+                                          "--model", "small",    "models/samples/3_1.png"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return popcorn(with_test_key(arguments), {"POPCORN_TOKEN=" + token});
   }
@@ -92,7 +92,7 @@ TEST_CASE("A server that asks for client certificates refuses who has none", "[c
 
 TEST_CASE("Secrets and certificates are not wasted on plain HTTP", "[command_line]") {
   const auto infer = [](const std::vector<std::string>& more, const std::string& token) {
-    std::vector<std::string> arguments = {"infer", "--model", "m", "samples/3_1.png"};
+    std::vector<std::string> arguments = {"infer", "--model", "m", "models/samples/3_1.png"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return popcorn(with_test_key(arguments), {"POPCORN_TOKEN=" + token});
   };

@@ -53,7 +53,7 @@ TEST_CASE("Damaged and absent pictures are named before the server is asked", "[
   check_error(popcorn(infer(folder.path("absent.png"))), 4, "absent.png");
   write_file(folder.path("text.png"), as_bytes("this is no picture"));
   check_error(popcorn(infer(folder.path("text.png"))), 3, "text.png");
-  Bytes cut = read_file("samples/3_1.png");
+  Bytes cut = read_file("models/samples/3_1.png");
   cut.resize(cut.size() - 40);
   write_file(folder.path("cut.png"), cut);
   check_error(popcorn(infer(folder.path("cut.png"))), 3, "cut.png");
@@ -67,7 +67,7 @@ TEST_CASE("Damaged, foreign and exposed keys are refused", "[command_line]") {
   REQUIRE(popcorn(with_test_key({"keygen", "-o", key, "--public-out", public_key})).exit_code == 0);
   const auto infer_with_key = [](const std::string& file) {
     return popcorn({"infer", "--server", "http://127.0.0.1:9", "--model", "small", "--insecure-test-key",
-                    "--key", file, "samples/3_1.png"});
+                    "--key", file, "models/samples/3_1.png"});
   };
   check_error(infer_with_key(folder.path("absent.json")), 4, "absent.json");
 
@@ -93,14 +93,14 @@ TEST_CASE("Damaged, foreign and exposed keys are refused", "[command_line]") {
   // Without the opt-in the small key is refused too.
   REQUIRE(::chmod(key.c_str(), kOwnerOnly) == 0);
   check_error(popcorn({"infer", "--server", "http://127.0.0.1:9", "--model", "small", "--key", key,
-                       "samples/3_1.png"}),
+                       "models/samples/3_1.png"}),
               3, "");
 }
 
 TEST_CASE("A server that is not there is a network error; an address that is none, a usage error",
           "[command_line]") {
-  check_error(popcorn(infer("samples/3_1.png")), 5, "127.0.0.1");
-  check_error(popcorn(infer("samples/3_1.png", "not an address")), 2, "");
+  check_error(popcorn(infer("models/samples/3_1.png")), 5, "127.0.0.1");
+  check_error(popcorn(infer("models/samples/3_1.png", "not an address")), 2, "");
 }
 
 TEST_CASE("Test sets that are damaged or absent are refused", "[command_line]") {

@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 
-#include "models/popcorn_file.h"
+#include "models/file/popcorn_file.h"
 #include "tests/cli/command_line.h"
 #include "tests/cli/small_network.h"
 

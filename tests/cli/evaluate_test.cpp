@@ -1,8 +1,8 @@
 #include <catch2/catch.hpp>
 
 #include "base/file.h"
-#include "datasets/test_set.h"
-#include "models/plaintext_evaluator.h"
+#include "models/datasets/test_set.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "tests/cli/command_line.h"
 #include "tests/cli/small_network.h"
 #include "tests/support/seeded_rng.h"

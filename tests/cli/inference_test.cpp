@@ -3,10 +3,10 @@
 #include <csignal>
 
 #include "base/file.h"
-#include "cli/output.h"
-#include "datasets/image_reading.h"
-#include "models/plaintext_evaluator.h"
-#include "models/popcorn_file.h"
+#include "cli/terminal/output.h"
+#include "models/datasets/image_reading.h"
+#include "models/evaluation/plaintext_evaluator.h"
+#include "models/file/popcorn_file.h"
 #include "tests/cli/command_line.h"
 #include "tests/cli/small_network.h"
 
@@ -32,7 +32,8 @@ TEST_CASE("The answers over HTTP are those of the plaintext network, bit for bit
   const TemporaryFolder folder;
   RunningServer server(write_small_network(folder.path("small.popcorn")));
   CHECK(server.ready().at("models") == nlohmann::json::array({"small", "small.label"}));
-  const std::vector<std::string> pictures = {"samples/3_1.png", "samples/8_1.png", "samples/5_2.png"};
+  const std::vector<std::string> pictures = {"models/samples/3_1.png", "models/samples/8_1.png",
+                                             "models/samples/5_2.png"};
   const ProcessResult result =
       popcorn(with_test_key(infer(server, {pictures[0], pictures[1], pictures[2], "--json"})));
   INFO(result.err);
@@ -72,10 +73,10 @@ TEST_CASE("A key file serves for any number of inferences", "[command_line]") {
   std::vector<std::uint64_t> bytes_up;
   for (int i = 0; i < 3; ++i) {
     const ProcessResult result =
-        popcorn(infer(server, {"--insecure-test-key", "--key", key, "samples/3_1.png", "--json"}));
+        popcorn(infer(server, {"--insecure-test-key", "--key", key, "models/samples/3_1.png", "--json"}));
     REQUIRE(result.exit_code == 0);
     const nlohmann::json answer = json_of(result).at("results")[0];
-    CHECK(answer.at("logits") == expected_logits(small_network(), "samples/3_1.png"));
+    CHECK(answer.at("logits") == expected_logits(small_network(), "models/samples/3_1.png"));
     bytes_up.push_back(answer.at("bytes_up").get<std::uint64_t>());
   }
   // The set-up of the sign test is kept beside the key: a nonce of 16 bytes in place of a point of 32.
@@ -83,20 +84,21 @@ TEST_CASE("A key file serves for any number of inferences", "[command_line]") {
   CHECK(bytes_up[1] == bytes_up[2]);
   write_file(key + ".ot-state", {}, 0600);
   const ProcessResult damaged =
-      popcorn(infer(server, {"--insecure-test-key", "--key", key, "samples/3_1.png", "--json"}));
+      popcorn(infer(server, {"--insecure-test-key", "--key", key, "models/samples/3_1.png", "--json"}));
   REQUIRE(damaged.exit_code == 0);
   CHECK_THAT(damaged.err, Catch::Contains(".ot-state"));
   CHECK(json_of(damaged).at("results")[0].at("bytes_up") == bytes_up[0]);
-  const ProcessResult text = popcorn(infer(server, {"--insecure-test-key", "--key", key, "samples/3_1.png"}));
+  const ProcessResult text =
+      popcorn(infer(server, {"--insecure-test-key", "--key", key, "models/samples/3_1.png"}));
   CHECK(text.exit_code == 0);
-  CHECK_THAT(text.out, Catch::Contains("samples/3_1.png") && Catch::Contains("%"));
+  CHECK_THAT(text.out, Catch::Contains("models/samples/3_1.png") && Catch::Contains("%"));
 }
 
 TEST_CASE("A model that the server does not have is refused, with those it has", "[command_line]") {
   const TemporaryFolder folder;
   const RunningServer server(write_small_network(folder.path("small.popcorn")));
   const ProcessResult result = popcorn(
-      with_test_key({"infer", "--server", server.url(), "--model", "mnist-conv9", "samples/3_1.png"}));
+      with_test_key({"infer", "--server", server.url(), "--model", "mnist-conv9", "models/samples/3_1.png"}));
   INFO(result.err);
   CHECK(result.exit_code == 7);
   CHECK_THAT(result.err, Catch::Contains("mnist-conv9") && Catch::Contains("small"));
@@ -108,7 +110,7 @@ TEST_CASE("A test key is refused by a server that was not told to take one", "[c
       command({"serve", write_small_network(folder.path("small.popcorn")), "--port", "0", "--json"}));
   const std::string url = nlohmann::json::parse(server.read_line()).at("url");
   const ProcessResult result =
-      popcorn(with_test_key({"infer", "--server", url, "--model", "small", "samples/3_1.png"}));
+      popcorn(with_test_key({"infer", "--server", url, "--model", "small", "models/samples/3_1.png"}));
   INFO(result.err);
   CHECK(result.exit_code == 3);
 }
@@ -120,9 +122,10 @@ struct LongInference {
   TemporaryFolder folder;
   RunningServer server{write_small_network(folder.path("small.popcorn")), {"--log", folder.path("log")}};
   Process client{
-      command(infer(server, {"--insecure-test-key", "--bits", "2048", "samples/3_1.png", "samples/3_2.png",
-                             "samples/4_1.png", "samples/4_2.png", "samples/5_1.png", "samples/5_2.png",
-                             "samples/6_1.png", "samples/6_2.png", "samples/7_1.png", "samples/7_2.png"}))};
+      command(infer(server, {"--insecure-test-key", "--bits", "2048", "models/samples/3_1.png",
+                             "models/samples/3_2.png", "models/samples/4_1.png", "models/samples/4_2.png",
+                             "models/samples/5_1.png", "models/samples/5_2.png", "models/samples/6_1.png",
+                             "models/samples/6_2.png", "models/samples/7_1.png", "models/samples/7_2.png"}))};
 
   /// Until the first result has been printed, so that the next inference is under way.
   void wait_until_under_way() {
@@ -150,7 +153,7 @@ TEST_CASE("Ctrl-C ends an inference with code 130 and leaves the server working"
   INFO(result.err);
   CHECK(result.exit_code == 130);
   CHECK_THAT(result.err, Catch::Contains("interrupted"));
-  CHECK(popcorn(with_test_key(infer(inference.server, {"samples/9_1.png"}))).exit_code == 0);
+  CHECK(popcorn(with_test_key(infer(inference.server, {"models/samples/9_1.png"}))).exit_code == 0);
 }
 
 TEST_CASE("Ctrl-C stops a server gracefully", "[command_line]") {
@@ -169,7 +172,9 @@ TEST_CASE("The server's log is JSON lines without anything secret", "[command_li
   REQUIRE(popcorn(with_test_key({"keygen", "-o", key})).exit_code == 0);
   {
     RunningServer server(write_small_network(folder.path("small.popcorn")), {"--log", log});
-    REQUIRE(popcorn(infer(server, {"--insecure-test-key", "--key", key, "samples/3_1.png"})).exit_code == 0);
+    REQUIRE(
+        popcorn(infer(server, {"--insecure-test-key", "--key", key, "models/samples/3_1.png"})).exit_code ==
+        0);
     server.process().send_signal(SIGTERM);
     server.process().wait();
   }
@@ -193,7 +198,7 @@ TEST_CASE("On a terminal a large inference is announced and wants --yes", "[comm
   models::write_network(wide_network(), model);
   RunningServer server(model, {"--max-body", "20000"});  // refuses the input: what begins ends soon
   const std::vector<std::string> arguments = {"infer",   "--server", server.url(),
-                                              "--model", "wide",     "samples/3_1.png"};
+                                              "--model", "wide",     "models/samples/3_1.png"};
   const auto on_a_terminal = [&](std::vector<std::string> more) {
     more.insert(more.begin(), arguments.begin(), arguments.end());
     std::string line;

@@ -1,10 +1,10 @@
-#include "cli/output.h"
+#include "cli/terminal/output.h"
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "cli/progress.h"
+#include "cli/terminal/progress.h"
 
 namespace popcorn::cli {
 

@@ -3,10 +3,10 @@
 #include <filesystem>
 
 #include "base/file.h"
-#include "datasets/table_file.h"
-#include "models/input_encoding.h"
-#include "models/plaintext_evaluator.h"
-#include "models/popcorn_file.h"
+#include "models/datasets/table_file.h"
+#include "models/evaluation/plaintext_evaluator.h"
+#include "models/file/popcorn_file.h"
+#include "models/input/input_encoding.h"
 #include "tests/cli/command_line.h"
 #include "tests/support/free_port.h"
 #include "tests/support/prometheus_text.h"
@@ -53,7 +53,7 @@ std::vector<std::string> split(const std::string& text, const std::string& separ
 
 TEST_CASE("The README's curl examples work as written", "[command_line]") {
   const TemporaryFolder folder;
-  std::filesystem::create_directory_symlink(std::filesystem::absolute("samples"), folder.path("samples"));
+  std::filesystem::create_directory_symlink(std::filesystem::absolute("models"), folder.path("models"));
   std::filesystem::create_directory_symlink(std::filesystem::path(popcorn_executable()).parent_path(),
                                             folder.path("build"));
   std::string script = shell_blocks("### With curl");
@@ -70,7 +70,7 @@ TEST_CASE("The README's curl examples work as written", "[command_line]") {
   CHECK_THAT(outputs[1], Catch::Contains(R"({"ready":true})") && Catch::Contains("\"mnist-mlp.label\"") &&
                              Catch::Contains("\"expected_traffic\""));
   CHECK_THAT(outputs[2], Catch::Contains("\"key_id\"") && Catch::Contains("\"bits\":3072"));
-  CHECK_THAT(outputs[3], Catch::Contains("samples/7_1.png") && Catch::Contains(" 7 "));
+  CHECK_THAT(outputs[3], Catch::Contains("models/samples/7_1.png") && Catch::Contains(" 7 "));
   const std::size_t after_metrics = outputs[4].rfind("{\"draining\":true");
   REQUIRE(after_metrics != std::string::npos);
   const auto values = parse_prometheus_text(outputs[4].substr(0, after_metrics));
@@ -84,7 +84,7 @@ TEST_CASE("A table goes from file to private answer by the README's five command
     return;
   }
   const TemporaryFolder folder;
-  std::filesystem::create_directory_symlink(std::filesystem::absolute("samples"), folder.path("samples"));
+  std::filesystem::create_directory_symlink(std::filesystem::absolute("models"), folder.path("models"));
   std::filesystem::create_directory_symlink(std::filesystem::path(popcorn_executable()).parent_path(),
                                             folder.path("build"));
   std::string script = shell_blocks("### Rows of numbers");
@@ -97,7 +97,8 @@ TEST_CASE("A table goes from file to private answer by the README's five command
                   " >serve.log 2>&1 &\ncurl --silent --retry 20 --retry-connrefused --retry-delay 1 "
                   "http://127.0.0.1:" +
                   port + "/v2/health/ready >&2");
-  replace_all(script, "samples/new_applicants.csv", "samples/new_applicants.csv --bits 2048 --json");
+  replace_all(script, "models/samples/new_applicants.csv",
+              "models/samples/new_applicants.csv --bits 2048 --json");
   const ProcessResult result =
       run_process({"/bin/bash", "-c",
                    "set -euo pipefail\ntrap 'kill $(jobs -p)' EXIT\ncd " + folder.path(".") + "\n" + script});
@@ -108,7 +109,7 @@ TEST_CASE("A table goes from file to private answer by the README's five command
   const auto answers = nlohmann::json::parse(result.out.substr(result.out.rfind("{\n  \"model\"")));
   REQUIRE(answers.at("results").size() == 6);
   const ProcessResult measured = popcorn({"evaluate", folder.path("applicants.popcorn"), "--data",
-                                          "samples/applicants.csv", "--label", "approved", "--json"});
+                                          "models/samples/applicants.csv", "--label", "approved", "--json"});
   INFO(measured.err);
   REQUIRE(measured.exit_code == 0);
   CHECK(json_of(measured).at("accuracy") > 0.75);
@@ -116,13 +117,13 @@ TEST_CASE("A table goes from file to private answer by the README's five command
   const models::IntegerNetwork network = models::read_network(folder.path("applicants.popcorn"));
   std::vector<std::string> names;
   for (const models::InputColumn& column : network.encoding.columns) names.push_back(column.name);
-  const datasets::NumberTable rows = datasets::read_rows("samples/new_applicants.csv", names);
+  const datasets::NumberTable rows = datasets::read_rows("models/samples/new_applicants.csv", names);
   for (std::size_t row = 0; row < rows.rows(); ++row) {
     const WideVector logits = models::evaluate(
         network,
         models::encode_row(network.encoding, {rows.values.data() + row * rows.columns, rows.columns}));
     const auto& answer = answers.at("results").at(row);
-    CHECK(answer.at("input") == "samples/new_applicants.csv:" + std::to_string(row + 1));
+    CHECK(answer.at("input") == "models/samples/new_applicants.csv:" + std::to_string(row + 1));
     for (std::size_t k = 0; k < logits.size(); ++k) CHECK(answer.at("logits").at(k) == logits.to_int64(k));
     CHECK((answer.at("label") == "yes" || answer.at("label") == "no"));
   }

@@ -7,9 +7,9 @@
 #include <memory>
 
 #include "base/file.h"
-#include "cli/output.h"
-#include "datasets/image_reading.h"
-#include "models/plaintext_evaluator.h"
+#include "cli/terminal/output.h"
+#include "models/datasets/image_reading.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "tests/cli/command_line.h"
 #include "tests/cli/small_network.h"
 #include "tests/support/redis_server.h"
@@ -39,7 +39,8 @@ TEST_CASE("A server killed in mid-inference loses nothing", "[command_line][repl
   for (int i = 0; i < 2; ++i) servers.push_back(std::make_unique<RunningServer>(model, options));
   const TcpBalancer balancer({port_of(*servers[0]), port_of(*servers[1])});
 
-  const std::vector<std::string> pictures = {"samples/3_1.png", "samples/8_1.png", "samples/5_2.png"};
+  const std::vector<std::string> pictures = {"models/samples/3_1.png", "models/samples/8_1.png",
+                                             "models/samples/5_2.png"};
   const std::string key = folder.path("key.json");
   REQUIRE(popcorn(with_test_key({"keygen", "-o", key})).exit_code == 0);
   std::vector<std::string> arguments = {

@@ -5,15 +5,15 @@
 #include <set>
 #include <string>
 
-#include "datasets/image_reading.h"
-#include "samples/sample_set.h"
+#include "models/datasets/image_reading.h"
+#include "models/samples/sample_set.h"
 
 namespace popcorn::samples {
 
 TEST_CASE("The sample pictures are the ones that the generator draws", "[cli]") {
   for (const NamedPicture& drawn : sample_set()) {
     INFO(drawn.file_name);
-    const models::Image shipped = datasets::read_image("samples/" + drawn.file_name);
+    const models::Image shipped = datasets::read_image("models/samples/" + drawn.file_name);
     REQUIRE(shipped.width == drawn.picture.side);
     REQUIRE(shipped.height == drawn.picture.side);
     REQUIRE(shipped.channels == 1);

@@ -39,7 +39,7 @@ std::string write_text(const std::string& path, const std::string& text, unsigne
 
 ProcessResult models_with_token(const RunningServer& server, const std::string& token) {
   return popcorn({"infer", "--server", server.url(), "--model", "no-such-model", "--insecure-test-key",
-                  "--bits", "768", "samples/3_1.png"},
+                  "--bits", "768", "models/samples/3_1.png"},
                  {"POPCORN_TOKEN=" + token});
 }
 

@@ -1,6 +1,6 @@
 #include "tests/cli/small_network.h"
 
-#include "models/popcorn_file.h"
+#include "models/file/popcorn_file.h"
 #include "tests/support/seeded_rng.h"
 
 namespace popcorn::test {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 
 namespace popcorn::test {
 

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
-#include "models/plaintext_evaluator.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "tests/cli/small_network.h"
 #include "tests/support/seeded_rng.h"
 

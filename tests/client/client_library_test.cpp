@@ -2,9 +2,9 @@
 #include <catch2/catch.hpp>
 
 #include "base/file.h"
-#include "client/client.h"
-#include "datasets/image_reading.h"
-#include "models/plaintext_evaluator.h"
+#include "models/datasets/image_reading.h"
+#include "models/evaluation/plaintext_evaluator.h"
+#include "service/client/client.h"
 #include "tests/cli/command_line.h"
 #include "tests/cli/small_network.h"
 
@@ -12,7 +12,7 @@ namespace popcorn::test {
 
 namespace {
 
-const std::string kSample = "samples/3_1.png";
+const std::string kSample = "models/samples/3_1.png";
 
 client::Picture picture_of(const std::string& path) {
   const models::Image image = datasets::read_image(path);

@@ -1,4 +1,4 @@
-#include "compress/augmentation.h"
+#include "compress/training/augmentation.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "compress/dataset.h"
-#include "compress/training.h"
-#include "models/zoo.h"
+#include "compress/training/training.h"
+#include "models/network/zoo.h"
 #include "tests/support/seeded_rng.h"
 
 namespace popcorn::test {

@@ -6,11 +6,11 @@
 #include "compress/fold_batch_norm.h"
 #include "compress/integer_accuracy.h"
 #include "compress/lowering.h"
-#include "compress/onnx_export.h"
-#include "compress/onnx_import.h"
-#include "compress/quantisation.h"
+#include "compress/onnx/onnx_export.h"
+#include "compress/onnx/onnx_import.h"
+#include "compress/quantisation/quantisation.h"
 #include "compress/zoo_graph.h"
-#include "models/plaintext_evaluator.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "tests/compress/random_graph.h"
 
 using namespace popcorn;

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "compress/compression.h"
 #include "compress/zoo_graph.h"
-#include "models/popcorn_file.h"
+#include "models/file/popcorn_file.h"
 #include "tests/compress/bars.h"
 
 using namespace popcorn;

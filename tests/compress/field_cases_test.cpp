@@ -8,9 +8,9 @@
 #include <sstream>
 
 #include "base/file.h"
-#include "datasets/image_reading.h"
-#include "models/plaintext_evaluator.h"
-#include "models/popcorn_file.h"
+#include "models/datasets/image_reading.h"
+#include "models/evaluation/plaintext_evaluator.h"
+#include "models/file/popcorn_file.h"
 #include "tests/compress/module_runner.h"
 #include "tests/support/process.h"
 

@@ -1,4 +1,4 @@
-#include "compress/filter_pruning.h"
+#include "compress/pruning/filter_pruning.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

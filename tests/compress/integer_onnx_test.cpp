@@ -1,6 +1,6 @@
 // The integer network as ONNX: read back and run with LibTorch in double precision, it computes the plaintext
 // evaluator's integers.
-#include "compress/integer_onnx.h"
+#include "compress/onnx/integer_onnx.h"
 
 #include <onnx/onnx_pb.h>
 
@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 #include "compress/executor.h"
-#include "compress/onnx_import.h"
-#include "models/plaintext_evaluator.h"
+#include "compress/onnx/onnx_import.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "tests/support/random_network.h"
 
 using namespace popcorn;

@@ -7,10 +7,10 @@
 #include "compress/executor.h"
 #include "compress/fold_batch_norm.h"
 #include "compress/integer_accuracy.h"
-#include "compress/pruning.h"
-#include "compress/quantisation.h"
-#include "models/plaintext_evaluator.h"
-#include "models/popcorn_file.h"
+#include "compress/pruning/pruning.h"
+#include "compress/quantisation/quantisation.h"
+#include "models/evaluation/plaintext_evaluator.h"
+#include "models/file/popcorn_file.h"
 #include "tests/compress/random_graph.h"
 
 using namespace popcorn;

@@ -10,7 +10,7 @@
 #include <sstream>
 
 #include "base/file.h"
-#include "models/popcorn_file.h"
+#include "models/file/popcorn_file.h"
 #include "tests/compress/module_runner.h"
 #include "tests/support/process.h"
 #include "tests/support/seeded_rng.h"

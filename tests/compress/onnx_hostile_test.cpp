@@ -5,8 +5,8 @@
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
-#include "compress/onnx_export.h"
-#include "compress/onnx_import.h"
+#include "compress/onnx/onnx_export.h"
+#include "compress/onnx/onnx_import.h"
 #include "tests/compress/random_graph.h"
 
 using namespace popcorn;

@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 #include "compress/executor.h"
-#include "compress/onnx_export.h"
-#include "compress/onnx_import.h"
+#include "compress/onnx/onnx_export.h"
+#include "compress/onnx/onnx_import.h"
 #include "tests/compress/random_graph.h"
 
 using namespace popcorn;

@@ -1,9 +1,9 @@
 #include <catch2/catch.hpp>
 
 #include "compress/executor.h"
-#include "compress/onnx_export.h"
-#include "compress/onnx_import.h"
-#include "compress/pruning.h"
+#include "compress/onnx/onnx_export.h"
+#include "compress/onnx/onnx_import.h"
+#include "compress/pruning/pruning.h"
 #include "tests/compress/random_graph.h"
 
 using namespace popcorn;

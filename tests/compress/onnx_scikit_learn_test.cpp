@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "compress/executor.h"
-#include "compress/onnx_import.h"
+#include "compress/onnx/onnx_import.h"
 #include "tests/support/seeded_rng.h"
 
 using namespace popcorn;

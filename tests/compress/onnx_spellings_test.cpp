@@ -7,8 +7,8 @@
 #include <functional>
 
 #include "compress/executor.h"
-#include "compress/onnx_import.h"
-#include "compress/onnx_writer.h"
+#include "compress/onnx/onnx_import.h"
+#include "compress/onnx/onnx_writer.h"
 #include "tests/support/seeded_rng.h"
 
 using namespace popcorn;

@@ -1,5 +1,5 @@
 // The optimisers. REQUIRE only: LibTorch brings a CHECK of its own.
-#include "compress/optimizer.h"
+#include "compress/training/optimizer.h"
 
 #include <catch2/catch.hpp>
 

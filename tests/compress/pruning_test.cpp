@@ -1,4 +1,4 @@
-#include "compress/pruning.h"
+#include "compress/pruning/pruning.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -1,4 +1,4 @@
-#include "compress/quantisation.h"
+#include "compress/quantisation/quantisation.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -7,11 +7,11 @@
 #include <set>
 
 #include "base/error.h"
-#include "compress/codebook.h"
 #include "compress/executor.h"
 #include "compress/fold_batch_norm.h"
 #include "compress/lowering.h"
-#include "compress/pruning.h"
+#include "compress/pruning/pruning.h"
+#include "compress/quantisation/codebook.h"
 #include "tests/compress/random_graph.h"
 
 using namespace popcorn;

@@ -1,18 +1,18 @@
 // Second-order pruning and rounding: of one layer, and of whole networks.
-#include "compress/reconstruction.h"
+#include "compress/quantisation/reconstruction.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 
 #include "base/error.h"
-#include "compress/cholesky.h"
 #include "compress/compression.h"
 #include "compress/executor.h"
 #include "compress/fold_batch_norm.h"
 #include "compress/lowering.h"
-#include "compress/post_training.h"
-#include "compress/sensitivity.h"
+#include "compress/pruning/sensitivity.h"
+#include "compress/quantisation/cholesky.h"
+#include "compress/quantisation/post_training.h"
 #include "tests/compress/random_graph.h"
 
 using namespace popcorn;

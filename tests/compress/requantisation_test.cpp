@@ -1,12 +1,12 @@
 // From exact integer networks to requantised ones.
-#include "compress/requantisation.h"
+#include "compress/quantisation/requantisation.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>
 
 #include "base/error.h"
-#include "models/plaintext_evaluator.h"
-#include "models/popcorn_file.h"
+#include "models/evaluation/plaintext_evaluator.h"
+#include "models/file/popcorn_file.h"
 #include "tests/support/random_network.h"
 
 using namespace popcorn;

@@ -6,9 +6,9 @@
 #include <iomanip>
 #include <iostream>
 
-#include "datasets/dataset.h"
-#include "models/plaintext_evaluator.h"
-#include "models/popcorn_file.h"
+#include "models/datasets/dataset.h"
+#include "models/evaluation/plaintext_evaluator.h"
+#include "models/file/popcorn_file.h"
 
 using namespace popcorn;
 using namespace popcorn::models;

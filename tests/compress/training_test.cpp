@@ -1,4 +1,4 @@
-#include "compress/training.h"
+#include "compress/training/training.h"
 
 #include <unistd.h>
 
@@ -8,9 +8,9 @@
 #include "base/file.h"
 #include "compress/compression.h"
 #include "compress/executor.h"
-#include "compress/onnx_export.h"
+#include "compress/onnx/onnx_export.h"
 #include "compress/zoo_graph.h"
-#include "models/popcorn_file.h"
+#include "models/file/popcorn_file.h"
 #include "tests/compress/bars.h"
 #include "tests/compress/random_graph.h"
 

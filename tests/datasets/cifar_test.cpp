@@ -1,4 +1,4 @@
-#include "datasets/cifar.h"
+#include "models/datasets/cifar.h"
 
 #include <catch2/catch.hpp>
 #include <set>
@@ -6,8 +6,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/sha256.h"
-#include "datasets/compressed_file.h"
-#include "datasets/tar_archive.h"
+#include "models/datasets/compressed_file.h"
+#include "models/datasets/tar_archive.h"
 #include "tests/support/data_folder.h"
 #include "tests/support/seeded_rng.h"
 

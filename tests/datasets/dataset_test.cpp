@@ -1,4 +1,4 @@
-#include "datasets/dataset.h"
+#include "models/datasets/dataset.h"
 
 #include <unistd.h>
 #include <zlib.h>
@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "datasets/compressed_file.h"
+#include "models/datasets/compressed_file.h"
 #include "tests/support/data_folder.h"
 #include "tests/support/seeded_rng.h"
 

@@ -1,4 +1,4 @@
-#include "datasets/image_reading.h"
+#include "models/datasets/image_reading.h"
 
 #include <stb/stb_image_write.h>
 

@@ -3,10 +3,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "datasets/image_reading.h"
-#include "datasets/orientation.h"
-#include "models/image_resize.h"
-#include "models/input_encoding.h"
+#include "models/datasets/image_reading.h"
+#include "models/datasets/orientation.h"
+#include "models/input/image_resize.h"
+#include "models/input/input_encoding.h"
 #include "tests/support/seeded_rng.h"
 
 namespace popcorn::datasets {

@@ -1,4 +1,4 @@
-#include "datasets/picture_folder.h"
+#include "models/datasets/picture_folder.h"
 
 #include <catch2/catch.hpp>
 #include <map>
@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "datasets/label_table.h"
+#include "models/datasets/label_table.h"
 #include "tests/support/data_folder.h"
 #include "tests/support/process.h"
 

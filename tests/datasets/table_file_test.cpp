@@ -1,12 +1,12 @@
 // Tables of numbers: CSV, .npy and JSON rows, whole and hostile; the encoding by columns.
-#include "datasets/table_file.h"
+#include "models/datasets/table_file.h"
 
 #include <catch2/catch.hpp>
 #include <cstring>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "models/input_encoding.h"
+#include "models/input/input_encoding.h"
 #include "tests/support/process.h"
 #include "tests/support/seeded_rng.h"
 

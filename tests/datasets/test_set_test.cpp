@@ -1,10 +1,10 @@
-#include "datasets/test_set.h"
+#include "models/datasets/test_set.h"
 
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "datasets/dataset.h"
+#include "models/datasets/dataset.h"
 #include "tests/support/data_folder.h"
 #include "tests/support/process.h"
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the YAML of deploy/: form, no duplicate keys, the shape that each kind must have, and that names which must agree
+"""Checks the YAML of service/deploy/: form, no duplicate keys, the shape that each kind must have, and that names which must agree
 do agree (labels, ports, secrets, networks, metrics, routes, settings). Prints one line for each finding; fails when there
 is one. Usage: check_manifests.py [FOLDER]"""
 import json
@@ -10,7 +10,7 @@ import sys
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-DEPLOY = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "deploy"
+DEPLOY = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "service" / "deploy"
 API_VERSIONS = {
     "Namespace": "v1", "ConfigMap": "v1", "Service": "v1", "Deployment": "apps/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2", "PodDisruptionBudget": "policy/v1",

@@ -59,7 +59,7 @@ TEST_CASE("nginx with the shipped configuration in front of a real server", "[de
 
   const ProcessResult inference =
       popcorn(with_test_key({"infer", "--server", nginx.url(), "--ca", certificates().file("ca.pem"),
-                             "--model", "small", "samples/3_1.png", "--json"}),
+                             "--model", "small", "models/samples/3_1.png", "--json"}),
               {"POPCORN_TOKEN=" + kToken});
   INFO(inference.err);
   CHECK(inference.exit_code == 0);
@@ -83,7 +83,7 @@ TEST_CASE("nginx with the shipped configuration in front of a real server", "[de
 TEST_CASE("systemd finds no fault in the unit and calls it confined", "[deploy]") {
   if (!installed("systemd-analyze")) return;
   const TemporaryFolder folder;
-  std::string text = read_text_file("deploy/popcorn.service");
+  std::string text = read_text_file("service/deploy/popcorn.service");
   replace_all(text, "/usr/bin/popcorn", popcorn_executable());
   const std::string unit = folder.path("popcorn.service");
   write_file(unit, as_bytes(text));
@@ -107,14 +107,14 @@ TEST_CASE("The manifests have the right form and their names agree", "[deploy]")
   const auto checked = [](const std::string& folder) {
     return run_process({"/usr/bin/env", "python3", "tests/deploy/check_manifests.py", folder});
   };
-  const ProcessResult good = checked("deploy");
+  const ProcessResult good = checked("service/deploy");
   INFO(good.out << good.err);
   CHECK(good.exit_code == 0);
 
   // The check finds what is damaged.
   const auto damaged = [&](const std::string& file, const std::string& what, const std::string& instead) {
     const TemporaryFolder folder;
-    std::filesystem::copy("deploy", folder.path("deploy"), std::filesystem::copy_options::recursive);
+    std::filesystem::copy("service/deploy", folder.path("deploy"), std::filesystem::copy_options::recursive);
     const std::string path = folder.path("deploy/" + file);
     std::string text = read_text_file(path);
     replace_all(text, what, instead);
@@ -134,7 +134,7 @@ TEST_CASE("The manifests have the right form and their names agree", "[deploy]")
 
 TEST_CASE("The shipped settings are settings", "[deploy]") {
   const ProcessResult result =
-      popcorn({"serve", "--config", "deploy/serve.json", "--print-config", "--json"});
+      popcorn({"serve", "--config", "service/deploy/serve.json", "--print-config", "--json"});
   INFO(result.err);
   CHECK(result.exit_code == 0);
 }

@@ -29,7 +29,7 @@ std::string address_of(const RunningServer& server) {
 
 Nginx::Nginx(const std::string& first, const std::string& second)
     : port_(free_port()), configuration_(folder_.path("nginx.conf")) {
-  std::string text = read_text_file("deploy/nginx.conf");
+  std::string text = read_text_file("service/deploy/nginx.conf");
   replace_all(text, "popcorn-1:8080", first);
   replace_all(text, "popcorn-2:8080", second);
   replace_all(text, "/run/secrets/server_certificate", certificates().file("server.pem"));

@@ -19,7 +19,7 @@ void replace_all(std::string& text, const std::string& what, const std::string& 
 /// "host:port".
 std::string address_of(const RunningServer& server);
 
-/// deploy/nginx.conf with the addresses and files of this machine; everything else as shipped.
+/// service/deploy/nginx.conf with the addresses and files of this machine; everything else as shipped.
 class Nginx {
  public:
   /// @param first, second addresses of the replicas

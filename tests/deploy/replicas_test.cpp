@@ -1,4 +1,4 @@
-// Everything that deploy/compose.yaml starts, as real processes on loopback: nginx with the shipped
+// Everything that service/deploy/compose.yaml starts, as real processes on loopback: nginx with the shipped
 // configuration, two replicas, Redis for their sessions.
 #include <unistd.h>
 
@@ -9,9 +9,9 @@
 #include <memory>
 
 #include "base/file.h"
-#include "cli/output.h"
-#include "datasets/image_reading.h"
-#include "models/plaintext_evaluator.h"
+#include "cli/terminal/output.h"
+#include "models/datasets/image_reading.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "tests/cli/small_network.h"
 #include "tests/deploy/nginx.h"
 #include "tests/support/certificates.h"
@@ -22,8 +22,8 @@ namespace popcorn::test {
 namespace {
 
 const std::string kToken = "alice-0123456789abcdef";
-const std::vector<std::string> kPictures = {"samples/3_1.png", "samples/8_1.png", "samples/5_2.png",
-                                            "samples/0_1.png"};
+const std::vector<std::string> kPictures = {"models/samples/3_1.png", "models/samples/8_1.png",
+                                            "models/samples/5_2.png", "models/samples/0_1.png"};
 
 class Cluster {
  public:

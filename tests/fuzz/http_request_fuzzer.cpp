@@ -12,9 +12,9 @@
 #include <cstdlib>
 #include <string>
 
-#include "service/http_server.h"
+#include "service/api/request_reading.h"
+#include "service/http/http_server.h"
 #include "service/refusal.h"
-#include "service/request_reading.h"
 
 namespace {
 

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "protocols/session.h"
-#include "service/session_record.h"
+#include "service/store/session_record.h"
 #include "tests/fuzz/small_world.h"
 #include "tests/protocols/parties.h"
 

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "base/error.h"
-#include "compress/onnx_import.h"
+#include "compress/onnx/onnx_import.h"
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
 

@@ -3,7 +3,7 @@
 #include <iostream>
 
 #include "base/file.h"
-#include "compress/onnx_export.h"
+#include "compress/onnx/onnx_export.h"
 #include "tests/compress/random_graph.h"
 
 int main(int argc, char** argv) {

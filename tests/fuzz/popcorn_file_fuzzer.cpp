@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "models/graph_rewrites.h"
-#include "models/plaintext_evaluator.h"
-#include "models/popcorn_file.h"
+#include "models/evaluation/plaintext_evaluator.h"
+#include "models/file/popcorn_file.h"
+#include "models/network/graph_rewrites.h"
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
 

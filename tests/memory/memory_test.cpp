@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 #include <filesystem>
 
-#include "models/popcorn_file.h"
+#include "models/file/popcorn_file.h"
 #include "paillier/operation_costs.h"
 #include "protocols/message_intake.h"
 #include "protocols/session.h"

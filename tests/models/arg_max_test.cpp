@@ -1,9 +1,9 @@
-#include "models/arg_max.h"
+#include "models/network/arg_max.h"
 
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
-#include "models/plaintext_evaluator.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "tests/support/random_network.h"
 
 using namespace popcorn;

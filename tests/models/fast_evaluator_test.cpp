@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
-#include "models/plaintext_evaluator.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "tests/support/random_network.h"
 
 using namespace popcorn;

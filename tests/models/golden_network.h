@@ -2,7 +2,7 @@
 // a bias of more than one word, a scale for each channel.
 #pragma once
 
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 
 namespace popcorn::test {
 

@@ -1,10 +1,10 @@
-#include "models/graph_rewrites.h"
+#include "models/network/graph_rewrites.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <set>
 
-#include "models/plaintext_evaluator.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "tests/support/random_network.h"
 
 using namespace popcorn;

@@ -1,11 +1,11 @@
-#include "models/input_encoding.h"
+#include "models/input/input_encoding.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <functional>
 
 #include "base/error.h"
-#include "models/zoo.h"
+#include "models/network/zoo.h"
 #include "tests/support/seeded_rng.h"
 
 using namespace popcorn;

@@ -1,11 +1,11 @@
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 
 #include <catch2/catch.hpp>
 #include <functional>
 #include <limits>
 
 #include "base/error.h"
-#include "models/plaintext_evaluator.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "tests/support/random_network.h"
 
 using namespace popcorn;

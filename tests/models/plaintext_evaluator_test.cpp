@@ -1,4 +1,4 @@
-#include "models/plaintext_evaluator.h"
+#include "models/evaluation/plaintext_evaluator.h"
 
 #include <catch2/catch.hpp>
 #include <set>

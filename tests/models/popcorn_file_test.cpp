@@ -1,4 +1,4 @@
-#include "models/popcorn_file.h"
+#include "models/file/popcorn_file.h"
 
 #include <catch2/catch.hpp>
 #include <filesystem>
@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "models/graph_rewrites.h"
-#include "models/plaintext_evaluator.h"
+#include "models/evaluation/plaintext_evaluator.h"
+#include "models/network/graph_rewrites.h"
 #include "tests/models/golden_network.h"
 #include "tests/support/random_network.h"
 

@@ -1,4 +1,4 @@
-#include "models/prediction.h"
+#include "models/evaluation/prediction.h"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 
 namespace popcorn::test {
 

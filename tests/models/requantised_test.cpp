@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "models/plaintext_evaluator.h"
-#include "models/popcorn_file.h"
+#include "models/evaluation/plaintext_evaluator.h"
+#include "models/file/popcorn_file.h"
 #include "tests/models/golden_network.h"
 #include "tests/models/reference_evaluator.h"
 #include "tests/support/random_network.h"

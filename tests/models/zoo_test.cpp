@@ -1,4 +1,4 @@
-#include "models/zoo.h"
+#include "models/network/zoo.h"
 
 #include <catch2/catch.hpp>
 #include <map>

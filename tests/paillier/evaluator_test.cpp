@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "paillier/big_integer.h"
-#include "paillier/key_owner.h"
+#include "paillier/keys/key_owner.h"
 #include "tests/support/seeded_rng.h"
 
 using namespace popcorn;

@@ -7,9 +7,9 @@
 
 #include "paillier/big_integer.h"
 #include "paillier/exponentiation.h"
-#include "paillier/factored_batch.h"
 #include "paillier/kernels/kernel_registry.h"
 #include "paillier/kernels/modulus.h"
+#include "paillier/weighted_sum/factored_batch.h"
 #include "tests/support/seeded_rng.h"
 
 using namespace popcorn;

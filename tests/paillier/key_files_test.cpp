@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "base/file.h"
-#include "paillier/keys.h"
+#include "paillier/keys/keys.h"
 #include "tests/paillier/expect_error.h"
 #include "tests/support/seeded_rng.h"
 

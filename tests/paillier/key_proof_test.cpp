@@ -1,6 +1,6 @@
 // The proof that a modulus is fit: honest keys of every kind have one, and what a maker of an unfit modulus
 // can do, who knows all its factors, is not enough.
-#include "paillier/key_proof.h"
+#include "paillier/keys/key_proof.h"
 
 #include <catch2/catch.hpp>
 #include <numeric>
@@ -8,7 +8,7 @@
 #include <set>
 #include <vector>
 
-#include "paillier/keys.h"
+#include "paillier/keys/keys.h"
 #include "tests/paillier/big_integer.h"
 #include "tests/paillier/expect_error.h"
 #include "tests/support/seeded_rng.h"

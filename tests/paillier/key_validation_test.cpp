@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <functional>
 
-#include "paillier/keys.h"
+#include "paillier/keys/keys.h"
 #include "tests/paillier/big_integer.h"
 #include "tests/paillier/expect_error.h"
 #include "tests/support/seeded_rng.h"

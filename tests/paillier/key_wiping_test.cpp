@@ -7,7 +7,7 @@
 #include <cstring>
 #include <vector>
 
-#include "paillier/keys.h"
+#include "paillier/keys/keys.h"
 #include "paillier/secret_mpz.h"
 #include "tests/support/seeded_rng.h"
 

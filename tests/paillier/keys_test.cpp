@@ -1,5 +1,5 @@
 // What generated keys are like.
-#include "paillier/keys.h"
+#include "paillier/keys/keys.h"
 
 #include <catch2/catch.hpp>
 

@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "paillier/evaluator.h"
-#include "paillier/key_owner.h"
+#include "paillier/keys/key_owner.h"
 
 using namespace popcorn;
 using namespace popcorn::paillier;

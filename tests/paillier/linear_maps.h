@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "paillier/weighted_sum.h"
+#include "paillier/weighted_sum/weighted_sum.h"
 #include "tests/support/seeded_rng.h"
 
 namespace popcorn::test {

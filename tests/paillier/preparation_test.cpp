@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "paillier/evaluator.h"
-#include "paillier/key_owner.h"
+#include "paillier/keys/key_owner.h"
 #include "paillier/once_pool.h"
 #include "paillier/operation_costs.h"
 #include "tests/support/seeded_rng.h"

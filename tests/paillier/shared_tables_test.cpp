@@ -3,7 +3,7 @@
 
 #include "paillier/evaluator.h"
 #include "paillier/kernels/kernel_registry.h"
-#include "paillier/key_owner.h"
+#include "paillier/keys/key_owner.h"
 #include "tests/paillier/linear_maps.h"
 
 namespace popcorn::paillier {

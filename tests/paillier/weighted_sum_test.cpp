@@ -1,5 +1,5 @@
 // Weighted sums on ciphertexts against plain sums, and counted against predicted multiplications.
-#include "paillier/weighted_sum.h"
+#include "paillier/weighted_sum/weighted_sum.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "paillier/evaluator.h"
 #include "paillier/kernels/kernel_registry.h"
-#include "paillier/key_owner.h"
-#include "paillier/weighted_sum_program.h"
+#include "paillier/keys/key_owner.h"
+#include "paillier/weighted_sum/weighted_sum_program.h"
 #include "tests/paillier/linear_maps.h"
 
 using namespace popcorn;

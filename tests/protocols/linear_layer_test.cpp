@@ -3,13 +3,13 @@
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
-#include "models/plaintext_evaluator.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "tests/support/random_network.h"
 
 namespace popcorn::protocols {
 namespace {
 
-/// y of a map on plain integers, straight from the definition in paillier/weighted_sum.h.
+/// y of a map on plain integers, straight from the definition in paillier/weighted_sum/weighted_sum.h.
 std::vector<std::int64_t> apply_map(const paillier::LinearMap& map, const std::vector<std::int64_t>& x) {
   std::vector<std::int64_t> y(map.outputs());
   for (std::size_t channel = 0; channel < map.channels; ++channel) {

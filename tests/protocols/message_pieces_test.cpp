@@ -5,7 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
-#include "models/plaintext_evaluator.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "protocols/message_intake.h"
 #include "tests/protocols/parties.h"
 #include "tests/support/random_network.h"

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "models/plaintext_evaluator.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "protocols/comparison.h"
 #include "protocols/session.h"
 #include "protocols/share.h"

@@ -4,9 +4,9 @@
 #include <memory>
 #include <vector>
 
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 #include "paillier/evaluator.h"
-#include "paillier/key_owner.h"
+#include "paillier/keys/key_owner.h"
 #include "protocols/session.h"
 #include "tests/support/seeded_rng.h"
 

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
-#include "models/plaintext_evaluator.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "protocols/ot/failed_check.h"
 #include "protocols/session.h"
 #include "protocols/wire.h"

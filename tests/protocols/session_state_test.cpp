@@ -6,7 +6,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "models/plaintext_evaluator.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "protocols/round_plan.h"
 #include "protocols/session.h"
 #include "protocols/wire.h"

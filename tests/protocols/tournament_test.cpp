@@ -2,8 +2,8 @@
 
 #include <catch2/catch.hpp>
 
-#include "models/plaintext_evaluator.h"
-#include "models/sliding_window.h"
+#include "models/evaluation/plaintext_evaluator.h"
+#include "models/network/sliding_window.h"
 #include "tests/support/random_network.h"
 
 namespace popcorn::protocols {

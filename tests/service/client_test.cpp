@@ -11,7 +11,7 @@
 #include <functional>
 #include <thread>
 
-#include "service/http_exchange.h"
+#include "service/http/http_exchange.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/random_network.h"
 

@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "service/address.h"
+#include "service/http/address.h"
 #include "service/key_admission.h"
 #include "service/refusal.h"
-#include "service/shared_secret.h"
+#include "service/store/shared_secret.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/process.h"
 

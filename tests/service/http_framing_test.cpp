@@ -4,7 +4,7 @@
 #include <functional>
 #include <thread>
 
-#include "service/http_server.h"
+#include "service/http/http_server.h"
 #include "service/refusal.h"
 #include "tests/service/service_fixture.h"
 

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "service/api.h"
+#include "service/api/api.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/random_network.h"
 

@@ -7,9 +7,9 @@
 
 #include "base/file.h"
 #include "paillier/evaluator.h"
-#include "service/redis_session_store.h"
 #include "service/refusal.h"
-#include "service/session_record.h"
+#include "service/store/redis_session_store.h"
+#include "service/store/session_record.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/random_network.h"
 #include "tests/support/redis_server.h"

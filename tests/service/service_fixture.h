@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "base/error.h"
-#include "models/integer_network.h"
-#include "paillier/key_owner.h"
+#include "models/network/integer_network.h"
+#include "paillier/keys/key_owner.h"
 #include "protocols/session.h"
-#include "service/client.h"
+#include "service/client/rest_client.h"
 #include "service/server.h"
 #include "tests/support/seeded_rng.h"
 

@@ -1,5 +1,5 @@
 // Clients that end in the middle of an inference and others that go on with it.
-#include "service/session_file.h"
+#include "service/client/session_file.h"
 
 #include <sys/stat.h>
 

@@ -1,5 +1,5 @@
 // The once-only rule, against any store.
-#include "service/session_store.h"
+#include "service/store/session_store.h"
 
 #include <catch2/catch.hpp>
 #include <future>

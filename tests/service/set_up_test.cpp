@@ -7,10 +7,10 @@
 #include <thread>
 
 #include "base/file.h"
-#include "service/kept_set_ups.h"
+#include "service/client/kept_set_ups.h"
 #include "service/key_registry.h"
 #include "service/refusal.h"
-#include "service/shared_store.h"
+#include "service/store/shared_store.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/process.h"
 #include "tests/support/random_network.h"

@@ -13,7 +13,7 @@
 #include <future>
 #include <thread>
 
-#include "models/popcorn_file.h"
+#include "models/file/popcorn_file.h"
 #include "protocols/wire.h"
 #include "service/queued_work.h"
 #include "service/session_manager.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "models/sliding_window.h"
+#include "models/network/sliding_window.h"
 
 namespace popcorn::test {
 

@@ -1,7 +1,7 @@
 // Random small networks with every node kind, for property tests of whatever evaluates or stores a network.
 #pragma once
 
-#include "models/integer_network.h"
+#include "models/network/integer_network.h"
 #include "tests/support/seeded_rng.h"
 
 namespace popcorn::test {

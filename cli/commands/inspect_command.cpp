@@ -1,0 +1,273 @@
+// popcorn inspect: what a model file holds and what an inference with it costs.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+#include <locale>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+
+#include "base/error.h"
+#include "cli/commands/commands.h"
+#include "cli/keys.h"
+#include "cli/shipped_files.h"
+#include "cli/terminal/output.h"
+#include "models/input/input_encoding.h"
+#include "protocols/session.h"
+#include "protocols/time_estimate.h"
+
+namespace popcorn::cli {
+
+namespace {
+
+struct InspectOptions {
+  std::string model;
+  KeyOptions key;
+  std::string sign_test = protocols::kDefaultSignTest;
+  bool cost = false;
+  bool no_time = false;
+  bool json = false;
+};
+
+double density_of(const models::IntegerNetwork& network) {
+  return network.weights() == 0
+             ? 1.0
+             : static_cast<double>(network.nonzeros()) / static_cast<double>(network.weights());
+}
+
+unsigned widest_weight(const models::IntegerNetwork& network) {
+  unsigned bits = 0;
+  for (const models::Node& node : network.nodes) bits = std::max(bits, node.weight_bits());
+  return bits;
+}
+
+nlohmann::ordered_json layer_json(const models::Node& node) {
+  nlohmann::ordered_json layer = {{"name", node.name},
+                                  {"kind", models::to_string(node.kind)},
+                                  {"shape", {node.shape.channels, node.shape.height, node.shape.width}},
+                                  {"bound_bits", node.bounds.bits}};
+  if (!node.weights.empty()) {
+    layer["weights"] = node.weights.size();
+    layer["nonzeros"] = node.nonzeros();
+    layer["density"] = node.density();
+    layer["weight_bits"] = node.weight_bits();
+    layer["magnitudes"] = node.magnitudes().size();
+  }
+  return layer;
+}
+
+nlohmann::ordered_json cost_layer_json(const protocols::InferenceCost::Layer& layer) {
+  return {{"name", layer.name},
+          {"kind", layer.kind},
+          {"multiplications", layer.multiplications},
+          {"naive_multiplications", layer.naive_multiplications},
+          {"ciphertexts_up", layer.ciphertexts_up},
+          {"ciphertexts_down", layer.ciphertexts_down},
+          {"bytes_up", layer.bytes_up},
+          {"bytes_down", layer.bytes_down}};
+}
+
+nlohmann::ordered_json facts_json(const models::IntegerNetwork& network) {
+  nlohmann::ordered_json facts = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : network.facts) facts[name] = value;
+  return facts;
+}
+
+struct Cost {
+  protocols::InferenceCost counted;
+  std::optional<protocols::TimeEstimate> time;
+};
+
+Cost predict(const models::IntegerNetwork& network, const InspectOptions& options) {
+  Cost cost;
+  cost.counted =
+      protocols::predict_cost(*protocols::ServedModel::create(network), options.key.bits, options.sign_test);
+  if (options.no_time) return cost;
+  std::string unused;
+  const auto owner = key_owner(options.key, unused);
+  const auto context = paillier::PublicContext::create(owner->public_key());
+  cost.time = protocols::estimate_time(cost.counted, options.key.bits,
+                                       protocols::measure_speed(owner, context, options.sign_test));
+  return cost;
+}
+
+void print_as_json(const models::IntegerNetwork& network, const std::optional<Cost>& predicted,
+                   const InspectOptions& options) {
+  nlohmann::ordered_json report = {
+      {"model", network.name},
+      {"description", network.description},
+      {"config_id", network.config_id()},
+      {"weights", network.weights()},
+      {"nonzeros", network.nonzeros()},
+      {"density", density_of(network)},
+      {"weight_bits", widest_weight(network)},
+      {"labels", network.labels},
+      {"input", nlohmann::ordered_json::parse(models::encoding_to_json(network.encoding))},
+      {"facts", facts_json(network)},
+      {"layers", nlohmann::ordered_json::array()}};
+  for (const models::Node& node : network.nodes) report["layers"].push_back(layer_json(node));
+  if (predicted) {
+    const protocols::InferenceCost* cost = &predicted->counted;
+    report["key_bits"] = options.key.bits;
+    report["sign_test"] = options.sign_test;
+    report["multiplications"] = cost->multiplications;
+    report["naive_multiplications"] = cost->naive_multiplications;
+    report["ciphertexts_up"] = cost->ciphertexts_up;
+    report["ciphertexts_down"] = cost->ciphertexts_down;
+    report["bytes_up"] = cost->bytes_up;
+    report["bytes_down"] = cost->bytes_down;
+    report["rounds"] = cost->rounds;
+    report["peak_memory_client"] = cost->peak_memory_client;
+    report["peak_memory_server"] = cost->peak_memory_server;
+    if (predicted->time) {
+      const protocols::TimeEstimate& time = *predicted->time;
+      report["seconds"] = {{"server_linear", time.server_linear},
+                           {"server_steps", time.server_steps},
+                           {"client", time.client},
+                           {"transfers", time.transfers},
+                           {"total", time.total()}};
+    }
+    report["cost_layers"] = nlohmann::ordered_json::array();
+    for (const auto& layer : cost->layers) report["cost_layers"].push_back(cost_layer_json(layer));
+  }
+  print_json(std::cout, report);
+}
+
+void print_layers(const models::IntegerNetwork& network) {
+  using Align = Table::Align;
+  Table table({{"layer", Align::left},
+               {"kind", Align::left},
+               {"shape"},
+               {"weights"},
+               {"non-zero"},
+               {"density"},
+               {"bits"},
+               {"magnitudes"},
+               {"bound"}});
+  for (const models::Node& node : network.nodes) {
+    std::vector<std::string> row = {node.name, std::string(models::to_string(node.kind)),
+                                    node.shape.to_string()};
+    if (node.weights.empty()) {
+      row.insert(row.end(), 5, "");
+    } else {
+      row.push_back(grouped(node.weights.size()));
+      row.push_back(grouped(node.nonzeros()));
+      row.push_back(human_percent(node.density(), 1));
+      row.push_back(std::to_string(node.weight_bits()));
+      row.push_back(std::to_string(node.magnitudes().size()));
+    }
+    row.push_back(std::to_string(node.bounds.bits) + " bits");
+    table.add_row(row);
+  }
+  table.print(std::cout);
+}
+
+void print_time(const protocols::TimeEstimate& time) {
+  std::cout << "time, at the speed measured on this machine just now, parties taking turns: "
+            << human_seconds(time.total()) << "\n(server: linear layers " << human_seconds(time.server_linear)
+            << ", steps " << human_seconds(time.server_steps) << "; client " << human_seconds(time.client)
+            << "; oblivious transfers of both " << human_seconds(time.transfers) << "; without transport)\n";
+}
+
+void print_cost(const protocols::InferenceCost& cost, const InspectOptions& options) {
+  using Align = Table::Align;
+  Table table({{"step", Align::left},
+               {"kind", Align::left},
+               {"multiplications"},
+               {"one power per weight"},
+               {"ciphertexts up"},
+               {"down"},
+               {"bytes up"},
+               {"down"}});
+  for (const auto& layer : cost.layers) {
+    table.add_row({layer.name, layer.kind, grouped(layer.multiplications),
+                   grouped(layer.naive_multiplications), grouped(layer.ciphertexts_up),
+                   grouped(layer.ciphertexts_down), human_bytes(layer.bytes_up),
+                   human_bytes(layer.bytes_down)});
+  }
+  table.add_row({"all", "", grouped(cost.multiplications), grouped(cost.naive_multiplications),
+                 grouped(cost.ciphertexts_up), grouped(cost.ciphertexts_down), human_bytes(cost.bytes_up),
+                 human_bytes(cost.bytes_down)});
+  std::cout << "\nOne encrypted inference with a " << options.key.bits << "-bit key and the "
+            << options.sign_test << " sign test, " << cost.rounds << " rounds\n";
+  table.print(std::cout);
+  std::cout << "memory of one session at its peak, at most: client " << human_bytes(cost.peak_memory_client)
+            << ", server " << human_bytes(cost.peak_memory_server)
+            << " (messages included; without what sessions share)\n";
+  std::cout
+      << "multiplications: by the server, modulo the square of the key's modulus, squarings included; \"one "
+         "power per weight\":\nthe same layer with one exponentiation per weight\n";
+}
+
+std::string plain(double number) {
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text << number;
+  return text.str();
+}
+
+/// "input: 3x224x224 rgb; shorter side to 256, bilinear (as Pillow), centre cut out"
+std::string input_text(const models::InputEncoding& encoding) {
+  if (!encoding.columns.empty()) {
+    std::string text =
+        "input: rows of " + std::to_string(encoding.columns.size()) + " numbers, each in 255 steps";
+    constexpr std::size_t kShown = 20;
+    for (std::size_t c = 0; c < std::min(kShown, encoding.columns.size()); ++c) {
+      const models::InputColumn& column = encoding.columns[c];
+      text += "\n  " + (column.name.empty() ? "column " + std::to_string(c + 1) : column.name) + ": " +
+              plain(column.low) + " to " + plain(column.high);
+    }
+    return text + (encoding.columns.size() > kShown ? "\n  ..." : "");
+  }
+  const bool bilinear = encoding.filter == models::InputEncoding::Filter::bilinear;
+  std::string text = "input: " + encoding.shape.to_string() + " " + encoding.color + "; pictures are ";
+  text +=
+      encoding.resize == models::InputEncoding::Resize::stretch
+          ? "stretched to it"
+          : "scaled to a shorter side of " + std::to_string(encoding.resize_shorter_side) + " and cut to it";
+  return text +
+         (bilinear ? " by the bilinear filter of Pillow and torchvision" : " by area average (box filter)");
+}
+
+int inspect(const InspectOptions& options) {
+  check_key_bits(options.key);
+  const models::IntegerNetwork network = load_model(options.model);
+  std::optional<Cost> cost;
+  if (options.cost) cost = predict(network, options);
+  if (options.json) {
+    print_as_json(network, cost, options);
+    return 0;
+  }
+  std::cout << network.name << ": " << network.description << '\n'
+            << input_text(network.encoding) << '\n'
+            << grouped(network.weights()) << " weights, " << grouped(network.nonzeros())
+            << " of them not zero (" << human_percent(density_of(network), 1) << "), at most "
+            << widest_weight(network) << " bits; config " << network.config_id().substr(0, 16) << '\n';
+  for (const auto& [name, value] : network.facts) std::cout << name << ": " << value << '\n';
+  std::cout << '\n';
+  print_layers(network);
+  if (cost) print_cost(cost->counted, options);
+  if (cost && cost->time) print_time(*cost->time);
+  return 0;
+}
+
+}  // namespace
+
+void add_inspect_command(CLI::App& app, Action& chosen) {
+  auto options = std::make_shared<InspectOptions>();
+  CLI::App* command = app.add_subcommand("inspect", "Layers of a model and the cost of an inference with it");
+  command->add_option("model", options->model, "Path of a .popcorn file or name of a shipped model")
+      ->required()
+      ->type_name("MODEL");
+  command->add_flag("--cost", options->cost,
+                    "Also multiplications, ciphertexts, bytes, memory and time of an encrypted inference");
+  command->add_flag("--no-time", options->no_time, "Do not measure this machine's speed for --cost");
+  add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);
+  add_sign_test_option(*command, options->sign_test);
+  command->add_flag("--json", options->json, "Report as JSON");
+  command->footer("Example:\n  popcorn inspect mnist-conv2 --cost --bits 2048\n");
+  command->callback([options, &chosen] { chosen = [options] { return inspect(*options); }; });
+}
+
+}  // namespace popcorn::cli

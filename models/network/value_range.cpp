@@ -1,0 +1,58 @@
+#include "models/network/value_range.h"
+
+namespace popcorn::models {
+
+namespace {
+
+std::uint64_t sum_of(const std::vector<std::atomic<std::uint64_t>>& counts) {
+  std::uint64_t sum = 0;
+  for (const std::atomic<std::uint64_t>& count : counts) sum += count;
+  return sum;
+}
+
+/// Upper end (exclusive) and lower end move by what the rounding adds at most.
+ValueRange rescale_range(const Node& node, unsigned ring_bits, unsigned t, RoundingMode mode) {
+  const std::int64_t half = half_unit(t);
+  const std::int64_t added = mode == RoundingMode::nearest ? half : low_digits(t) + 1;
+  if (node.rectify) {
+    const std::int64_t end = std::int64_t{1} << (ring_bits - 1);
+    return {-end, end - added - 1};
+  }
+  const std::int64_t end = std::int64_t{1} << (ring_bits - 2);
+  return {-end - half, end - added - 1};
+}
+
+}  // namespace
+
+unsigned ring_of(const IntegerNetwork& network, std::size_t index) {
+  for (;;) {
+    const Node& node = network.nodes.at(index);
+    const bool passes = node.kind == NodeKind::flatten || node.kind == NodeKind::max_pool2d ||
+                        node.kind == NodeKind::relu || node.kind == NodeKind::output;
+    if (!passes) return node.ring_bits;
+    index = node.inputs.front();
+  }
+}
+
+std::optional<ValueRange> step_range(const IntegerNetwork& network, std::size_t index, std::size_t channel,
+                                     RoundingMode mode) {
+  const Node& node = network.nodes.at(index);
+  if (node.kind != NodeKind::rescale && node.kind != NodeKind::max_pool2d) return std::nullopt;
+  const unsigned ring_bits = ring_of(network, node.inputs.front());
+  if (ring_bits == 0) return std::nullopt;
+  if (node.kind == NodeKind::rescale) {
+    return rescale_range(node, ring_bits, static_cast<unsigned>(node.shift(channel)), mode);
+  }
+  const std::int64_t end = std::int64_t{1} << (ring_bits - 2);
+  return ValueRange{-end, end - 1};
+}
+
+std::uint64_t RangeCounts::values() const {
+  return sum_of(values_);
+}
+
+std::uint64_t RangeCounts::beyond() const {
+  return sum_of(beyond_);
+}
+
+}  // namespace popcorn::models

@@ -1,0 +1,54 @@
+// Which values the steps of a requantised network can take, and counts of those beyond.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "models/network/integer_network.h"
+#include "models/network/rounding.h"
+
+namespace popcorn::models {
+
+/// Closed interval.
+struct ValueRange {
+  std::int64_t low;
+  std::int64_t high;
+  bool contains(std::int64_t x) const noexcept { return x >= low && x <= high; }
+};
+
+/// Bits of the ring that the values of nodes[index] are in, also behind flatten, max_pool2d, relu and output;
+/// 0 where no ring is given.
+unsigned ring_of(const IntegerNetwork& network, std::size_t index);
+
+/// What operands the step nodes[index] computes rightly on shares of its operand's ring w, with t the shift:
+/// rescale with ReLU: [−2^(w−1), 2^(w−1) − 2^(t−1)); without: [−2^(w−2) − 2^(t−1), 2^(w−2) − 2^(t−1));
+/// rounded stochastically, 2^t in place of 2^(t−1) at the upper end; max_pool2d: [−2^(w−2), 2^(w−2)). Nothing
+/// for other kinds and where the operand has no ring.
+std::optional<ValueRange> step_range(const IntegerNetwork& network, std::size_t index, std::size_t channel,
+                                     RoundingMode mode);
+
+/// Values beyond their range, node by node. Thread-safe.
+class RangeCounts {
+ public:
+  explicit RangeCounts(const IntegerNetwork& network)
+      : values_(network.nodes.size()), beyond_(network.nodes.size()) {}
+
+  void add(std::size_t node, std::uint64_t values, std::uint64_t beyond) {
+    values_[node] += values;
+    beyond_[node] += beyond;
+  }
+  /// How many values of the node were looked at: results that a ring holds, and operands of steps.
+  std::uint64_t values(std::size_t node) const { return values_.at(node); }
+  std::uint64_t beyond(std::size_t node) const { return beyond_.at(node); }
+  std::uint64_t values() const;
+  std::uint64_t beyond() const;
+
+ private:
+  std::vector<std::atomic<std::uint64_t>> values_;
+  std::vector<std::atomic<std::uint64_t>> beyond_;
+};
+
+}  // namespace popcorn::models

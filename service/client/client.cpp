@@ -1,0 +1,126 @@
+#include "service/client/client.h"
+
+#include "models/evaluation/prediction.h"
+#include "models/input/input_encoding.h"
+#include "paillier/keys/key_owner.h"
+#include "service/client/rest_client.h"
+
+namespace popcorn::client {
+
+struct Key::Parts {
+  std::shared_ptr<const paillier::KeyOwner> owner;
+};
+
+struct Model::Parts {
+  protocols::ClientBundle bundle;
+};
+
+struct Client::State {
+  service::Client client;
+};
+
+namespace {
+
+Key make_key(paillier::PrivateKey key) {
+  return Key(std::make_shared<const Key::Parts>(
+      Key::Parts{std::make_shared<const paillier::KeyOwner>(std::move(key))}));
+}
+
+service::ClientOptions service_options(Options options) {
+  service::ClientOptions made;
+  made.token = std::move(options.token);
+  made.ca_file = std::move(options.ca_file);
+  made.client_certificate_file = std::move(options.client_certificate_file);
+  made.client_key_file = std::move(options.client_key_file);
+  made.connect_timeout_seconds = options.connect_timeout_seconds;
+  made.round_timeout_seconds = options.round_timeout_seconds;
+  made.sign_test = std::move(options.sign_test);
+  made.cancel = options.cancel;
+  return made;
+}
+
+Answer answer_of(const protocols::ClientBundle& bundle, const service::InferenceResult& result) {
+  const bool with_logits = bundle.answer == models::Answer::logits;
+  models::Prediction prediction =
+      with_logits ? models::predict(result.logits, bundle.output_scale, bundle.softmax, bundle.labels)
+                  : models::predict_label(result.logits, bundle.labels);
+  Answer answer;
+  answer.index = prediction.index;
+  answer.label = std::move(prediction.label);
+  answer.probability = prediction.probability;
+  for (std::size_t i = 0; with_logits && i < result.logits.size(); ++i)
+    answer.logits.push_back(result.logits.to_decimal(i));
+  answer.seconds = result.seconds;
+  answer.bytes_up = result.bytes_up;
+  answer.bytes_down = result.bytes_down;
+  answer.rounds = result.rounds;
+  return answer;
+}
+
+}  // namespace
+
+Key Key::generate(unsigned bits) {
+  if (bits != 2048 && bits != 3072 && bits != 4096)
+    throw UsageError("key.bits", "a key has 2048, 3072 or 4096 bits, not " + std::to_string(bits));
+  return make_key(paillier::PrivateKey::generate(bits));
+}
+
+Key Key::read(const std::string& file) {
+  return make_key(paillier::read_private_key(file));
+}
+
+unsigned Key::bits() const noexcept {
+  return parts_->owner->public_key().bits();
+}
+
+std::string Key::fingerprint() const {
+  return to_hex(parts_->owner->public_key().fingerprint());
+}
+
+const std::string& Model::name() const noexcept {
+  return parts_->bundle.model;
+}
+
+const std::vector<std::string>& Model::labels() const noexcept {
+  return parts_->bundle.labels;
+}
+
+std::int64_t Model::channels() const noexcept {
+  return parts_->bundle.encoding.shape.channels;
+}
+
+std::int64_t Model::height() const noexcept {
+  return parts_->bundle.encoding.shape.height;
+}
+
+std::int64_t Model::width() const noexcept {
+  return parts_->bundle.encoding.shape.width;
+}
+
+Client::Client(const std::string& url, Options options)
+    : state_(new State{service::Client(url, service_options(std::move(options)))}) {}
+Client::~Client() = default;
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&&) noexcept = default;
+
+std::vector<std::string> Client::models() {
+  return state_->client.models();
+}
+
+Model Client::model(const std::string& name) {
+  return Model(std::make_shared<const Model::Parts>(Model::Parts{state_->client.bundle(name)}));
+}
+
+Answer Client::classify(const Model& model, const Key& key, const Picture& picture) {
+  const protocols::ClientBundle& bundle = model.parts().bundle;
+  const models::Image image{picture.width, picture.height, picture.channels, picture.samples};
+  return answer_of(
+      bundle, state_->client.infer(bundle, key.parts().owner, models::encode_image(bundle.encoding, image)));
+}
+
+Answer Client::classify(const Model& model, const Key& key, const std::vector<std::int64_t>& input) {
+  const protocols::ClientBundle& bundle = model.parts().bundle;
+  return answer_of(bundle, state_->client.infer(bundle, key.parts().owner, WideVector::from_int64(input)));
+}
+
+}  // namespace popcorn::client

@@ -1,0 +1,84 @@
+// The client of the REST service: transport around protocols::ClientSession.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "paillier/keys/key_owner.h"
+#include "protocols/session.h"
+#include "service/client/kept_set_ups.h"
+
+namespace popcorn::service {
+
+struct ClientOptions {
+  unsigned connect_timeout_seconds = 10;
+  unsigned round_timeout_seconds = 600;  ///< a round of a large network takes minutes
+  std::string sign_test;                 ///< empty = the server's preference
+  std::string output = "logits";
+  /// How long to keep trying when the server is busy or goes away: before a session is open, and in the
+  /// middle of one, where more work would be lost.
+  unsigned retry_seconds = 8;
+  unsigned round_retry_seconds = 120;
+  std::string token;    ///< sent as "Authorization: Bearer"; empty = none
+  std::string ca_file;  ///< PEM of the authorities to trust for https; empty = the system's
+  std::string client_certificate_file, client_key_file;  ///< PEM, for servers that ask for a certificate
+  bool verify_certificate = true;
+  /// Where set-ups of the sign test are kept for later inferences under the same key; null = with the Client
+  std::shared_ptr<KeptSetUps> set_ups = nullptr;
+  /// Where infer() keeps its session from the first answer on, readable for the owner alone, and takes it up
+  /// again when the file is there: the same server, model, key and input are then required. Removed at the
+  /// end. Empty = not kept.
+  std::string session_file;
+  /// Set it (from a signal handler) to end: the session is deleted, unless it was kept in a file.
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+struct InferenceResult {
+  WideVector logits;
+  double seconds = 0;          ///< wall, from the first byte encrypted to the logits
+  double client_seconds = 0;   ///< of it: encryption, decryption, sign tests at the client
+  double encrypt_seconds = 0;  ///< of it: the input's encryption
+  double offline_seconds = 0;  ///< not of it: randomness prepared while the server computed
+  std::uint64_t prepared = 0;  ///< encryptions whose randomness was prepared so
+  protocols::ClientPhases phases;
+  std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies
+  std::uint64_t rounds = 0;
+  std::uint64_t retries = 0;       ///< requests that had to be sent again
+  bool resumed = false;            ///< with the sign test's set-up of an earlier inference
+  std::uint64_t continued_at = 0;  ///< round at which a kept session was taken up; 0 = a new one
+};
+
+/// Called before each exchange: rounds done, rounds in all, name of the step.
+using Progress = std::function<void(std::uint64_t done, std::uint64_t rounds, const std::string& step)>;
+
+class Client {
+ public:
+  /// @param url "http://host:port" or "https://host[:port]", with a path before /v2 if wanted. The
+  /// environment's HTTPS_PROXY, HTTP_PROXY and NO_PROXY count. @throws UsageError "client.url",
+  /// "client.proxy"
+  explicit Client(const std::string& url, ClientOptions options = {});
+  ~Client();
+
+  /// Names of the models served. @throws NetworkError, AuthError, RefusedError
+  std::vector<std::string> models();
+  /// @throws RefusedError "model.not_found" that lists what is served
+  protocols::ClientBundle bundle(const std::string& model);
+  /// Registers the public key (idempotent), opens a session, runs all rounds. Requests that fail for a reason
+  /// that may pass are repeated: a round with the same body has the same answer.
+  /// Bytes and rounds of a session that was taken up count from its beginning, times do not.
+  /// @throws NetworkError when the server goes away, AuthError, RefusedError, InputError, Error
+  /// "interrupted"; InputError "session_file.*", "session_state.*" for a kept session that is another's
+  InferenceResult infer(const protocols::ClientBundle& bundle,
+                        std::shared_ptr<const paillier::KeyOwner> owner, const WideVector& input,
+                        const Progress& progress = {});
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace popcorn::service

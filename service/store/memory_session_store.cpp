@@ -1,0 +1,280 @@
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+
+#include "service/refusal.h"
+#include "service/store/session_store.h"
+
+namespace popcorn::service {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+/// Ended sessions are remembered, so that their clients hear 410 and not 404.
+constexpr std::size_t kRememberedSessions = 4096;
+
+class MemorySessionStore final : public SessionStore {
+ public:
+  explicit MemorySessionStore(SessionStoreOptions options) : options_(options) {}
+
+  SessionInfo create(SessionInfo info, std::unique_ptr<protocols::ServerSession> machine) override {
+    const std::lock_guard lock(mutex_);
+    if (count_locked(nullptr) >= options_.max_sessions) {
+      throw Refusal(RefusalKind::unavailable, "server.sessions",
+                    "The server runs as many sessions as it may; ask again later", 5);
+    }
+    if (info.account_limit != 0 && count_locked(&info.account) >= info.account_limit) {
+      refuse_account();
+    }
+    Entry& entry = sessions_[info.id];
+    entry.info = std::move(info);
+    entry.machine = std::move(machine);
+    touch(entry);
+    return entry.info;
+  }
+
+  std::optional<SessionInfo> find(const std::string& id) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end()) {
+      return std::nullopt;
+    }
+    end_if_expired(found->second);
+    return found->second.info;
+  }
+
+  RoundClaim claim(const std::string& id, std::uint64_t round, const Sha256& body) override {
+    const std::lock_guard lock(mutex_);
+    return claim_locked(id, round, body);
+  }
+
+  RoundClaim claim_or_wait(const std::string& id, std::uint64_t round, const Sha256& body,
+                           Steady::time_point deadline) override {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      RoundClaim claim = claim_locked(id, round, body);
+      if (claim.state != RoundClaim::State::running ||
+          changed_.wait_until(lock, deadline) == std::cv_status::timeout) {
+        return claim;
+      }
+    }
+  }
+
+  RoundClaim peek(const std::string& id, std::uint64_t round) override {
+    const std::lock_guard lock(mutex_);
+    RoundClaim claim;
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end()) {
+      return claim;
+    }
+    Entry& entry = found->second;
+    end_if_expired(entry);
+    claim.next_round = entry.info.next_round;
+    if (entry.info.phase == SessionPhase::gone) {
+      claim.state = RoundClaim::State::gone;
+    } else if (round + 1 == entry.info.next_round && entry.last_answer) {
+      claim.state = RoundClaim::State::answered;
+      claim.answer = entry.last_answer;
+    } else {
+      const bool running = round == entry.info.next_round && entry.info.computing;
+      claim.state = running ? RoundClaim::State::running : RoundClaim::State::out_of_order;
+    }
+    return claim;
+  }
+
+  std::unique_ptr<protocols::ServerSession> take(const RoundClaim& claim) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = sessions_.find(claim.id);
+    if (found == sessions_.end() || !found->second.machine) {
+      throw Refusal(RefusalKind::gone, "session.gone",
+                    "This session is over: finished, cancelled or expired");
+    }
+    return std::move(found->second.machine);
+  }
+
+  std::shared_ptr<const Bytes> commit(const RoundClaim& claim, std::shared_ptr<const Bytes> answer,
+                                      std::unique_ptr<protocols::ServerSession> machine) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = sessions_.find(claim.id);
+    if (found == sessions_.end() || found->second.info.phase == SessionPhase::gone) {
+      changed_.notify_all();
+      return nullptr;
+    }
+    Entry& entry = found->second;
+    entry.info.computing = false;
+    entry.info.next_round = claim.round + 1;
+    entry.last_body = claim.body;
+    entry.last_answer = answer;
+    if (machine->finished()) {
+      entry.info.phase = SessionPhase::finished;
+      machine.reset();
+    }
+    entry.machine = std::move(machine);
+    touch(entry);
+    changed_.notify_all();
+    return answer;
+  }
+
+  void abandon(const RoundClaim& claim, std::unique_ptr<protocols::ServerSession> machine) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = sessions_.find(claim.id);
+    if (found != sessions_.end() && found->second.info.phase != SessionPhase::gone) {
+      found->second.info.computing = false;
+      if (machine) {
+        found->second.machine = std::move(machine);
+      }
+      touch(found->second);
+    }
+    changed_.notify_all();
+  }
+
+  void end(const RoundClaim& claim) override { erase(claim.id); }
+
+  bool erase(const std::string& id) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end() || found->second.info.phase == SessionPhase::gone) {
+      return false;
+    }
+    end(found->second);
+    changed_.notify_all();
+    return true;
+  }
+
+  std::size_t sweep() override {
+    const std::lock_guard lock(mutex_);
+    std::size_t unfinished = 0;
+    for (auto& [id, entry] : sessions_) {
+      const bool was_active = entry.info.phase == SessionPhase::active;
+      unfinished += static_cast<std::size_t>(end_if_expired(entry) && was_active);
+    }
+    while (!ended_.empty() && (ended_.size() > kRememberedSessions ||
+                               ended_.front().second + options_.lifetime < options_.now())) {
+      sessions_.erase(ended_.front().first);
+      ended_.pop_front();
+    }
+    return unfinished;
+  }
+
+  std::size_t active() override {
+    const std::lock_guard lock(mutex_);
+    return count_locked(nullptr);
+  }
+
+  std::size_t active(const std::string& account) override {
+    const std::lock_guard lock(mutex_);
+    return count_locked(&account);
+  }
+
+  bool count_today(const std::string& account, std::uint64_t limit) override {
+    const auto today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now());
+    const std::lock_guard lock(mutex_);
+    if (today != day_) {
+      day_ = today;
+      opened_today_.clear();
+    }
+    std::uint64_t& count = opened_today_[account];
+    if (count >= limit) {
+      return false;
+    }
+    ++count;
+    return true;
+  }
+
+ private:
+  struct Entry {
+    SessionInfo info;
+    Steady::time_point deadline;
+    std::unique_ptr<protocols::ServerSession> machine;  ///< empty while it is taken and when it is over
+    Sha256 running_body{};
+    Sha256 last_body{};
+    std::shared_ptr<const Bytes>
+        last_answer;  ///< a client that sent round k has the answer to k − 1: one is enough
+  };
+
+  RoundClaim claim_locked(const std::string& id, std::uint64_t round, const Sha256& body) {
+    RoundClaim claim;
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end()) {
+      return claim;
+    }
+    Entry& entry = found->second;
+    end_if_expired(entry);
+    claim.next_round = entry.info.next_round;
+    claim.state = judge(entry, round, body);
+    if (claim.state == RoundClaim::State::answered) {
+      claim.answer = entry.last_answer;
+    } else if (claim.state == RoundClaim::State::granted) {
+      claim.id = id;
+      claim.round = round;
+      claim.body = body;
+      entry.running_body = body;
+      entry.info.computing = true;
+    }
+    return claim;
+  }
+
+  static RoundClaim::State judge(const Entry& entry, std::uint64_t round, const Sha256& body) {
+    const SessionInfo& info = entry.info;
+    if (info.phase == SessionPhase::gone) {
+      return RoundClaim::State::gone;
+    }
+    if (round + 1 == info.next_round && entry.last_answer) {
+      return body == entry.last_body ? RoundClaim::State::answered : RoundClaim::State::other_body;
+    }
+    if (round != info.next_round || info.phase == SessionPhase::finished) {
+      return RoundClaim::State::out_of_order;
+    }
+    if (info.computing) {
+      return body == entry.running_body ? RoundClaim::State::running : RoundClaim::State::other_body;
+    }
+    return RoundClaim::State::granted;
+  }
+
+  void touch(Entry& entry) const {
+    entry.deadline = options_.now() + options_.lifetime;
+    entry.info.expires_at = std::chrono::system_clock::now() + options_.lifetime;
+  }
+
+  bool end_if_expired(Entry& entry) {
+    const bool late = entry.deadline < options_.now();
+    const bool over = late && entry.info.phase != SessionPhase::gone && !entry.info.computing;
+    if (over) {
+      end(entry);
+    }
+    return over;
+  }
+
+  void end(Entry& entry) {
+    entry.info.phase = SessionPhase::gone;
+    entry.info.computing = false;
+    entry.machine.reset();
+    entry.last_answer.reset();
+    ended_.emplace_back(entry.info.id, options_.now());
+  }
+
+  std::size_t count_locked(const std::string* account) const {
+    return static_cast<std::size_t>(std::count_if(sessions_.begin(), sessions_.end(), [&](const auto& item) {
+      const SessionInfo& info = item.second.info;
+      return info.phase == SessionPhase::active && (account == nullptr || info.account == *account);
+    }));
+  }
+
+  const SessionStoreOptions options_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::string, Entry> sessions_;
+  std::deque<std::pair<std::string, Steady::time_point>> ended_;  ///< oldest first
+  std::chrono::sys_days day_;
+  std::map<std::string, std::uint64_t> opened_today_;  ///< by account
+};
+
+}  // namespace
+
+std::unique_ptr<SessionStore> make_memory_session_store(SessionStoreOptions options) {
+  return std::make_unique<MemorySessionStore>(options);
+}
+
+}  // namespace popcorn::service

@@ -1,0 +1,113 @@
+// Where sessions live between their rounds, and the rule that a round is answered for one body only.
+//
+//   claim(id, k, body) ─► granted: take() ─► compute ─► commit(answer)   the answer of round k is now fixed
+//                     │                            └─► abandon()        nothing was answered: k is open again
+//                     ├─► answered: the same body again: the same answer again
+//                     ├─► running: the same body is being computed; claim_or_wait()
+//                     └─► other_body, out_of_order, gone, unknown
+//
+// The masks of a round must never be drawn for two different bodies: the difference of two answers would show
+// what the masks hide. A claim therefore binds the round to the digest of its body before anything is
+// computed, and only an answer that commit() has stored may leave the server.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/sha256.h"
+#include "protocols/session.h"
+
+namespace popcorn::service {
+
+enum class SessionPhase { active, finished, gone };
+
+struct SessionInfo {
+  std::string id;
+  std::string model, config_id, key_id;
+  std::string caller;             ///< who opened it; to all others it does not exist
+  std::string account;            ///< whose limits it counts in; known to who opens it only
+  std::size_t account_limit = 0;  ///< sessions at once of the account; 0 = any number. Likewise
+  std::uint64_t rounds = 0;
+  std::uint64_t next_round = 0;
+  std::vector<std::size_t> round_limits;  ///< largest body of each round
+  std::size_t ciphertext_bytes = 1;
+  std::string sign_test_state;  ///< name of the set-up that the session resumes; empty = it makes its own
+  Bytes public_key;             ///< serialised, so that another process needs no registration to go on
+  std::chrono::system_clock::time_point expires_at;
+  SessionPhase phase = SessionPhase::active;
+  bool computing = false;
+};
+
+struct RoundClaim {
+  enum class State { granted, answered, running, other_body, out_of_order, gone, unknown };
+  State state = State::unknown;
+  std::uint64_t next_round = 0;
+  std::shared_ptr<const Bytes> answer{};  ///< answered
+  std::string id{};                       ///< granted: of the session
+  std::uint64_t round = 0;                ///< granted
+  Sha256 body{};                          ///< granted
+  std::string token{};                    ///< granted: names this claim to a store that several processes use
+};
+
+/// Thread-safe.
+/// @throws Refusal unavailable "server.store" from all but abandon(), sweep() and active() when a store
+/// outside of the process does not answer
+class SessionStore {
+ public:
+  virtual ~SessionStore() = default;
+
+  /// `info.expires_at` is set here. The limits are judged and the session counted in one piece.
+  /// @throws Refusal unavailable "server.sessions" when the store is full; over_limit "caller.sessions" when
+  /// the account has as many as it may
+  virtual SessionInfo create(SessionInfo info, std::unique_ptr<protocols::ServerSession> machine) = 0;
+  /// Nothing when the id was never given out; phase `gone` when the session is over.
+  virtual std::optional<SessionInfo> find(const std::string& id) = 0;
+  virtual RoundClaim claim(const std::string& id, std::uint64_t round, const Sha256& body) = 0;
+  /// Like claim(), but waits until the deadline while the state is `running`.
+  virtual RoundClaim claim_or_wait(const std::string& id, std::uint64_t round, const Sha256& body,
+                                   std::chrono::steady_clock::time_point deadline) = 0;
+  /// The answer of a round without its body: `answered`, `running`, or `out_of_order` when there is neither.
+  virtual RoundClaim peek(const std::string& id, std::uint64_t round) = 0;
+  /// The machine of a granted claim, once: give it back with commit() or abandon(). May take seconds.
+  virtual std::unique_ptr<protocols::ServerSession> take(const RoundClaim& claim) = 0;
+  /// Gives the answer that counts; nothing when the session ended meanwhile. @throws Refusal unavailable
+  /// "round.lost" when another process took the round over
+  virtual std::shared_ptr<const Bytes> commit(const RoundClaim& claim, std::shared_ptr<const Bytes> answer,
+                                              std::unique_ptr<protocols::ServerSession> machine) = 0;
+  /// Ends a granted claim without an answer; `machine` is null when it was not taken.
+  virtual void abandon(const RoundClaim& claim, std::unique_ptr<protocols::ServerSession> machine) = 0;
+  /// Ends the session whose machine is of no use any more. Where that cannot be noted now, the round stays
+  /// claimed: no other body is ever taken for it.
+  virtual void end(const RoundClaim& claim) = 0;
+  /// False when there was nothing to end.
+  virtual bool erase(const std::string& id) = 0;
+  /// Ends what is past its lifetime and gives how many of them had not finished.
+  virtual std::size_t sweep() = 0;
+  /// Sessions that have not ended; of one account or of all.
+  virtual std::size_t active() = 0;
+  virtual std::size_t active(const std::string& account) = 0;
+  /// Counts one more session of the account since midnight UTC; false (and not counted) when that would
+  /// exceed `limit`.
+  virtual bool count_today(const std::string& account, std::uint64_t limit) = 0;
+  /// Whether the store answers: for readiness. Asks at most once a second.
+  virtual bool reachable() { return true; }
+  /// True when sessions outlive this process and others can go on with them.
+  virtual bool shared() const noexcept { return false; }
+};
+
+struct SessionStoreOptions {
+  std::size_t max_sessions = 64;
+  std::chrono::milliseconds lifetime{600'000};  ///< since the last round
+  /// What lifetimes are measured by; of the store in memory, called with its lock held.
+  std::function<std::chrono::steady_clock::time_point()> now = &std::chrono::steady_clock::now;
+};
+
+std::unique_ptr<SessionStore> make_memory_session_store(SessionStoreOptions options);
+
+}  // namespace popcorn::service
