@@ -15,7 +15,6 @@ namespace popcorn::cli {
 namespace ot = protocols::ot;
 using ot::Block;
 using ot::Dialogue;
-using ot::StepCost;
 using ot::TransferParty;
 using ot::Words;
 
@@ -149,9 +148,9 @@ class CorrelatedTransfers final : public Measured {
   std::vector<Block> y_, z_;
 };
 
-/// A step on shares: its cost, how a party runs it, and whether a result is right.
+/// A step on shares: what it sends, how a party runs it, and whether a result is right.
 struct Step {
-  StepCost cost;
+  ot::FlightLedger cost;
   unsigned ring = 0, result_ring = 0;
   std::int64_t low = 0, high = 0;  ///< x in [low, high)
   bool neighbour = false;          ///< the carry of a packed neighbour comes in
@@ -161,60 +160,82 @@ struct Step {
   std::function<bool(std::int64_t x, std::int64_t y, std::uint32_t result)> right;
 };
 
-Step relu_step(unsigned ring, unsigned kept, bool exact) {
-  ot::ReluShape shape;
+ot::TruncationShape truncation_shape(unsigned ring, unsigned kept) {
+  ot::TruncationShape shape;
   shape.ring = ring;
-  shape.shift = ring - kept;
-  shape.result_ring = ring;
+  shape.groups = {{kStepValues, ring - kept}};
+  return shape;
+}
+
+Dialogue<Words> run_relu(TransferParty& party, const ot::TruncationShape& shape, const Words& x,
+                         const Words& lowest) {
+  const ot::WordGroups kept = shape.kept();
+  const Words words =
+      co_await ot::truncate_and_rectify(party, shape, x, shape.neighbour ? &lowest : nullptr);
+  Words result = co_await ot::extend(party, kept, shape.ring, words, false);
+  co_return result;
+}
+
+Step relu_step(unsigned ring, unsigned kept, bool exact) {
+  ot::TruncationShape shape = truncation_shape(ring, kept);
+  const unsigned shift = ring - kept;
   shape.nearest = shape.neighbour = exact;
   Step step;
-  step.cost = ot::relu_truncate_cost(shape);
+  ot::truncate_and_rectify(step.cost, shape);
+  ot::extend(step.cost, shape.kept(), ring);
   step.ring = step.result_ring = ring;
   step.low = -(std::int64_t{1} << (ring - 1));
-  step.high = (std::int64_t{1} << (ring - 1)) - (std::int64_t{1} << shape.shift);
+  step.high = (std::int64_t{1} << (ring - 1)) - (std::int64_t{1} << shift);
   step.neighbour = exact;
   step.run = [shape](TransferParty& party, const Words& x, const Words&, const Words& lowest) {
-    return ot::relu_truncate(party, shape, x, shape.neighbour ? &lowest : nullptr);
+    return run_relu(party, shape, x, lowest);
   };
-  step.right = [shape](std::int64_t x, std::int64_t, std::uint32_t result) {
-    const std::int64_t half = std::int64_t{1} << (shape.shift - 1);
-    if (shape.nearest) return std::int64_t{result} == std::max<std::int64_t>(0, (x + half) >> shape.shift);
-    const std::int64_t floor = x >> shape.shift;
+  step.right = [exact, shift](std::int64_t x, std::int64_t, std::uint32_t result) {
+    const std::int64_t half = std::int64_t{1} << (shift - 1);
+    if (exact) return std::int64_t{result} == std::max<std::int64_t>(0, (x + half) >> shift);
+    const std::int64_t floor = x >> shift;
     return std::int64_t{result} == std::max<std::int64_t>(0, floor) ||
            std::int64_t{result} == std::max<std::int64_t>(0, floor + 1);
   };
   return step;
 }
 
+Dialogue<Words> run_truncation(TransferParty& party, const ot::TruncationShape& shape, const Words& x) {
+  const ot::WordGroups kept = shape.kept();
+  const Words words = co_await ot::truncate(party, shape, x);
+  Words result = co_await ot::extend(party, kept, shape.ring, words, true);
+  co_return result;
+}
+
 Step truncation_step(unsigned ring, unsigned kept) {
-  ot::ReluShape shape;
-  shape.ring = ring;
-  shape.shift = ring - kept;
-  shape.result_ring = ring;
+  const ot::TruncationShape shape = truncation_shape(ring, kept);
+  const unsigned shift = ring - kept;
   Step step;
-  step.cost = ot::truncate_signed_cost(shape);
+  ot::truncate(step.cost, shape);
+  ot::extend(step.cost, shape.kept(), ring);
   step.ring = step.result_ring = ring;
-  const std::int64_t half = std::int64_t{1} << (shape.shift - 1);
+  const std::int64_t half = std::int64_t{1} << (shift - 1);
   step.low = -(std::int64_t{1} << (ring - 2)) - half;
   step.high = (std::int64_t{1} << (ring - 2)) - half;
   step.run = [shape](TransferParty& party, const Words& x, const Words&, const Words&) {
-    return ot::truncate_signed(party, shape, x);
+    return run_truncation(party, shape, x);
   };
-  step.right = [shape, half](std::int64_t x, std::int64_t, std::uint32_t result) {
-    return result == (static_cast<std::uint32_t>((x + half) >> shape.shift) & ot::low_bits(shape.ring));
+  step.right = [ring, shift, half](std::int64_t x, std::int64_t, std::uint32_t result) {
+    return result == (static_cast<std::uint32_t>((x + half) >> shift) & ot::low_bits(ring));
   };
   return step;
 }
 
 Step maximum_step(unsigned ring) {
+  const ot::ValueShape shape{{{kStepValues, ring}}, 0};
   Step step;
-  step.cost = ot::maximum_cost(ring);
+  ot::maximum(step.cost, shape);
   step.ring = step.result_ring = ring;
   step.low = -(std::int64_t{1} << (ring - 2));
   step.high = std::int64_t{1} << (ring - 2);
   step.two_operands = true;
-  step.run = [ring](TransferParty& party, const Words& x, const Words& y, const Words&) {
-    return ot::maximum(party, ring, x, y);
+  step.run = [shape](TransferParty& party, const Words& x, const Words& y, const Words&) {
+    return ot::maximum(party, shape, x, y);
   };
   step.right = [ring](std::int64_t x, std::int64_t y, std::uint32_t result) {
     return result == (static_cast<std::uint32_t>(std::max(x, y)) & ot::low_bits(ring));
@@ -230,7 +251,7 @@ class ShareStep final : public Measured {
     Sample sample;
     while (sample.values < values) batch(sample);
     sample.transfers =
-        sample.values * (std::uint64_t{step_.cost.transfers.from_first} + step_.cost.transfers.from_second);
+        sample.values / kStepValues * (step_.cost.transfers()[0] + step_.cost.transfers()[1]);
     return sample;
   }
 
@@ -263,7 +284,8 @@ class ShareStep final : public Measured {
     const Operand y = step_.two_operands ? operand(nullptr) : Operand{};
     sample.add(parties_.run([&](TransferParty& party) -> Dialogue<void> {
       const std::size_t me = party.first ? 0 : 1;
-      co_await ot::reserve(party, step_.cost, kStepValues);
+      party.first_asks = true;
+      co_await ot::reserve(party, step_.cost.transfers()[0], step_.cost.transfers()[1]);
       results[me] = co_await step_.run(party, x.shares[me], y.shares[me], lowest[me]);
     }));
     for (std::size_t i = 0; i < kStepValues; ++i) {
@@ -344,7 +366,7 @@ TransferFigure figure_of(const std::string& op, const ot::TransferSource& source
     const Step shape = step_named(op, options);
     figure.ring = shape.ring;
     figure.kept = op == "maximum" ? 0 : options.kept;
-    figure.flights = shape.cost.flights;
+    figure.flights = static_cast<unsigned>(shape.cost.flights().size());
   }
   figure.op = op;
   figure.source = source.name();

@@ -18,84 +18,62 @@ unsigned later_digit_bits(unsigned digit) {
   return table_cost(digit + 1).bits;
 }
 
-/// Cheapest bits of `length` bits in exactly `digits` digits; the first of them begins the chain or not.
-struct Cheapest {
-  unsigned bits = std::numeric_limits<unsigned>::max();
-  ChainPlan plan;
-};
-
-Cheapest cheapest(unsigned length, unsigned digits, bool begins) {
-  // Costs are convex in the digit, so nearly equal digits are best among the later ones; only the first one
-  // differs.
-  Cheapest best;
-  if (digits == 0 || length < digits || length > digits * kMaxDigit) return best;
-  for (unsigned first = 1; first <= std::min(kMaxDigit, length); ++first) {
-    Cheapest candidate;
-    candidate.bits = begins ? first_digit_bits(first) : later_digit_bits(first);
-    candidate.plan = {first};
-    const unsigned rest = length - first;
-    const unsigned others = digits - 1;
-    if (others == 0 ? rest != 0 : rest < others || rest > others * kMaxDigit) continue;
-    for (unsigned i = 0; i < others; ++i) {
-      const unsigned digit = rest / others + (i < rest % others ? 1 : 0);
-      candidate.bits += later_digit_bits(digit);
-      candidate.plan.push_back(digit);
-    }
-    if (candidate.bits < best.bits) best = candidate;
-  }
-  return best;
-}
-
-Cheapest cheapest_up_to(unsigned length, unsigned digits, bool begins) {
-  Cheapest best;
-  for (unsigned count = 1; count <= digits; ++count) {
-    Cheapest candidate = cheapest(length, count, begins);
-    if (candidate.bits < best.bits) best = std::move(candidate);
-  }
-  return best;
-}
-
 [[noreturn]] void too_few(unsigned length, unsigned digits) {
   throw UsageError("ot.chain", "a carry over " + std::to_string(length) + " bits does not fit " +
                                    std::to_string(digits) + " digits of at most " +
                                    std::to_string(kMaxDigit));
 }
 
+/// The cheapest way to a position with so many digits before it.
+struct Reached {
+  unsigned bits = kUnreached;
+  unsigned last_digit = 0;
+  static constexpr unsigned kUnreached = std::numeric_limits<unsigned>::max();
+};
+
+bool crosses(unsigned from, unsigned to, const std::vector<unsigned>& cuts) {
+  return std::ranges::any_of(cuts, [&](unsigned cut) { return from < cut && cut < to; });
+}
+
 }  // namespace
 
 ChainPlan plan_chain(unsigned length, unsigned digits) {
-  Cheapest best = cheapest_up_to(length, digits == 0 ? length : digits, true);
-  if (best.plan.empty()) too_few(length, digits);
-  return std::move(best.plan);
+  return plan_chain_with_cuts(length, {}, digits);
 }
 
-ChainPlan plan_chain_with_cut(unsigned length, unsigned cut, unsigned digits) {
-  if (cut == 0 || cut >= length) return plan_chain(length, digits);
-  const unsigned most = digits == 0 ? length : digits;
-  Cheapest best;
-  for (unsigned low = 1; low < most; ++low) {
-    const Cheapest below = cheapest(cut, low, true);
-    Cheapest above = cheapest_up_to(length - cut, most - low, false);
-    if (below.plan.empty() || above.plan.empty() || below.bits + above.bits >= best.bits) continue;
-    best.bits = below.bits + above.bits;
-    best.plan = below.plan;
-    best.plan.insert(best.plan.end(), above.plan.begin(), above.plan.end());
+ChainPlan plan_chain_with_cuts(unsigned length, const std::vector<unsigned>& cuts, unsigned digits) {
+  const unsigned most = digits == 0 ? length : std::min(digits, length);
+  std::vector<std::vector<Reached>> reached(most + 1, std::vector<Reached>(length + 1));
+  reached[0][0].bits = 0;
+  for (unsigned count = 0; count < most; ++count) {
+    for (unsigned from = 0; from < length; ++from) {
+      if (reached[count][from].bits == Reached::kUnreached) continue;
+      for (unsigned digit = 1; digit <= std::min(kMaxDigit, length - from); ++digit) {
+        if (crosses(from, from + digit, cuts)) break;
+        Reached& to = reached[count + 1][from + digit];
+        const unsigned bits =
+            reached[count][from].bits + (count == 0 ? first_digit_bits(digit) : later_digit_bits(digit));
+        if (bits < to.bits) to = {bits, digit};
+      }
+    }
   }
-  if (best.plan.empty()) too_few(length, digits);
-  return std::move(best.plan);
+  unsigned count = 0;
+  for (unsigned more = 1; more <= most; ++more) {
+    if (reached[more][length].bits < reached[count][length].bits) count = more;
+  }
+  if (count == 0) too_few(length, digits);
+  ChainPlan plan(count);
+  for (unsigned at = length; count > 0; --count) {
+    plan[count - 1] = reached[count][at].last_digit;
+    at -= plan[count - 1];
+  }
+  return plan;
 }
 
 ShareCost chain_cost(const ChainPlan& plan) {
   ShareCost cost;
   for (std::size_t i = 0; i < plan.size(); ++i) cost = cost + table_cost(plan[i] + (i > 0 ? 1 : 0));
   return cost;
-}
-
-ChainTransfers chain_transfers(const ChainPlan& plan) {
-  ChainTransfers transfers;
-  for (std::size_t i = 0; i < plan.size(); ++i)
-    (i % 2 == 0 ? transfers.even : transfers.odd) += plan[i] + (i > 0 ? 1 : 0);
-  return transfers;
 }
 
 Words carry_choices(const Words& addends, unsigned shift, unsigned digit, const Words* state) {
@@ -125,7 +103,7 @@ Words carry_tables(const Words& addends, unsigned shift, unsigned digit, const W
   return tables;
 }
 
-Dialogue<Words> carry_chain(TransferParty& party, bool sends, const Words& addends, const ChainPlan& plan,
+Dialogue<Words> carry_chain(TransferParty& party, const Words& addends, const ChainPlan& plan,
                             std::uint32_t carry_in) {
   Words carry;
   unsigned shift = 0;
@@ -133,7 +111,7 @@ Dialogue<Words> carry_chain(TransferParty& party, bool sends, const Words& adden
     const Words* const state = i > 0 ? &carry : nullptr;
     const unsigned b = plan[i] + (i > 0 ? 1 : 0);
     Words next;
-    if (sends == (i % 2 == 0)) {
+    if (!party.asks()) {
       const Words tables = carry_tables(addends, shift, plan[i], state, carry_in);
       next = co_await send_tables(party, tables, b);
     } else {
@@ -142,6 +120,7 @@ Dialogue<Words> carry_chain(TransferParty& party, bool sends, const Words& adden
     }
     carry = std::move(next);
     shift += plan[i];
+    party.pass_turn();
   }
   co_return carry;
 }

@@ -22,18 +22,14 @@ using ChainPlan = std::vector<unsigned>;
 /// The digits that cost the fewest bits for `length` ≥ 1 bits in at most `digits` digits (0: any number);
 /// among equals the fewest digits. @throws UsageError "ot.chain" when so few digits cannot hold them
 ChainPlan plan_chain(unsigned length, unsigned digits = 0);
-/// The same with a digit that ends after `cut` bits, where a carry is read on the way.
-ChainPlan plan_chain_with_cut(unsigned length, unsigned cut, unsigned digits = 0);
+/// The same with digits that end after each of `cuts` bits, where a carry is read on the way.
+ChainPlan plan_chain_with_cuts(unsigned length, const std::vector<unsigned>& cuts, unsigned digits = 0);
 ShareCost chain_cost(const ChainPlan& plan);
-/// Random transfers by who sends them: of the digits 0, 2, 4 …, and of the others.
-struct ChainTransfers {
-  unsigned even = 0, odd = 0;
-};
-ChainTransfers chain_transfers(const ChainPlan& plan);
 
-/// @param sends whether this party sends the first digit's table. @param carry_in public, 0 or 1
-/// @param addends this party's, at least as long as the plan. Shares of the carry, 0 or 1
-Dialogue<Words> carry_chain(TransferParty& party, bool sends, const Words& addends, const ChainPlan& plan,
+/// Who asks for the first digit is whose turn it is; the turn passes with every digit.
+/// @param addends this party's, at least as long as the plan. @param carry_in public, 0 or 1
+/// Shares of the carry, 0 or 1
+Dialogue<Words> carry_chain(TransferParty& party, const Words& addends, const ChainPlan& plan,
                             std::uint32_t carry_in = 0);
 
 /// One digit of it, for chains that are interrupted. @param state this party's share of the carry so far, or

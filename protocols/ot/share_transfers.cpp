@@ -88,7 +88,19 @@ Dialogue<Words> hear_tables(TransferParty& party, const Words& choices, Words pa
   co_return masked;
 }
 
-Dialogue<Words> send_correlated(TransferParty& party, const Words& differences, unsigned bits) {
+std::size_t value_count(const WordGroups& groups) noexcept {
+  std::size_t count = 0;
+  for (const WordGroup& group : groups) count += group.count;
+  return count;
+}
+
+std::uint64_t word_bytes(const WordGroups& groups) noexcept {
+  std::uint64_t bytes = 0;
+  for (const WordGroup& group : groups) bytes += group.bits * plane_bytes(group.count);
+  return bytes;
+}
+
+Dialogue<Words> send_correlated(TransferParty& party, const Words& differences, const WordGroups& groups) {
   const std::size_t n = differences.size();
   Words zero(n);
   Words one(n);
@@ -96,13 +108,17 @@ Dialogue<Words> send_correlated(TransferParty& party, const Words& differences, 
   const ByteView corrections = co_await party.wire.receive(plane_bytes(n));
   get_planes(corrections, 0, 1, flips);
   party.sender.take(n, zero.data(), one.data());
-  for (std::size_t j = 0; j < n; ++j) {
-    const std::uint32_t swap = (zero[j] ^ one[j]) & (0 - flips[j]);
-    zero[j] ^= swap;
-    one[j] = zero[j] + differences[j] - (one[j] ^ swap);
-    zero[j] &= low_bits(bits);
+  std::size_t j = 0;
+  for (const WordGroup& group : groups) {
+    const std::span<const std::uint32_t> words(one.data() + j, group.count);
+    for (const std::size_t end = j + group.count; j < end; ++j) {
+      const std::uint32_t swap = (zero[j] ^ one[j]) & (0 - flips[j]);
+      zero[j] ^= swap;
+      one[j] = zero[j] + differences[j] - (one[j] ^ swap);
+      zero[j] &= low_bits(group.bits);
+    }
+    put_planes(words, 0, group.bits, party.wire.out());
   }
-  put_planes(one, 0, bits, party.wire.out());
   wipe(one);
   co_return zero;
 }
@@ -111,19 +127,24 @@ Words ask_correlated(TransferParty& party, const Words& choices) {
   return request(party, choices, 1);
 }
 
-Dialogue<Words> receive_correlated(TransferParty& party, const Words& choices, unsigned bits) {
+Dialogue<Words> receive_correlated(TransferParty& party, const Words& choices, const WordGroups& groups) {
   Words pads = ask_correlated(party, choices);
-  Words result = co_await hear_correlated(party, choices, std::move(pads), bits);
+  Words result = co_await hear_correlated(party, choices, std::move(pads), groups);
   co_return result;
 }
 
-Dialogue<Words> hear_correlated(TransferParty& party, const Words& choices, Words pads, unsigned bits) {
-  const std::size_t n = choices.size();
-  const ByteView message = co_await party.wire.receive(bits * plane_bytes(n));
-  Words values(n);
-  get_planes(message, 0, bits, values);
-  for (std::size_t j = 0; j < n; ++j)
-    values[j] = (pads[j] + (values[j] & (0 - (choices[j] & 1U)))) & low_bits(bits);
+Dialogue<Words> hear_correlated(TransferParty& party, const Words& choices, Words pads,
+                                const WordGroups& groups) {
+  ByteView message = co_await party.wire.receive(word_bytes(groups));
+  Words values(choices.size());
+  std::size_t j = 0;
+  for (const WordGroup& group : groups) {
+    const std::size_t bytes = group.bits * plane_bytes(group.count);
+    get_planes(message.first(bytes), 0, group.bits, std::span(values).subspan(j, group.count));
+    message = message.subspan(bytes);
+    for (const std::size_t end = j + group.count; j < end; ++j)
+      values[j] = (pads[j] + (values[j] & (0 - (choices[j] & 1U)))) & low_bits(group.bits);
+  }
   wipe(pads);
   co_return values;
 }

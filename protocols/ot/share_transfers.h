@@ -20,6 +20,12 @@ struct TransferParty {
   RandomTransferReceiver& receiver;
   /// The one whose constants enter (the server).
   bool first;
+  /// Whether the next to ask is the first party; whoever sent last asks next, so that both travel together.
+  /// The same at both.
+  bool first_asks = true;
+
+  bool asks() const noexcept { return first == first_asks; }
+  void pass_turn() noexcept { first_asks = !first_asks; }
 };
 
 constexpr std::uint32_t low_bits(unsigned bits) noexcept {
@@ -48,13 +54,20 @@ constexpr ShareCost table_cost(unsigned b) noexcept {
   return {b + (1U << b) - 1, b};
 }
 
-/// Correlated transfer of words of `bits` ≤ 32 bits: the receiver gets W0 + choice·difference, the sender W0.
-Dialogue<Words> send_correlated(TransferParty& party, const Words& differences, unsigned bits);
-Dialogue<Words> receive_correlated(TransferParty& party, const Words& choices, unsigned bits);
-Words ask_correlated(TransferParty& party, const Words& choices);
-Dialogue<Words> hear_correlated(TransferParty& party, const Words& choices, Words pads, unsigned bits);
-constexpr ShareCost correlated_cost(unsigned bits) noexcept {
-  return {1 + bits, 1};
-}
+/// Values beside each other whose words have the same width.
+struct WordGroup {
+  std::size_t count = 0;
+  unsigned bits = 0;  ///< at most 32
+};
+using WordGroups = std::vector<WordGroup>;
+std::size_t value_count(const WordGroups& groups) noexcept;
+/// Of the words of all groups on the wire.
+std::uint64_t word_bytes(const WordGroups& groups) noexcept;
 
+/// Correlated transfer of words: the receiver gets W0 + choice·difference, the sender W0.
+Dialogue<Words> send_correlated(TransferParty& party, const Words& differences, const WordGroups& groups);
+Dialogue<Words> receive_correlated(TransferParty& party, const Words& choices, const WordGroups& groups);
+Words ask_correlated(TransferParty& party, const Words& choices);
+Dialogue<Words> hear_correlated(TransferParty& party, const Words& choices, Words pads,
+                                const WordGroups& groups);
 }  // namespace popcorn::protocols::ot

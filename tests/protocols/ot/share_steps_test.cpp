@@ -49,31 +49,72 @@ using Step = std::function<Dialogue<Words>(TransferParty&, const Words&)>;
 struct Outcome {
   Words results[2];
   Traffic traffic;
-  std::uint64_t transfers[2];
 };
 
+using Entry = std::function<void(FlightLedger&)>;
+
 /// Runs a step on both parties' words; costs are those of the step alone, its transfers being reserved
-/// before.
-Outcome run_step(TwoParties& parties, const StepCost& cost, const Words& first, const Words& second,
+/// before. What it costs must be what is entered.
+Outcome run_step(TwoParties& parties, const Entry& entry, const Words& first, const Words& second,
                  const Step& step) {
-  parties.run([&](TransferParty& party) -> Dialogue<void> { co_await reserve(party, cost, first.size()); });
+  for (const bool one : {true, false}) parties.party(one).first_asks = true;
+  FlightLedger cost;
+  entry(cost);
+  cost.finish();
+  parties.run([&](TransferParty& party) -> Dialogue<void> {
+    co_await reserve(party, cost.transfers()[0], cost.transfers()[1]);
+  });
   const std::uint64_t before[2] = {parties.party(true).sender.taken(), parties.party(false).sender.taken()};
   Outcome outcome;
   outcome.traffic = parties.run([&](TransferParty& party) -> Dialogue<void> {
     Words result = co_await step(party, party.first ? first : second);
     outcome.results[party.first ? 0 : 1] = std::move(result);
   });
-  outcome.transfers[0] = parties.party(true).sender.taken() - before[0];
-  outcome.transfers[1] = parties.party(false).sender.taken() - before[1];
+  CHECK(outcome.traffic.bytes[0] == cost.bytes(true));
+  CHECK(outcome.traffic.bytes[1] == cost.bytes(false));
+  CHECK(outcome.traffic.flights == cost.flights().size());
+  CHECK(parties.party(true).sender.taken() - before[0] == cost.transfers()[0]);
+  CHECK(parties.party(false).sender.taken() - before[1] == cost.transfers()[1]);
+  CHECK(parties.party(true).first_asks == cost.first_asks);
+  CHECK(parties.party(false).first_asks == cost.first_asks);
   return outcome;
 }
 
-void check_cost(const Outcome& outcome, const StepCost& cost, std::size_t n) {
-  CHECK(outcome.traffic.bytes[0] + outcome.traffic.bytes[1] == cost.bytes(n));
-  CHECK(outcome.traffic.flights == cost.flights);
-  CHECK(outcome.transfers[0] == std::uint64_t{cost.transfers.from_first} * n);
-  CHECK(outcome.transfers[1] == std::uint64_t{cost.transfers.from_second} * n);
-}
+/// ReLU or signed truncation of `count` values that drop t digits, in a result ring of its own.
+struct OneShift {
+  TruncationShape shape;
+  unsigned result_ring;
+  bool is_signed = false;
+
+  OneShift(unsigned ring, unsigned t, unsigned result, std::size_t count) : result_ring(result) {
+    shape.ring = ring;
+    shape.groups = {{count, t}};
+  }
+  Entry entry() const {
+    return [this](FlightLedger& ledger) {
+      is_signed ? truncate(ledger, shape) : truncate_and_rectify(ledger, shape);
+      extend(ledger, shape.kept(), result_ring);
+    };
+  }
+  Step step(const Words* lowest = nullptr) const {
+    return [this, lowest](TransferParty& party, const Words& mine) -> Dialogue<Words> {
+      return run(party, mine, lowest == nullptr ? nullptr : &lowest[party.first ? 0 : 1]);
+    };
+  }
+
+ private:
+  Dialogue<Words> run(TransferParty& party, const Words& mine, LowestBits lowest) const {
+    const WordGroups kept = shape.kept();
+    Words words;
+    if (is_signed) {
+      words = co_await truncate(party, shape, mine, lowest);
+    } else {
+      words = co_await truncate_and_rectify(party, shape, mine, lowest);
+    }
+    Words result = co_await extend(party, kept, result_ring, words, is_signed);
+    co_return result;
+  }
+};
 
 Words first_shares(const std::vector<Case>& cases) {
   Words words;
@@ -128,27 +169,20 @@ TEST_CASE("ReLU with truncation to nearest is right for all values and shares", 
   test::SeededRng rng(1);
   TwoParties parties(small_source(), rng);
   for (const unsigned w : {4U, 6U, 7U}) {
-    for (unsigned t = 1; t + 2 <= w; ++t) {
+    for (unsigned t = 0; t + 2 <= w; ++t) {
       for (const unsigned digits : {0U, 3U}) {
-        if (digits > 0 && w - 1 > digits * kMaxDigit) continue;
-        ReluShape shape;
-        shape.ring = w;
-        shape.shift = t;
-        shape.result_ring = w - t + (t % 2) * 3;
-        shape.digits = digits;
         const std::int64_t half = std::int64_t{1} << (w - 1);
-        const auto cases = all_cases(-half, half - (std::int64_t{1} << (t - 1)), w);
-        const StepCost cost = relu_truncate_cost(shape);
-        const Outcome outcome = run_step(
-            parties, cost, first_shares(cases), second_shares(cases, w),
-            [&](TransferParty& party, const Words& mine) { return relu_truncate(party, shape, mine); });
+        const auto cases = all_cases(-half, half - ((std::int64_t{1} << t) >> 1), w);
+        OneShift relu(w, t, w - t + (t % 2) * 3, cases.size());
+        relu.shape.digits = digits;
         CAPTURE(w, t, digits);
-        check_cost(outcome, cost, cases.size());
+        const Outcome outcome =
+            run_step(parties, relu.entry(), first_shares(cases), second_shares(cases, w), relu.step());
         std::size_t wrong = 0;
         for (std::size_t j = 0; j < cases.size(); ++j) {
-          const std::int64_t rounded = (cases[j].x + (std::int64_t{1} << (t - 1))) >> t;
+          const std::int64_t rounded = (cases[j].x + ((std::int64_t{1} << t) >> 1)) >> t;
           const std::uint32_t got =
-              (outcome.results[0][j] + outcome.results[1][j]) & low_bits(shape.result_ring);
+              (outcome.results[0][j] + outcome.results[1][j]) & low_bits(relu.result_ring);
           wrong += got != static_cast<std::uint32_t>(std::max<std::int64_t>(0, rounded)) ? 1 : 0;
         }
         CHECK(wrong == 0);
@@ -161,15 +195,11 @@ TEST_CASE("the bound of the nearest ReLU is exact", "[ot][shares]") {
   // The first value beyond it fails for every share: the bound is not too careful.
   test::SeededRng rng(2);
   TwoParties parties(small_source(), rng);
-  ReluShape shape;
-  shape.ring = 6;
-  shape.shift = 2;
-  shape.result_ring = 6;
   const std::int64_t bound = 32 - 2;
   const auto cases = all_cases(bound, bound + 1, 6);
+  const OneShift relu(6, 2, 6, cases.size());
   const Outcome outcome =
-      run_step(parties, relu_truncate_cost(shape), first_shares(cases), second_shares(cases, 6),
-               [&](TransferParty& party, const Words& mine) { return relu_truncate(party, shape, mine); });
+      run_step(parties, relu.entry(), first_shares(cases), second_shares(cases, 6), relu.step());
   for (std::size_t j = 0; j < cases.size(); ++j) {
     CHECK(((outcome.results[0][j] + outcome.results[1][j]) & 63U) == 0);  // its sign has turned
   }
@@ -179,12 +209,6 @@ TEST_CASE("the carry of the packed neighbour is taken in", "[ot][shares]") {
   // x = a0 + a1 + c, c the carry of the two lowest bits and 1: both parties' bits decide it.
   test::SeededRng rng(3);
   TwoParties parties(small_source(), rng);
-  const unsigned w = 6;
-  ReluShape shape;
-  shape.ring = w;
-  shape.shift = 2;
-  shape.result_ring = 6;
-  shape.neighbour = true;
   const std::int64_t half = 32;
   Words first;
   Words second;
@@ -202,12 +226,9 @@ TEST_CASE("the carry of the packed neighbour is taken in", "[ot][shares]") {
       }
     }
   }
-  const StepCost cost = relu_truncate_cost(shape);
-  const Outcome outcome =
-      run_step(parties, cost, first, second, [&](TransferParty& party, const Words& mine) {
-        return relu_truncate(party, shape, mine, &lowest[party.first ? 0 : 1]);
-      });
-  check_cost(outcome, cost, values.size());
+  OneShift relu(6, 2, 6, values.size());
+  relu.shape.neighbour = true;
+  const Outcome outcome = run_step(parties, relu.entry(), first, second, relu.step(lowest));
   std::size_t wrong = 0;
   for (std::size_t j = 0; j < values.size(); ++j) {
     const std::int64_t expected = std::max<std::int64_t>(0, (values[j] + 2) >> 2);
@@ -223,18 +244,12 @@ TEST_CASE("stochastic truncation gives the floor or one more, without bias", "[o
   TwoParties parties(small_source(), rng);
   for (const unsigned w : {6U, 7U}) {
     for (const unsigned t : {1U, 3U}) {
-      ReluShape shape;
-      shape.ring = w;
-      shape.shift = t;
-      shape.result_ring = w;
-      shape.nearest = false;
       const std::int64_t half = std::int64_t{1} << (w - 1);
       const auto cases = all_cases(-half, half - (std::int64_t{1} << t), w);
-      const StepCost cost = relu_truncate_cost(shape);
-      const Outcome outcome = run_step(
-          parties, cost, first_shares(cases), second_shares(cases, w),
-          [&](TransferParty& party, const Words& mine) { return relu_truncate(party, shape, mine); });
-      check_cost(outcome, cost, cases.size());
+      OneShift relu(w, t, w, cases.size());
+      relu.shape.nearest = false;
+      const Outcome outcome =
+          run_step(parties, relu.entry(), first_shares(cases), second_shares(cases, w), relu.step());
       std::map<std::int64_t, std::int64_t> sums;
       for (std::size_t j = 0; j < cases.size(); ++j) {
         const std::int64_t x = cases[j].x;
@@ -260,19 +275,14 @@ TEST_CASE("signed truncation, sign and maximum", "[ot][shares]") {
   const unsigned w = 7;
   SECTION("truncation within its bounds") {
     for (unsigned t = 1; t <= 4; ++t) {
-      ReluShape shape;
-      shape.ring = w;
-      shape.shift = t;
-      shape.result_ring = 8;
       const std::int64_t quarter = std::int64_t{1} << (w - 2);
       const std::int64_t rounding = std::int64_t{1} << (t - 1);
       const auto cases = all_cases(-quarter - rounding, quarter - rounding, w);
-      const StepCost cost = truncate_signed_cost(shape);
-      const Outcome outcome = run_step(
-          parties, cost, first_shares(cases), second_shares(cases, w),
-          [&](TransferParty& party, const Words& mine) { return truncate_signed(party, shape, mine); });
+      OneShift truncation(w, t, 8, cases.size());
+      truncation.is_signed = true;
       CAPTURE(t);
-      check_cost(outcome, cost, cases.size());
+      const Outcome outcome = run_step(parties, truncation.entry(), first_shares(cases),
+                                       second_shares(cases, w), truncation.step());
       std::size_t wrong = 0;
       for (std::size_t j = 0; j < cases.size(); ++j) {
         const std::int64_t got = as_signed((outcome.results[0][j] + outcome.results[1][j]) & 255U, 8);
@@ -283,11 +293,10 @@ TEST_CASE("signed truncation, sign and maximum", "[ot][shares]") {
   }
   SECTION("sign") {
     const auto cases = all_cases(-64, 64, w);
-    const StepCost cost = sign_cost(w);
-    const Outcome outcome =
-        run_step(parties, cost, first_shares(cases), second_shares(cases, w),
-                 [&](TransferParty& party, const Words& mine) { return sign(party, w, mine); });
-    check_cost(outcome, cost, cases.size());
+    const SignShape shape{cases.size(), w, false, 0};
+    const Outcome outcome = run_step(
+        parties, [&](FlightLedger& ledger) { sign(ledger, shape); }, first_shares(cases),
+        second_shares(cases, w), [&](TransferParty& party, const Words& mine) { return sign(party, shape, mine); });
     for (std::size_t j = 0; j < cases.size(); ++j)
       REQUIRE((outcome.results[0][j] ^ outcome.results[1][j]) == (cases[j].x >= 0 ? 1U : 0U));
   }
@@ -309,12 +318,12 @@ TEST_CASE("signed truncation, sign and maximum", "[ot][shares]") {
         }
       }
     }
-    const StepCost cost = maximum_cost(ring);
-    const Outcome outcome =
-        run_step(parties, cost, first[0], first[1], [&](TransferParty& party, const Words& mine) {
-          return maximum(party, ring, mine, second[party.first ? 0 : 1]);
+    const ValueShape shape{{{expected.size(), ring}}, 0};
+    const Outcome outcome = run_step(
+        parties, [&](FlightLedger& ledger) { maximum(ledger, shape); }, first[0], first[1],
+        [&](TransferParty& party, const Words& mine) {
+          return maximum(party, shape, mine, second[party.first ? 0 : 1]);
         });
-    check_cost(outcome, cost, expected.size());
     for (std::size_t j = 0; j < expected.size(); ++j)
       REQUIRE(as_signed((outcome.results[0][j] + outcome.results[1][j]) & 63U, ring) == expected[j]);
   }
@@ -324,23 +333,18 @@ TEST_CASE("steps on wide rings, with every source", "[ot][shares]") {
   test::SeededRng rng(6);
   for (const char* const source : {"softspoken", "b10"}) {
     TwoParties parties(TransferSource::named(source), rng);
-    for (const unsigned w : {16U, 20U, 31U}) {
-      ReluShape shape;
-      shape.ring = w;
-      shape.shift = w / 2;
-      shape.result_ring = w;
+    for (const unsigned w : {16U, 20U, 30U}) {
+      const unsigned t = w / 2;
       const std::int64_t half = std::int64_t{1} << (w - 1);
-      const std::int64_t rounding = std::int64_t{1} << (shape.shift - 1);
+      const std::int64_t rounding = std::int64_t{1} << (t - 1);
       const std::size_t n = 1003;
       const auto cases = random_cases(-half, half - rounding, w, n, rng);
-      const StepCost cost = relu_truncate_cost(shape);
-      const Outcome outcome = run_step(
-          parties, cost, first_shares(cases), second_shares(cases, w),
-          [&](TransferParty& party, const Words& mine) { return relu_truncate(party, shape, mine); });
+      const OneShift relu(w, t, w, n);
       CAPTURE(source, w);
-      check_cost(outcome, cost, n);
+      const Outcome outcome =
+          run_step(parties, relu.entry(), first_shares(cases), second_shares(cases, w), relu.step());
       for (std::size_t j = 0; j < n; ++j) {
-        const std::int64_t expected = std::max<std::int64_t>(0, (cases[j].x + rounding) >> shape.shift);
+        const std::int64_t expected = std::max<std::int64_t>(0, (cases[j].x + rounding) >> t);
         REQUIRE(((outcome.results[0][j] + outcome.results[1][j]) & low_bits(w)) ==
                 static_cast<std::uint32_t>(expected));
       }
@@ -355,12 +359,102 @@ TEST_CASE("re-sharing gives the second party the share it chose", "[ot][shares]"
   const auto cases = random_cases(-1024, 1024, w, 77, rng);
   Words chosen(cases.size());
   for (std::uint32_t& word : chosen) word = static_cast<std::uint32_t>(rng.next_u64()) & low_bits(w);
-  const Outcome outcome = run_step(parties, re_share_cost(w), first_shares(cases), second_shares(cases, w),
-                                   [&](TransferParty& party, const Words& mine) {
-                                     return re_share(party, w, mine, party.first ? nullptr : &chosen);
-                                   });
+  const Outcome outcome = run_step(
+      parties, [&](FlightLedger& ledger) { re_share(ledger, cases.size(), w); }, first_shares(cases),
+      second_shares(cases, w), [&](TransferParty& party, const Words& mine) {
+        return re_share(party, w, mine, party.first ? nullptr : &chosen);
+      });
   CHECK(outcome.results[1] == chosen);
-  check_cost(outcome, re_share_cost(w), cases.size());
   for (std::size_t j = 0; j < cases.size(); ++j)
     CHECK(as_signed((outcome.results[0][j] + chosen[j]) & low_bits(w), w) == cases[j].x);
+}
+
+TEST_CASE("channels that drop different numbers of digits go through the same flights", "[ot][shares]") {
+  // Every value and share of each group, with and without a neighbour, both roundings, ReLU or not.
+  test::SeededRng rng(8);
+  TwoParties parties(small_source(), rng);
+  const unsigned w = 7;
+  for (const std::vector<unsigned>& shifts :
+       {std::vector<unsigned>{1, 2}, {0, 1, 2, 3}, {0, 3, 5}, {2, 4}, {0, 5}}) {
+    for (unsigned kind = 0; kind < 6; ++kind) {
+      const bool is_signed = kind % 2 == 1;
+      const bool nearest = kind < 4;
+      const bool neighbour = kind >= 2 && nearest;
+      OneShift step(w, 0, 9, 0);
+      step.shape.groups.clear();
+      step.shape.nearest = nearest;
+      step.shape.neighbour = neighbour;
+      step.shape.digits = kind == 0 ? 3 : 0;
+      step.is_signed = is_signed;
+      Words first, second, lowest[2];
+      std::vector<std::int64_t> values;
+      std::vector<unsigned> shift_of;
+      for (const unsigned t : shifts) {
+        const std::int64_t rounding = nearest ? (std::int64_t{1} << t) >> 1 : (std::int64_t{1} << t) - (t == 0);
+        const std::int64_t end = std::int64_t{1} << (w - (is_signed ? 2 : 1));
+        const auto cases = all_cases(-end, end - rounding, w);
+        step.shape.groups.push_back({cases.size(), t});
+        for (const Case& one : cases) {
+          const auto a = static_cast<std::uint32_t>(rng.below(2)), b = static_cast<std::uint32_t>(rng.below(2));
+          lowest[0].push_back(a);
+          lowest[1].push_back(b);
+          first.push_back(one.share);
+          second.push_back((static_cast<std::uint32_t>(one.x) - one.share - (neighbour ? a | b : 0)) &
+                           low_bits(w));
+          values.push_back(one.x);
+          shift_of.push_back(t);
+        }
+      }
+      CAPTURE(shifts, kind);
+      const Outcome outcome =
+          run_step(parties, step.entry(), first, second, step.step(neighbour ? lowest : nullptr));
+      std::size_t wrong = 0;
+      for (std::size_t j = 0; j < values.size(); ++j) {
+        const unsigned t = shift_of[j];
+        const std::int64_t got = as_signed(outcome.results[0][j] + outcome.results[1][j], 9);
+        const auto expected = [&](std::int64_t added) {
+          const std::int64_t y = (values[j] + added) >> t;
+          return is_signed ? y : std::max<std::int64_t>(0, y);
+        };
+        const std::int64_t most = (std::int64_t{1} << t) - 1;
+        const bool right = nearest ? got == expected((most + 1) >> 1)
+                                   : got == expected(0) || got == expected(most);
+        wrong += right ? 0 : 1;
+      }
+      CHECK(wrong == 0);
+    }
+  }
+}
+
+TEST_CASE("conjunctions, bits and carries to words", "[ot][shares]") {
+  test::SeededRng rng(9);
+  TwoParties parties(small_source(), rng);
+  for (unsigned inputs = 1; inputs <= 5; ++inputs) {
+    Words first, second;
+    for (std::uint32_t a = 0; a <= low_bits(inputs); ++a) {
+      for (std::uint32_t b = 0; b <= low_bits(inputs); ++b) {
+        first.push_back(a);
+        second.push_back(b);
+      }
+    }
+    const Outcome outcome = run_step(
+        parties, [&](FlightLedger& ledger) { conjunction(ledger, inputs, first.size()); }, first, second,
+        [&](TransferParty& party, const Words& mine) { return conjunction(party, inputs, mine); });
+    for (std::size_t j = 0; j < first.size(); ++j) {
+      REQUIRE((outcome.results[0][j] ^ outcome.results[1][j]) ==
+              ((first[j] ^ second[j]) == low_bits(inputs) ? 1U : 0U));
+    }
+  }
+  const Words a = {0, 0, 1, 1}, b = {0, 1, 0, 1};
+  for (const bool carry : {true, false}) {
+    const Outcome outcome = run_step(
+        parties, [&](FlightLedger& ledger) { bit_to_word(ledger, a.size(), 13); }, a, b,
+        [&](TransferParty& party, const Words& mine) {
+          return carry ? carry_to_word(party, mine, 13) : bit_to_word(party, mine, 13);
+        });
+    for (std::size_t j = 0; j < a.size(); ++j) {
+      REQUIRE(((outcome.results[0][j] + outcome.results[1][j]) & low_bits(13)) ==
+              (carry ? a[j] | b[j] : a[j] ^ b[j]));
+    }
+  }
 }
