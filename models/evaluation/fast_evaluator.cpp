@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "base/error.h"
@@ -10,6 +12,7 @@
 #include "models/evaluation/plaintext_evaluator.h"
 #include "models/file/popcorn_format.h"
 #include "models/network/sliding_window.h"
+#include "models/evaluation/paired_layer.h"
 
 namespace popcorn::models {
 
@@ -17,27 +20,32 @@ namespace {
 
 /// Images evaluated together; the innermost index of every tensor, so that all loops run over contiguous
 /// lanes.
-constexpr std::size_t kLanes = 8;
+using kernels::kLanes;
 
-using Tensor = std::vector<double>;
+/// Of double, or of std::int32_t where every sum fits.
+template <typename Number>
+using Tensor = std::vector<Number>;
 
 /// A non-zero weight: input channel, place in the window, value.
+template <typename Number>
 struct Tap {
   std::int64_t channel;
   std::int64_t row;
   std::int64_t column;
-  double weight;
+  Number weight;
 };
 
 /// dense or conv2d with its non-zero weights, output channel after output channel.
+template <typename Number>
 struct LinearTaps {
-  std::vector<Tap> taps;
+  std::vector<Tap<Number>> taps;
   std::vector<std::size_t> first;  ///< taps of output o: [first[o], first[o + 1])
-  std::vector<double> bias;
+  std::vector<Number> bias;
 };
 
-LinearTaps linear_taps(const Node& node, const Shape& input) {
-  LinearTaps result;
+template <typename Number>
+LinearTaps<Number> linear_taps(const Node& node, const Shape& input) {
+  LinearTaps<Number> result;
   const std::int64_t per_group = input.channels / node.groups;
   const std::int32_t* weight = node.weights.data();
   for (std::int64_t output = 0; output < node.shape.channels; ++output) {
@@ -46,42 +54,45 @@ LinearTaps linear_taps(const Node& node, const Shape& input) {
     for (std::int64_t channel = group * per_group; channel < (group + 1) * per_group; ++channel) {
       for (std::int64_t row = 0; row < node.window.kernel_height; ++row) {
         for (std::int64_t column = 0; column < node.window.kernel_width; ++column, ++weight) {
-          if (*weight != 0) result.taps.push_back({channel, row, column, static_cast<double>(*weight)});
+          if (*weight != 0) result.taps.push_back({channel, row, column, static_cast<Number>(*weight)});
         }
       }
     }
-    result.bias.push_back(node.bias.to_double(static_cast<std::size_t>(output)));
+    result.bias.push_back(static_cast<Number>(node.bias.to_double(static_cast<std::size_t>(output))));
   }
   result.first.push_back(result.taps.size());
   return result;
 }
 
-void add_scaled(double* y, const double* x, double factor, std::size_t count) {
+template <typename Number>
+void add_scaled(Number* y, const Number* x, Number factor, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) y[i] += factor * x[i];
 }
 
 /// One output row at a time, so that it stays in the first-level cache for all its taps.
-void linear(const Node& node, const Shape& input, const LinearTaps& layer, const Tensor& x, Tensor& y) {
+template <typename Number>
+void linear(const Node& node, const Shape& input, const LinearTaps<Number>& layer, const Tensor<Number>& x,
+            Tensor<Number>& y) {
   const Axis rows = vertical_axis(node.window, input, node.shape);
   const Axis columns = horizontal_axis(node.window, input, node.shape);
   std::vector<Range> reach;
   for (std::int64_t tap = 0; tap < columns.kernel; ++tap) reach.push_back(columns.outputs_of_tap(tap));
   const std::size_t row_size = static_cast<std::size_t>(node.shape.width) * kLanes;
-  double* out = y.data();
+  Number* out = y.data();
   for (std::int64_t output = 0; output < node.shape.channels; ++output) {
     const auto o = static_cast<std::size_t>(output);
     for (std::int64_t row = 0; row < node.shape.height; ++row, out += row_size) {
       std::fill_n(out, row_size, layer.bias[o]);
       for (std::size_t t = layer.first[o]; t < layer.first[o + 1]; ++t) {
-        const Tap& tap = layer.taps[t];
+        const Tap<Number>& tap = layer.taps[t];
         const std::int64_t from_row = rows.input_at(row, tap.row);
         if (from_row < 0 || from_row >= input.height) continue;
         const Range range = reach[static_cast<std::size_t>(tap.column)];
         if (range.size() == 0) continue;
         const std::int64_t from =
             (tap.channel * input.height + from_row) * input.width + columns.input_at(range.begin, tap.column);
-        const double* in = x.data() + static_cast<std::size_t>(from) * kLanes;
-        double* to = out + static_cast<std::size_t>(range.begin) * kLanes;
+        const Number* in = x.data() + static_cast<std::size_t>(from) * kLanes;
+        Number* to = out + static_cast<std::size_t>(range.begin) * kLanes;
         if (columns.stride == 1) {
           add_scaled(to, in, tap.weight, static_cast<std::size_t>(range.size()) * kLanes);
           continue;
@@ -95,25 +106,34 @@ void linear(const Node& node, const Shape& input, const LinearTaps& layer, const
   }
 }
 
-void pool(const Node& node, const Shape& input, const Tensor& x, Tensor& y) {
+template <typename Number>
+constexpr Number kLeast = std::is_floating_point_v<Number> ? -std::numeric_limits<Number>::infinity()
+                                                           : std::numeric_limits<Number>::min();
+
+/// `out` combined with the values of a row of the window.
+template <bool kLargest, typename Number>
+void pool_row(const Number* in, std::int64_t taps, std::int64_t step, Number* out) {
+  for (std::int64_t j = 0; j < taps; ++j, in += step * static_cast<std::int64_t>(kLanes)) {
+    for (std::size_t k = 0; k < kLanes; ++k) out[k] = kLargest ? std::max(out[k], in[k]) : out[k] + in[k];
+  }
+}
+
+template <bool kLargest, typename Number>
+void pool(const Node& node, const Shape& input, const Tensor<Number>& x, Tensor<Number>& y) {
   const Axis rows = vertical_axis(node.window, input, node.shape);
   const Axis columns = horizontal_axis(node.window, input, node.shape);
-  const bool largest = node.kind == NodeKind::max_pool2d;
-  double* out = y.data();
+  Number* out = y.data();
   for (std::int64_t channel = 0; channel < node.shape.channels; ++channel) {
     for (std::int64_t row = 0; row < node.shape.height; ++row) {
       const Range row_taps = rows.taps_of_output(row);
       for (std::int64_t column = 0; column < node.shape.width; ++column, out += kLanes) {
         const Range column_taps = columns.taps_of_output(column);
-        std::fill_n(out, kLanes, largest ? -std::numeric_limits<double>::infinity() : 0.0);
+        std::fill_n(out, kLanes, kLargest ? kLeast<Number> : Number{0});
         for (std::int64_t i = row_taps.begin; i < row_taps.end; ++i) {
           const std::int64_t line = (channel * input.height + rows.input_at(row, i)) * input.width;
-          for (std::int64_t j = column_taps.begin; j < column_taps.end; ++j) {
-            const double* in =
-                x.data() + static_cast<std::size_t>(line + columns.input_at(column, j)) * kLanes;
-            for (std::size_t k = 0; k < kLanes; ++k)
-              out[k] = largest ? std::max(out[k], in[k]) : out[k] + in[k];
-          }
+          const std::int64_t from = line + columns.input_at(column, column_taps.begin);
+          pool_row<kLargest>(x.data() + static_cast<std::size_t>(from) * kLanes, column_taps.size(),
+                             columns.dilation, out);
         }
       }
     }
@@ -127,9 +147,23 @@ struct Block {
   std::size_t lanes;
 };
 
-void rescale(const IntegerNetwork& network, std::size_t index, const Tensor& x, const Block& block,
-             Tensor& y) {
+/// Half a unit is one addend for all.
+void rescale_nearest(const Node& node, const Tensor<std::int32_t>& x, Tensor<std::int32_t>& y) {
+  const auto plane = static_cast<std::size_t>(node.shape.height * node.shape.width) * kLanes;
+  for (std::size_t first = 0; first < y.size(); first += plane) {
+    const auto shift = static_cast<unsigned>(node.shift(first / plane));
+    const auto half = static_cast<std::int32_t>(half_unit(shift));
+    for (std::size_t i = first; i < first + plane; ++i) y[i] = (x[i] + half) >> shift;
+  }
+}
+
+template <typename Number>
+void rescale(const IntegerNetwork& network, std::size_t index, const Tensor<Number>& x, const Block& block,
+             Tensor<Number>& y) {
   const Node& node = network.nodes[index];
+  if constexpr (std::is_same_v<Number, std::int32_t>) {
+    if (block.options.rounding.mode() == RoundingMode::nearest) return rescale_nearest(node, x, y);
+  }
   std::vector<Rounding::Stream> streams;
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
     streams.push_back(block.options.rounding.stream(block.first_image + lane, index));
@@ -139,18 +173,42 @@ void rescale(const IntegerNetwork& network, std::size_t index, const Tensor& x, 
     const auto shift = static_cast<unsigned>(node.shift(i / plane));
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
       const auto value = static_cast<std::int64_t>(x[i * kLanes + lane]);
-      y[i * kLanes + lane] = static_cast<double>(drop_digits(value, shift, streams[lane].addend(i, shift)));
+      y[i * kLanes + lane] = static_cast<Number>(drop_digits(value, shift, streams[lane].addend(i, shift)));
     }
   }
 }
 
-std::uint64_t count_outside(const double* values, std::size_t count, double low, double high) {
+template <typename Number>
+std::uint64_t count_outside(const Number* values, std::size_t count, Number low, Number high) {
   std::uint64_t outside = 0;
   for (std::size_t i = 0; i < count; ++i) outside += values[i] < low || values[i] > high ? 1 : 0;
   return outside;
 }
 
-void count_operands(const IntegerNetwork& network, std::size_t index, const Tensor& x, const Block& block) {
+/// Of `count` values of all images, those of images that are there.
+template <typename Number>
+std::uint64_t count_outside(const Number* values, std::size_t count, std::size_t lanes, Number low,
+                            Number high) {
+  if (lanes == kLanes) return count_outside(values, count * kLanes, low, high);
+  std::uint64_t outside = 0;
+  for (std::size_t i = 0; i < count; ++i) outside += count_outside(values + i * kLanes, lanes, low, high);
+  return outside;
+}
+
+/// Ends beyond the numbers' own range are no limits.
+template <typename Number>
+Number as_limit(std::int64_t end) {
+  if constexpr (std::is_floating_point_v<Number>) {
+    return static_cast<Number>(end);
+  } else {
+    using Limits = std::numeric_limits<Number>;
+    return static_cast<Number>(std::clamp<std::int64_t>(end, Limits::min(), Limits::max()));
+  }
+}
+
+template <typename Number>
+void count_operands(const IntegerNetwork& network, std::size_t index, const Tensor<Number>& x,
+                    const Block& block) {
   const Shape& shape = network.nodes[network.nodes[index].inputs.front()].shape;
   const auto plane = static_cast<std::size_t>(shape.height * shape.width);
   std::uint64_t beyond = 0;
@@ -158,117 +216,205 @@ void count_operands(const IntegerNetwork& network, std::size_t index, const Tens
   for (std::size_t first = 0; first < values; first += plane) {
     const auto range = step_range(network, index, first / plane, block.options.rounding.mode());
     if (!range) return;
-    const auto low = static_cast<double>(range->low), high = static_cast<double>(range->high);
-    for (std::size_t i = first; i < first + plane; ++i)
-      beyond += count_outside(x.data() + i * kLanes, block.lanes, low, high);
+    beyond += count_outside(x.data() + first * kLanes, plane, block.lanes, as_limit<Number>(range->low),
+                            as_limit<Number>(range->high));
   }
   block.options.counts->add(index, values * block.lanes, beyond);
 }
 
 /// wrap_to_ring() in double precision: exact for whole numbers below 2^53.
-void wrap(const IntegerNetwork& network, std::size_t index, const Block& block, Tensor& y) {
-  const auto bits = static_cast<int>(network.nodes[index].ring_bits);
-  const double size = std::ldexp(1.0, bits), end = size / 2;
-  std::uint64_t beyond = 0;
-  for (std::size_t i = 0; i < y.size(); i += kLanes) {
-    beyond += count_outside(y.data() + i, block.lanes, -end, end - 1);
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      y[i + lane] -= size * std::floor((y[i + lane] + end) / size);
-    }
-  }
-  if (block.options.counts != nullptr) {
-    block.options.counts->add(index, y.size() / kLanes * block.lanes, beyond);
-  }
+void wrap(unsigned bits, Tensor<double>& y) {
+  const double size = std::ldexp(1.0, static_cast<int>(bits)), end = size / 2;
+  for (double& value : y) value -= size * std::floor((value + end) / size);
 }
 
-void rectify(const Tensor& x, Tensor& y) {
-  std::ranges::transform(x, y.begin(), [](double value) { return std::max(value, 0.0); });
+void wrap(unsigned bits, Tensor<std::int32_t>& y) {
+  constexpr unsigned kWidth = 32;
+  if (bits >= kWidth) return;
+  const unsigned unused = kWidth - bits;
+  for (std::int32_t& value : y)
+    value = static_cast<std::int32_t>(static_cast<std::uint32_t>(value) << unused) >> unused;
 }
 
-bool is_exact_in_double(const IntegerNetwork& network) {
-  constexpr unsigned kMantissaBits = 53;
+template <typename Number>
+void count_results(const IntegerNetwork& network, std::size_t index, const Tensor<Number>& y,
+                   const Block& block) {
+  const std::int64_t end = std::int64_t{1} << (network.nodes[index].ring_bits - 1);
+  const std::size_t values = y.size() / kLanes;
+  block.options.counts->add(
+      index, values * block.lanes,
+      count_outside(y.data(), values, block.lanes, as_limit<Number>(-end), as_limit<Number>(end - 1)));
+}
+
+template <typename Number>
+void rectify(const Tensor<Number>& x, Tensor<Number>& y) {
+  for (std::size_t i = 0; i < y.size(); ++i) y[i] = std::max(x[i], Number{0});
+}
+
+bool has_sums_of(const IntegerNetwork& network, unsigned bits) {
   for (std::size_t i = 0; i < network.nodes.size(); ++i) {
-    if (partial_sum_bits(network, i) > kMantissaBits) return false;
+    if (partial_sum_bits(network, i) > bits) return false;
   }
   return true;
 }
 
-}  // namespace
+bool is_exact_in_double(const IntegerNetwork& network) {
+  constexpr unsigned kMantissaBits = 53;
+  return has_sums_of(network, kMantissaBits);
+}
 
-struct FastEvaluator::Plan {
-  explicit Plan(const IntegerNetwork& network)
-      : linear_layers(network.nodes.size()), last_reader(network.nodes.size(), network.nodes.size()) {
+/// A bit is left for what a rounding adds.
+bool fits_32_bits(const IntegerNetwork& network) {
+  constexpr unsigned kBits = 30;
+  constexpr std::int64_t kLargestTensor = std::int64_t{1} << 27;
+  return std::ranges::all_of(network.nodes,
+                             [](const Node& node) {
+                               return node.shape.size() <= kLargestTensor &&
+                                      std::ranges::all_of(node.shifts, [](std::int64_t shift) {
+                                        return shift <= static_cast<std::int64_t>(kBits);
+                                      });
+                             }) &&
+         has_sums_of(network, kBits);
+}
+
+/// The network with all its images' values as one kind of number.
+template <typename Number>
+class LaneNetwork {
+ public:
+  explicit LaneNetwork(const IntegerNetwork& network)
+      : network_(network),
+        linear_layers_(network.nodes.size()),
+        paired_layers_(network.nodes.size()),
+        last_reader_(network.nodes.size(), network.nodes.size()) {
     for (std::size_t i = 0; i < network.nodes.size(); ++i) {
       const Node& node = network.nodes[i];
-      for (const std::size_t operand : node.inputs) last_reader[operand] = i;
-      if (takes_weights(node.kind)) {
-        linear_layers[i] = linear_taps(node, network.nodes[node.inputs.front()].shape);
-      }
-    }
-  }
-
-  Tensor evaluate_node(const IntegerNetwork& network, std::size_t index, const std::vector<Tensor>& outputs,
-                       const Block& block) const {
-    const Node& node = network.nodes[index];
-    const Tensor& x = outputs[node.inputs.front()];
-    const Shape& input = network.nodes[node.inputs.front()].shape;
-    Tensor y(static_cast<std::size_t>(node.shape.size()) * kLanes);
-    if (block.options.counts != nullptr) count_operands(network, index, x, block);
-    switch (node.kind) {
-      case NodeKind::dense:
-      case NodeKind::conv2d:
-        linear(node, input, linear_layers[index], x, y);
-        break;
-      case NodeKind::sum_pool2d:
-      case NodeKind::max_pool2d:
-        pool(node, input, x, y);
-        break;
-      case NodeKind::relu:
-        rectify(x, y);
-        break;
-      case NodeKind::rescale:
-        rescale(network, index, x, block, y);
-        break;
-      case NodeKind::sign:
-        std::ranges::transform(x, y.begin(), [](double value) { return value < 0 ? -1.0 : 1.0; });
-        break;
-      case NodeKind::add:
-      case NodeKind::concat:
-        combine(node, outputs, y);
-        break;
-      default:
-        y = x;
-        break;
-    }
-    if (node.ring_bits != 0) wrap(network, index, block, y);
-    if (node.rectify) rectify(y, y);
-    return y;
-  }
-
-  static void combine(const Node& node, const std::vector<Tensor>& outputs, Tensor& y) {
-    double* to = y.data();
-    for (std::size_t k = 0; k < node.inputs.size(); ++k) {
-      const Tensor& x = outputs[node.inputs[k]];
-      add_scaled(to, x.data(), static_cast<double>(node.multipliers[k]), x.size());
-      if (node.kind == NodeKind::concat) to += x.size();
+      for (const std::size_t operand : node.inputs) last_reader_[operand] = i;
+      if (takes_weights(node.kind)) add_layer(i);
     }
   }
 
   /// Output of up to kLanes images; `inputs` is laid out lane by lane.
-  Tensor evaluate(const IntegerNetwork& network, Tensor inputs, const Block& block) const {
-    std::vector<Tensor> outputs(network.nodes.size());
+  Tensor<Number> evaluate(Tensor<Number> inputs, const Block& block) const {
+    std::vector<Tensor<Number>> outputs(network_.nodes.size());
     outputs[0] = std::move(inputs);
-    for (std::size_t i = 1; i < network.nodes.size(); ++i) {
-      outputs[i] = evaluate_node(network, i, outputs, block);
-      for (const std::size_t operand : network.nodes[i].inputs) {
-        if (last_reader[operand] == i) Tensor().swap(outputs[operand]);
+    for (std::size_t i = 1; i < network_.nodes.size(); ++i) {
+      outputs[i] = evaluate_node(i, outputs, block);
+      for (const std::size_t operand : network_.nodes[i].inputs) {
+        if (last_reader_[operand] == i) Tensor<Number>().swap(outputs[operand]);
       }
     }
     return std::move(outputs.back());
   }
 
-  std::vector<LinearTaps> linear_layers;
-  std::vector<std::size_t> last_reader;
+ private:
+  void add_layer(std::size_t index) {
+    const Node& node = network_.nodes[index];
+    const Shape& input = network_.nodes[node.inputs.front()].shape;
+    if (std::is_same_v<Number, std::int32_t> && PairedLayer::fits(network_, index)) {
+      paired_layers_[index].emplace(node, input);
+    } else {
+      linear_layers_[index] = linear_taps<Number>(node, input);
+    }
+  }
+
+  void layer(std::size_t index, const Tensor<Number>& x, Tensor<Number>& y) const {
+    if constexpr (std::is_same_v<Number, std::int32_t>) {
+      if (paired_layers_[index]) return paired_layers_[index]->run(x, y);
+    }
+    const Node& node = network_.nodes[index];
+    linear(node, network_.nodes[node.inputs.front()].shape, linear_layers_[index], x, y);
+  }
+
+  Tensor<Number> evaluate_node(std::size_t index, const std::vector<Tensor<Number>>& outputs,
+                               const Block& block) const {
+    const Node& node = network_.nodes[index];
+    const Tensor<Number>& x = outputs[node.inputs.front()];
+    Tensor<Number> y(static_cast<std::size_t>(node.shape.size()) * kLanes);
+    if (block.options.counts != nullptr) count_operands(network_, index, x, block);
+    compute(index, outputs, block, y);
+    if (node.ring_bits != 0) {
+      if (block.options.counts != nullptr) count_results(network_, index, y, block);
+      wrap(node.ring_bits, y);
+    }
+    if (node.rectify) rectify(y, y);
+    return y;
+  }
+
+  void compute(std::size_t index, const std::vector<Tensor<Number>>& outputs, const Block& block,
+               Tensor<Number>& y) const {
+    const Node& node = network_.nodes[index];
+    const Tensor<Number>& x = outputs[node.inputs.front()];
+    const Shape& input = network_.nodes[node.inputs.front()].shape;
+    switch (node.kind) {
+      case NodeKind::dense:
+      case NodeKind::conv2d:
+        return layer(index, x, y);
+      case NodeKind::sum_pool2d:
+        return pool<false>(node, input, x, y);
+      case NodeKind::max_pool2d:
+        return pool<true>(node, input, x, y);
+      case NodeKind::relu:
+        return rectify(x, y);
+      case NodeKind::rescale:
+        return rescale(network_, index, x, block, y);
+      case NodeKind::sign:
+        std::ranges::transform(x, y.begin(), [](Number value) { return Number(value < 0 ? -1 : 1); });
+        return;
+      case NodeKind::add:
+      case NodeKind::concat:
+        return combine(node, outputs, y);
+      default:
+        y = x;
+    }
+  }
+
+  static void combine(const Node& node, const std::vector<Tensor<Number>>& outputs, Tensor<Number>& y) {
+    Number* to = y.data();
+    for (std::size_t k = 0; k < node.inputs.size(); ++k) {
+      const Tensor<Number>& x = outputs[node.inputs[k]];
+      add_scaled(to, x.data(), static_cast<Number>(node.multipliers[k]), x.size());
+      if (node.kind == NodeKind::concat) to += x.size();
+    }
+  }
+
+  const IntegerNetwork& network_;
+  std::vector<LinearTaps<Number>> linear_layers_;
+  std::vector<std::optional<PairedLayer>> paired_layers_;
+  std::vector<std::size_t> last_reader_;
+};
+
+/// Images [first, first + lanes) lane by lane, evaluated, and their outputs image by image.
+template <typename Number>
+void evaluate_block(const LaneNetwork<Number>& network, const std::vector<std::int16_t>& inputs,
+                    std::size_t first, const Block& block, std::size_t input_size,
+                    std::vector<double>& logits, std::size_t output_size) {
+  Tensor<Number> values(input_size * kLanes);
+  for (std::size_t lane = 0; lane < block.lanes; ++lane) {
+    for (std::size_t i = 0; i < input_size; ++i) {
+      values[i * kLanes + lane] = static_cast<Number>(inputs[(first + lane) * input_size + i]);
+    }
+  }
+  const Tensor<Number> result = network.evaluate(std::move(values), block);
+  for (std::size_t lane = 0; lane < block.lanes; ++lane) {
+    for (std::size_t i = 0; i < output_size; ++i) {
+      logits[(first + lane) * output_size + i] = static_cast<double>(result[i * kLanes + lane]);
+    }
+  }
+}
+
+}  // namespace
+
+struct FastEvaluator::Plan {
+  explicit Plan(const IntegerNetwork& network) {
+    if (fits_32_bits(network)) {
+      small.emplace(network);
+    } else {
+      wide.emplace(network);
+    }
+  }
+
+  std::optional<LaneNetwork<std::int32_t>> small;
+  std::optional<LaneNetwork<double>> wide;
 };
 
 FastEvaluator::FastEvaluator(const IntegerNetwork& network)
@@ -296,19 +442,11 @@ std::vector<double> FastEvaluator::run(const std::vector<std::int16_t>& inputs, 
   tbb::parallel_for(std::size_t{0}, (count + kLanes - 1) / kLanes, [&](std::size_t block_index) {
     const std::size_t first = block_index * kLanes;
     const std::size_t lanes = std::min(kLanes, count - first);
-    Tensor block(input_size * kLanes);
-    for (std::size_t lane = 0; lane < lanes; ++lane) {
-      for (std::size_t i = 0; i < input_size; ++i) {
-        block[i * kLanes + lane] = inputs[(first + lane) * input_size + i];
-      }
-    }
-    const Tensor result =
-        plan_->evaluate(network_, std::move(block), {options, options.image + first, lanes});
-    for (std::size_t lane = 0; lane < lanes; ++lane) {
-      for (std::size_t i = 0; i < output_size; ++i) {
-        logits[(first + lane) * output_size + i] = result[i * kLanes + lane];
-      }
-    }
+    const Block block{options, options.image + first, lanes};
+    const auto evaluate = [&](const auto& network) {
+      evaluate_block(network, inputs, first, block, input_size, logits, output_size);
+    };
+    plan_->small ? evaluate(*plan_->small) : evaluate(*plan_->wide);
   });
   return logits;
 }

@@ -32,11 +32,12 @@ WideVector evaluate_node(const IntegerNetwork& network, std::size_t node,
                          const std::vector<const WideVector*>& operands,
                          const EvaluationOptions& options = {});
 
-/// Fast evaluation in double precision for whole test sets: `count` inputs of network.input().shape.size()
-/// integers each, row after row; returns count × output size logits. Exact while every partial sum of every
-/// node stays below 2^53 (is_exact); beyond that rounding errors are possible and only accuracies should be
-/// taken from it. Only non-zero weights cost anything; images are spread over the cores. The network must
-/// outlive the evaluator. Thread-safe.
+/// Fast evaluation for whole test sets, in 32-bit integers where every sum fits (requantised networks do),
+/// else in double precision: `count` inputs of network.input().shape.size() integers each, row after row;
+/// returns count × output size logits. Exact while every partial sum of every node stays below 2^53
+/// (is_exact); beyond that rounding errors are possible and only accuracies should be taken from it. Only
+/// non-zero weights cost anything; images are spread over the cores. The network must outlive the evaluator.
+/// Thread-safe.
 class FastEvaluator {
  public:
   /// @throws InputError "model.value_too_large" when a bound is near the end of the range of double (2^1000)
