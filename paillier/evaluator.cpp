@@ -75,6 +75,35 @@ std::vector<GroupBuffer> subgroup_generator(const PublicContext::Parts& parts) {
   return generators;
 }
 
+/// m mod N of a plaintext in [−2^(|N| − 2), 2^(|N| − 2)), by masks; false when it lies elsewhere.
+bool load_narrow(std::uint64_t* value, std::span<const std::uint64_t> words,
+                 std::span<const std::uint64_t> n) {
+  const std::uint64_t sign = 0 - (words.back() >> 63);
+  // The top bits of the low n.size() words, and all words above, repeat the sign.
+  std::uint64_t foreign = 0;
+  for (std::size_t k = 0; k < n.size(); ++k) value[k] = k < words.size() ? words[k] : sign;
+  for (std::size_t k = n.size(); k < words.size(); ++k) foreign |= words[k] ^ sign;
+  foreign |= (value[n.size() - 1] ^ sign) >> 62;
+  mpn_cnd_add_n(sign & 1, value, value, n.data(), static_cast<mp_size_t>(n.size()));
+  return foreign == 0;
+}
+
+/// m mod N of a plaintext in [0, 2N), by masks; false when it lies elsewhere.
+bool load_residue(std::uint64_t* value, std::span<const std::uint64_t> words,
+                  std::span<const std::uint64_t> n) {
+  const auto size = static_cast<mp_size_t>(n.size());
+  std::uint64_t above = 0;  // what lies above n.size() words
+  for (std::size_t k = 0; k < n.size(); ++k) value[k] = k < words.size() ? words[k] : 0;
+  for (std::size_t k = n.size(); k < words.size(); ++k) above |= words[k];
+  std::array<mp_limb_t, kernels::kMaxBaseBits / 64> rest;
+  const std::uint64_t low_reaches_n = mpn_sub_n(rest.data(), value, n.data(), size) ^ 1;
+  const std::uint64_t reaches_n = (above | low_reaches_n) & 1;
+  mpn_cnd_sub_n(reaches_n, value, value, n.data(), size);
+  const std::uint64_t still_reaches_n = mpn_sub_n(rest.data(), value, n.data(), size) ^ 1;
+  OPENSSL_cleanse(rest.data(), sizeof rest);
+  return ((above >> 1) | (above & low_reaches_n) | still_reaches_n) == 0;
+}
+
 void expect_same_size(const CiphertextBatch& x, const CiphertextBatch& y) {
   if (x.size() != y.size()) throw Error("batch.size", "two batches of ciphertexts differ in size");
 }
@@ -249,7 +278,7 @@ void Evaluator::serialise(const CiphertextBatch& batch, Bytes& out) const {
   count(batch.size());
 }
 
-CiphertextBatch Evaluator::load_plaintexts(const WideVector& plaintexts) const {
+CiphertextBatch Evaluator::load_plaintexts(const WideVector& plaintexts, PlaintextRange range) const {
   const auto& parts = context_->parts();
   const Modulus& modulus = *parts.modulus;
   CiphertextBatch batch(parts.modulus, plaintexts.size());
@@ -264,35 +293,20 @@ CiphertextBatch Evaluator::load_plaintexts(const WideVector& plaintexts) const {
       std::ranges::fill(values, 0);
       for (std::size_t lane = 0; lane < lanes; ++lane) values[lane * limbs] = 1;
       for (std::size_t lane = 0; lane < lanes && g * lanes + lane < plaintexts.size(); ++lane) {
-        const auto words = plaintexts[g * lanes + lane];
-        const std::uint64_t sign = 0 - (words.back() >> 63);
         std::uint64_t* const value = values.data() + lane * limbs + n_limbs;
-        // −2^(|N| − 2) <= m < 2^(|N| − 2): the top bits of the low n_limbs words, and all words above, repeat
-        // the sign.
-        std::uint64_t foreign = 0;
-        for (std::size_t k = 0; k < n_limbs; ++k) value[k] = k < words.size() ? words[k] : sign;
-        for (std::size_t k = n_limbs; k < words.size(); ++k) foreign |= words[k] ^ sign;
-        foreign |= (value[n_limbs - 1] ^ sign) >> 62;
-        if (foreign != 0) too_large = true;
-        // m mod N: add N when negative, by mask.
-        std::uint64_t carry = 0;
-        for (std::size_t k = 0; k < n_limbs; ++k) {
-          const std::uint64_t addend = n[k] & sign;
-          const std::uint64_t sum = value[k] + addend;
-          const std::uint64_t with_carry = sum + carry;
-          carry = static_cast<std::uint64_t>(sum < addend) | static_cast<std::uint64_t>(with_carry < sum);
-          value[k] = with_carry;
-        }
+        const auto load = range == PlaintextRange::narrow ? load_narrow : load_residue;
+        if (!load(value, plaintexts[g * lanes + lane], n)) too_large = true;
       }
       modulus.load(batch.group(g), values.data());
     }
+    OPENSSL_cleanse(values.data(), values.size() * sizeof(std::uint64_t));
   });
   if (too_large) throw Error("plaintext.too_large", "a plaintext exceeds the plaintext space of the key");
   return batch;
 }
 
-CiphertextBatch Evaluator::encrypt_trivial(const WideVector& plaintexts) const {
-  CiphertextBatch batch = load_plaintexts(plaintexts);
+CiphertextBatch Evaluator::encrypt_trivial(const WideVector& plaintexts, PlaintextRange range) const {
+  CiphertextBatch batch = load_plaintexts(plaintexts, range);
   parallel_ranges(batch.groups(), kGrain, [&](std::size_t begin, std::size_t end) {
     const Modulus& modulus = batch.modulus();
     for (std::size_t g = begin; g < end; ++g)
@@ -300,6 +314,10 @@ CiphertextBatch Evaluator::encrypt_trivial(const WideVector& plaintexts) const {
   });
   count(plaintexts.size());
   return batch;
+}
+
+CiphertextBatch Evaluator::encrypt_trivial(const WideVector& plaintexts) const {
+  return encrypt_trivial(plaintexts, PlaintextRange::narrow);
 }
 
 CiphertextBatch Evaluator::plain_logarithms(const WideVector& plaintexts) const {
@@ -341,14 +359,32 @@ CiphertextBatch Evaluator::subtract(const CiphertextBatch& x, const CiphertextBa
   return add(x, negate(y));
 }
 
-void Evaluator::add_plain_inplace(CiphertextBatch& x, const WideVector& values) const {
+void Evaluator::add_plaintexts(CiphertextBatch& x, const WideVector& values, PlaintextRange range) const {
   if (x.size() != values.size()) throw Error("batch.size", "ciphertexts and plaintexts differ in number");
   if (x.empty()) return;
-  const CiphertextBatch factors = encrypt_trivial(values);
+  const CiphertextBatch factors = encrypt_trivial(values, range);
   parallel_ranges(x.groups(), kGrain, [&](std::size_t begin, std::size_t end) {
     for (std::size_t g = begin; g < end; ++g) x.modulus().multiply(x.group(g), x.group(g), factors.group(g));
   });
   count(x.size());
+}
+
+void Evaluator::add_plain_inplace(CiphertextBatch& x, const WideVector& values) const {
+  add_plaintexts(x, values, PlaintextRange::narrow);
+}
+
+void Evaluator::add_residues_inplace(CiphertextBatch& x, const WideVector& values) const {
+  add_plaintexts(x, values, PlaintextRange::residues);
+}
+
+void Evaluator::shift_inplace(CiphertextBatch& x, unsigned bits) const {
+  if (x.empty()) return;
+  parallel_ranges(x.groups(), 1, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t g = begin; g < end; ++g) {
+      for (unsigned bit = 0; bit < bits; ++bit) x.modulus().square(x.group(g), x.group(g));
+    }
+  });
+  count(std::uint64_t{bits} * x.size(), std::uint64_t{bits} * x.size());
 }
 
 CiphertextBatch Evaluator::scalar_multiply(const CiphertextBatch& x, const WideVector& scalars,

@@ -100,6 +100,11 @@ class Evaluator {
   CiphertextBatch negate(const CiphertextBatch& x) const;
   /// x ← [x + m], 2 each; m as for encrypt_trivial().
   void add_plain_inplace(CiphertextBatch& x, const WideVector& values) const;
+  /// x ← [x + m mod N], 2 each, for m in [0, 2N), which may be secret: masks of uniform_residues() and what
+  /// is added to them. @throws Error "plaintext.too_large" for other values
+  void add_residues_inplace(CiphertextBatch& x, const WideVector& values) const;
+  /// x ← [2^bits·x], `bits` squarings each.
+  void shift_inplace(CiphertextBatch& x, unsigned bits) const;
   /// [k·x] for non-negative k below 2^bits; time depends on `bits` only, not on k (fixed windows, masked
   /// table look-up).
   CiphertextBatch scalar_multiply(const CiphertextBatch& x, const WideVector& scalars, unsigned bits) const;
@@ -124,8 +129,13 @@ class Evaluator {
  private:
   CiphertextBatch factored_weighted_sum(const WeightedSumPlan& plan, const CiphertextBatch& x) const;
   CiphertextBatch combine_halves(const WeightedSumPlan::Program& program, CiphertextBatch rows) const;
+  /// Which plaintexts are taken.
+  enum class PlaintextRange { narrow, residues };
   /// The pairs u = 1, w = m mod N: 1 + m·N as plain numbers.
-  CiphertextBatch load_plaintexts(const WideVector& values) const;
+  CiphertextBatch load_plaintexts(const WideVector& values,
+                                  PlaintextRange range = PlaintextRange::narrow) const;
+  CiphertextBatch encrypt_trivial(const WideVector& values, PlaintextRange range) const;
+  void add_plaintexts(CiphertextBatch& x, const WideVector& values, PlaintextRange range) const;
   /// m·R mod N in w of each group's lanes: the logarithms of 1 + m·N. 1 each.
   CiphertextBatch plain_logarithms(const WideVector& values) const;
   void count(std::uint64_t multiplications, std::uint64_t squarings = 0,
@@ -137,6 +147,12 @@ class Evaluator {
   mutable std::atomic<std::uint64_t> squarings_{0};
   mutable std::atomic<std::uint64_t> inversions_{0};
 };
+
+/// Words of a plaintext in [0, 2N), which is never negative.
+std::size_t residue_limbs(unsigned key_bits);
+/// `count` values uniform in [0, N), of residue_limbs() words: masks that hide any plaintext perfectly. By
+/// rejection.
+WideVector uniform_residues(const PublicKey& key, std::size_t count, Rng& rng = system_rng());
 
 /// Slots of a plaintext, as Evaluator::pack() lays them: value i·2^(slot_bits·i). Values must be in [0,
 /// 2^slot_bits). The result has one value per ciphertext. @throws Error "packing.overflow" otherwise

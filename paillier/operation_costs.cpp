@@ -35,6 +35,10 @@ std::uint64_t add_plain_cost(std::size_t count) {
   return 2 * count;
 }
 
+std::uint64_t shift_cost(std::size_t count, unsigned bits) {
+  return std::uint64_t{bits} * count;
+}
+
 std::uint64_t scalar_multiply_cost(std::size_t count, unsigned bits) {
   const PowerCost cost = power_cost(bits);
   return (cost.squarings + cost.multiplications) * count;

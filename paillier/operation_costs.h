@@ -15,7 +15,9 @@ std::uint64_t serialise_cost(std::size_t count);
 std::uint64_t add_cost(std::size_t count);
 std::uint64_t negate_cost(std::size_t count);
 std::uint64_t subtract_cost(std::size_t count);
+/// Also of add_residues_inplace().
 std::uint64_t add_plain_cost(std::size_t count);
+std::uint64_t shift_cost(std::size_t count, unsigned bits);
 std::uint64_t scalar_multiply_cost(std::size_t count, unsigned bits);
 std::uint64_t scalar_multiply_public_cost(std::size_t count, std::int64_t k);
 std::uint64_t pack_cost(std::size_t count, unsigned slot_bits, std::size_t per_ciphertext);

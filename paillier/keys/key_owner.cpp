@@ -13,6 +13,7 @@
 #include "base/parallel.h"
 #include "base/secret.h"
 #include "paillier/big_integer.h"
+#include "paillier/evaluator.h"
 #include "paillier/kernels/kernel_registry.h"
 #include "paillier/kernels/modulus.h"
 #include "paillier/keys/key_owner_half.h"
@@ -110,11 +111,12 @@ struct KeyOwner::Parts {
   void draw_randomness(std::uint64_t* rho_p, std::uint64_t* rho_q, std::size_t groups) const;
   void encrypt_groups(const WideVector& values, std::size_t begin, std::size_t end, std::uint8_t* out);
   bool decrypt_group(const std::uint8_t* wire, std::size_t present, std::size_t first, WideVector& values,
-                     bool& too_large, Scratch& scratch) const;
+                     Representative representative, bool& too_large, Scratch& scratch) const;
   bool load_plaintexts(const WideVector& values, std::size_t g, std::uint64_t* target) const;
   GroupBuffer logarithm(const KeyOwnerHalf& half, const std::uint64_t* numbers, std::uint8_t* valid) const;
   Limbs garner_digits(const GroupBuffer& m_p, const Limbs& m_q) const;
   void combine(const mp_limb_t* t, const mp_limb_t* m_q, mp_limb_t* m, Scratch& scratch) const;
+  void centre(mp_limb_t* m, Scratch& scratch) const;
 };
 
 KeyOwner::KeyOwner(PrivateKey key, Rng& rng, const kernels::Kernel* kernel)
@@ -356,20 +358,25 @@ Limbs KeyOwner::Parts::garner_digits(const GroupBuffer& m_p, const Limbs& m_q) c
   return digits;
 }
 
-/// m = m_q + q·t with t = (m_p − m_q)·q⁻¹ mod p, then to (−N/2, N/2).
+/// m = m_q + q·t with t = (m_p − m_q)·q⁻¹ mod p, in [0, N).
 void KeyOwner::Parts::combine(const mp_limb_t* t, const mp_limb_t* m_q, mp_limb_t* m,
                               Scratch& scratch) const {
   const std::size_t prime_limbs = limbs / 2;
   mpn_sec_mul(m, t, as_size(prime_limbs), q.prime.data(), as_size(prime_limbs), scratch.area.data());
   const mp_limb_t low_carry = mpn_add_n(m, m, m_q, as_size(prime_limbs));
   mpn_sec_add_1(m + prime_limbs, m + prime_limbs, as_size(prime_limbs), low_carry, scratch.area.data());
+}
+
+/// m to (−N/2, N/2).
+void KeyOwner::Parts::centre(mp_limb_t* m, Scratch& scratch) const {
   // m > (N − 1)/2 means a negative plaintext.
   const mp_limb_t negative = mpn_sub_n(scratch.product.data(), half_n.data(), m, as_size(limbs));
   mpn_cnd_sub_n(negative, m, m, n.data(), as_size(limbs));
 }
 
 bool KeyOwner::Parts::decrypt_group(const std::uint8_t* wire, std::size_t present, std::size_t first,
-                                    WideVector& values, bool& too_large, Scratch& scratch) const {
+                                    WideVector& values, Representative representative, bool& too_large,
+                                    Scratch& scratch) const {
   const std::size_t lanes = p.modulus->lanes();
   const std::size_t width = key.public_key().ciphertext_bytes();
   Limbs numbers(lanes * 2 * limbs);
@@ -399,7 +406,9 @@ bool KeyOwner::Parts::decrypt_group(const std::uint8_t* wire, std::size_t presen
     all_valid = all_valid && valid[lane] != 0;
     combine(t.data() + lane * limbs, m_q.data() + lane * limbs, m.data(), scratch);
     const auto target = values[first + lane];
-    const std::uint64_t sign = 0 - (m.back() >> 63);
+    const bool centred = representative == Representative::centred;
+    if (centred) centre(m.data(), scratch);
+    const std::uint64_t sign = centred ? 0 - (m.back() >> 63) : 0;
     for (std::size_t k = 0; k < target.size(); ++k) target[k] = k < limbs ? m[k] : sign;
     const std::uint64_t target_sign = 0 - (target.back() >> 63);
     foreign |= sign ^ target_sign;
@@ -414,6 +423,15 @@ bool KeyOwner::Parts::decrypt_group(const std::uint8_t* wire, std::size_t presen
 }
 
 WideVector KeyOwner::decrypt(ByteView ciphertexts, std::size_t count, std::size_t limbs) const {
+  return decrypt_as(ciphertexts, count, limbs, Representative::centred);
+}
+
+WideVector KeyOwner::decrypt_residues(ByteView ciphertexts, std::size_t count) const {
+  return decrypt_as(ciphertexts, count, residue_limbs(public_key().bits()), Representative::residue);
+}
+
+WideVector KeyOwner::decrypt_as(ByteView ciphertexts, std::size_t count, std::size_t limbs,
+                                Representative representative) const {
   const Parts& parts = *parts_;
   const std::size_t width = public_key().ciphertext_bytes();
   if (ciphertexts.size() != count * width) {
@@ -431,7 +449,7 @@ WideVector KeyOwner::decrypt(ByteView ciphertexts, std::size_t count, std::size_
       const std::size_t first = g * lanes;
       bool overflow = false;
       if (!parts.decrypt_group(ciphertexts.data() + first * width, std::min(lanes, count - first), first,
-                               values, overflow, *scratch)) {
+                               values, representative, overflow, *scratch)) {
         invalid = true;
       }
       if (overflow) too_large = true;

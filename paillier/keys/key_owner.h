@@ -41,6 +41,9 @@ class KeyOwner {
   /// @throws InputError "ciphertext.invalid" for c not in Z*_{N²}, "plaintext.too_large" when one needs more
   /// words
   WideVector decrypt(ByteView ciphertexts, std::size_t count, std::size_t limbs) const;
+  /// The plaintexts as residues in [0, N), of residue_limbs() words: what a mask uniform modulo N left.
+  /// @throws InputError "ciphertext.length", "ciphertext.invalid"
+  WideVector decrypt_residues(ByteView ciphertexts, std::size_t count) const;
 
   std::uint64_t encryptions() const noexcept { return encryptions_; }
   std::uint64_t decryptions() const noexcept { return decryptions_; }
@@ -48,6 +51,10 @@ class KeyOwner {
   struct Parts;
 
  private:
+  enum class Representative { centred, residue };
+  WideVector decrypt_as(ByteView ciphertexts, std::size_t count, std::size_t limbs,
+                        Representative representative) const;
+
   std::unique_ptr<Parts> parts_;
   mutable std::atomic<std::uint64_t> encryptions_{0};
   mutable std::atomic<std::uint64_t> decryptions_{0};
