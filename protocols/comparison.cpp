@@ -1,195 +1,263 @@
 #include "protocols/comparison.h"
 
-#include "protocols/draws.h"
+#include <algorithm>
+
+#include "base/error.h"
+#include "protocols/ot/carry_chain.h"
 
 namespace popcorn::protocols {
 
+using ot::TableShape;
+using ot::TableWords;
+using ot::Words;
+
 namespace {
 
-constexpr std::uint8_t kLess = 1;
-constexpr std::uint8_t kEqual = 2;
+constexpr unsigned kLess = 1;
+constexpr unsigned kEqual = 2;
+constexpr unsigned kDigitBits = 4;
+/// The chain adds x + ¬y + 1, which carries exactly when x ≥ y.
+constexpr std::uint32_t kCarryIn = 1;
 
-std::vector<std::uint8_t> digits_of(const ComparisonShape& shape, const WideVector& values) {
-  const unsigned digits = shape.digits();
-  std::vector<std::uint8_t> result(static_cast<std::size_t>(shape.count) * digits);
-  for (std::size_t j = 0; j < shape.count; ++j) {
+unsigned levels_of(std::size_t digits) {
+  unsigned levels = 0;
+  for (; digits > 1; digits = (digits + 1) / 2) ++levels;
+  return levels;
+}
+
+/// Bits [position, position + bits) of every value.
+void append_digit(const WideVector& values, unsigned position, unsigned bits, Words& out) {
+  for (std::size_t j = 0; j < values.size(); ++j) {
     const auto words = values[j];
-    for (unsigned d = 0; d < digits; ++d) {
-      const unsigned position = 4 * d;
-      const std::uint64_t sign = 0 - (words.back() >> 63);
-      const std::uint64_t word = position / 64 < words.size() ? words[position / 64] : sign;
-      unsigned digit = static_cast<unsigned>(word >> (position % 64)) & 15U;
-      if (position + 4 > shape.bits) digit &= (1U << (shape.bits - position)) - 1;
-      result[j * digits + d] = static_cast<std::uint8_t>(digit);
-    }
+    const std::uint64_t sign = 0 - (words.back() >> 63);
+    const auto word = [&](std::size_t k) { return k < words.size() ? words[k] : sign; };
+    const std::size_t low = position / 64;
+    const unsigned shift = position % 64;
+    std::uint64_t digit = word(low) >> shift;
+    if (shift + bits > 64) digit |= word(low + 1) << (64 - shift);
+    out.push_back(static_cast<std::uint32_t>(digit) & ot::low_bits(bits));
   }
-  return result;
 }
 
-/// Bits of (equal_high, less_low, equal_low) as a choice.
-unsigned node_choice(std::uint8_t low, std::uint8_t high) {
-  return (static_cast<unsigned>(high >> 1) & 1U) | ((low & 1U) << 1) |
-         ((static_cast<unsigned>(low >> 1) & 1U) << 2);
+Words part(const Words& words, std::size_t first, std::size_t count) {
+  const auto begin = words.begin() + static_cast<std::ptrdiff_t>(first);
+  return {begin, begin + static_cast<std::ptrdiff_t>(count)};
 }
 
-std::vector<std::uint8_t> less_of(const ComparisonShares& shares) {
-  std::vector<std::uint8_t> less;
-  less.reserve(shares.values.size());
-  for (const std::uint8_t share : shares.values) less.push_back(share & kLess);
-  return less;
+void append(const Words& part, Words& out) {
+  out.insert(out.end(), part.begin(), part.end());
 }
 
-/// Shares of the next level: pairs become one (its transferred bits are in `results`, one a pair), an odd
-/// digit out on top stays.
-ComparisonShares next_level(const ComparisonShares& shares, std::size_t count,
-                            std::span<const std::uint8_t> results) {
-  const std::size_t pairs = shares.width / 2;
-  ComparisonShares next;
-  next.width = (shares.width + 1) / 2;
-  next.values.resize(count * next.width);
-  for (std::size_t j = 0; j < count; ++j) {
-    const std::uint8_t* const from = shares.values.data() + j * shares.width;
-    std::uint8_t* const to = next.values.data() + j * next.width;
-    for (std::size_t i = 0; i < pairs; ++i) {
-      // less = less_high ⊕ (equal_high ∧ less_low); equal = equal_high ∧ equal_low
-      to[i] = static_cast<std::uint8_t>(results[j * pairs + i] ^ (from[2 * i + 1] & kLess));
-    }
-    if (shares.width % 2 == 1) to[pairs] = from[shares.width - 1];
+/// Entry v of a digit's table: [v < y] and, where wanted, [v = y].
+Words less_equal_tables(const Words& digits, const TableShape& shape) {
+  Words tables(digits.size());
+  for (std::size_t j = 0; j < tables.size(); ++j) {
+    const std::uint32_t at = std::uint32_t{1} << digits[j];
+    tables[j] = at - 1;
+    if (shape.word_bits == 2) tables[j] |= at << shape.entries();
   }
-  return next;
+  return tables;
 }
 
-/// Digits before batch 0, shares before any other.
-void restore_values(const ComparisonShape& shape, unsigned batch, StateReader& in,
-                    std::vector<std::uint8_t>& digits, ComparisonShares& shares) {
-  const auto count = static_cast<std::size_t>(shape.count);
-  if (batch == 0) {
-    digits = in.small_values(count * shape.digits(), 15);
-    return;
-  }
-  shares.width = shape.width(batch);
-  shares.values = in.small_values(count * shares.width, kLess | kEqual);
+void save_words(const Words& words, StateWriter& out) {
+  const Bytes bytes(words.begin(), words.end());
+  out.bytes(bytes);
+}
+
+Words restore_words(std::size_t count, std::uint8_t largest, StateReader& in) {
+  const std::vector<std::uint8_t> bytes = in.small_values(count, largest);
+  return {bytes.begin(), bytes.end()};
 }
 
 }  // namespace
 
-unsigned ComparisonShape::batches() const noexcept {
-  unsigned batches_needed = 1;
-  for (unsigned width = digits(); width > 1; width = (width + 1) / 2) ++batches_needed;
-  return batches_needed;
-}
-
-std::size_t ComparisonShape::transfers(unsigned batch) const noexcept {
-  return static_cast<std::size_t>(count) * (batch == 0 ? digits() : width(batch) / 2);
-}
-
-unsigned ComparisonShape::width(unsigned batch) const noexcept {
-  unsigned shares = digits();
-  for (unsigned level = 1; level < batch; ++level) shares = (shares + 1) / 2;
-  return shares;
-}
-
-std::size_t ComparisonShape::request_bytes(unsigned batch) const noexcept {
-  return ot::correction_bytes(transfers(batch));
-}
-
-std::size_t ComparisonShape::answer_bytes(unsigned batch) const noexcept {
-  return ot::transfer_bytes(transfers(batch), choices(batch));
-}
-
-ComparisonReceiver::ComparisonReceiver(const ComparisonShape& shape, const WideVector& values)
-    : shape_(shape), digits_(digits_of(shape, values)) {}
-
-void ComparisonReceiver::request(unsigned batch, ot::ExtensionReceiver& extension, Bytes& out) {
-  if (batch == 0) {
-    extension.request(digits_, out);
-    return;
+ComparisonPlan::ComparisonPlan(unsigned bits) {
+  if (bits == 0) throw Error("comparison.bits", "integers of no bits cannot be compared");
+  ComparisonPlan best = tree(bits);
+  // As many digits as the exchanges of the tree have room for, and fewer where fewer exchanges suffice.
+  const unsigned fewest = (bits + 2 * ot::kMaxDigit - 1) / (2 * ot::kMaxDigit) + 1;
+  if (fewest <= best.exchanges()) {
+    ComparisonPlan other = chain(bits, fewest);
+    if (other.exchanges() < best.exchanges() || other.bits() <= best.bits()) best = std::move(other);
   }
-  const std::size_t pairs = shares_.width / 2;
-  std::vector<std::uint8_t> choices(shape_.transfers(batch));
-  for (std::size_t j = 0; j < shape_.count; ++j) {
-    const std::uint8_t* const from = shares_.values.data() + j * shares_.width;
-    for (std::size_t i = 0; i < pairs; ++i) {
-      choices[j * pairs + i] = static_cast<std::uint8_t>(node_choice(from[2 * i], from[2 * i + 1]));
+  *this = std::move(best);
+}
+
+ComparisonPlan ComparisonPlan::tree(unsigned bits) {
+  std::vector<unsigned> digits((bits + kDigitBits - 1) / kDigitBits, kDigitBits);
+  digits.back() = bits - kDigitBits * static_cast<unsigned>(digits.size() - 1);
+  return {false, std::move(digits)};
+}
+
+ComparisonPlan ComparisonPlan::chain(unsigned bits, unsigned exchanges) {
+  return {true, ot::plan_chain(bits, 2 * (exchanges - 1), ot::kTransferBits)};
+}
+
+unsigned ComparisonPlan::flights() const noexcept {
+  const auto digits = static_cast<unsigned>(digits_.size());
+  return is_chain_ ? digits + 1 : 2 + 2 * levels_of(digits);
+}
+
+std::size_t ComparisonPlan::width(unsigned level) const noexcept {
+  std::size_t width = digits_.size();
+  for (unsigned k = 1; k < level; ++k) width = (width + 1) / 2;
+  return width;
+}
+
+std::vector<TableShape> ComparisonPlan::requests(std::size_t count, unsigned flight) const {
+  if (flight + 1 >= flights()) return {};
+  if (is_chain_) return {{count, digits_[flight] + (flight > 0 ? 1 : 0), 1}};
+  std::vector<TableShape> shapes;
+  if (flight == 0) {
+    for (std::size_t i = 0; i < digits_.size(); ++i) shapes.push_back({count, digits_[i], i == 0 ? 1U : 2U});
+    return shapes;
+  }
+  const std::size_t pairs = width((flight + 1) / 2) / 2;
+  shapes.push_back({count, 1, 1});
+  if (pairs > 1) shapes.push_back({count * (pairs - 1), 1, 2});
+  return shapes;
+}
+
+unsigned ComparisonPlan::bits() const {
+  unsigned bits = 0;
+  for (unsigned flight = 0; flight < flights(); ++flight) {
+    for (const TableShape& shape : requests(1, flight)) {
+      const auto count = static_cast<unsigned>(shape.count);
+      bits += count * ((ot::kTransferBits + 1) * shape.choice_bits + (shape.entries() - 1) * shape.word_bits);
     }
   }
-  extension.request(choices, out);
+  return bits;
 }
 
-void ComparisonReceiver::receive(unsigned batch, ot::ExtensionReceiver& extension, ByteView section) {
-  std::vector<std::uint8_t> messages(shape_.transfers(batch));
-  extension.receive(section, shape_.choices(batch), messages);
-  if (batch == 0) {
-    shares_ = {shape_.digits(), std::move(messages)};
-  } else {
-    shares_ = next_level(shares_, static_cast<std::size_t>(shape_.count), messages);
+Comparison::Comparison(Party party, unsigned bits, const WideVector& values)
+    : Comparison(party, bits, values.size()) {
+  unsigned position = 0;
+  for (const unsigned digit : plan_.digits()) {
+    append_digit(values, position, digit, digits_);
+    position += digit;
   }
+  if (!plan_.is_chain() || party_ == Party::client) return;
+  for (std::size_t i = 0; i < digits_.size(); ++i) digits_[i] ^= ot::low_bits(plan_.digits()[i / count_]);
 }
 
-std::vector<std::uint8_t> ComparisonReceiver::less() const {
-  return less_of(shares_);
+std::vector<TableWords> Comparison::tables(unsigned flight) const {
+  if (flight == 0) return {};
+  if (!plan_.is_chain()) return flight == 1 ? digit_tables() : node_words(flight - 1, true);
+  const unsigned digit = flight - 1;
+  const Words* const carry = digit > 0 ? &shares_ : nullptr;
+  return {{plan_.answers(count_, flight).front(), ot::carry_tables(part(digits_, digit * count_, count_), 0,
+                                                                   plan_.digits()[digit], carry, kCarryIn)}};
 }
 
-void ComparisonReceiver::save(unsigned batch, StateWriter& out) const {
-  out.bytes(batch == 0 ? digits_ : shares_.values);
+std::vector<TableWords> Comparison::choices(unsigned flight) const {
+  const std::vector<TableShape> shapes = plan_.requests(count_, flight);
+  if (shapes.empty()) return {};
+  if (!plan_.is_chain() && flight > 0) return node_words(flight, false);
+  if (plan_.is_chain()) {
+    return {{shapes.front(), ot::carry_choices(part(digits_, flight * count_, count_), 0,
+                                               plan_.digits()[flight], flight > 0 ? &shares_ : nullptr)}};
+  }
+  std::vector<TableWords> choices;
+  for (std::size_t i = 0; i < shapes.size(); ++i)
+    choices.push_back({shapes[i], part(digits_, i * count_, count_)});
+  return choices;
 }
 
-ComparisonReceiver ComparisonReceiver::restore(const ComparisonShape& shape, unsigned batch,
-                                               StateReader& in) {
-  ComparisonReceiver receiver(shape);
-  restore_values(shape, batch, in, receiver.digits_, receiver.shares_);
-  return receiver;
+std::vector<TableWords> Comparison::digit_tables() const {
+  std::vector<TableWords> tables;
+  for (const TableShape& shape : plan_.requests(count_, 0))
+    tables.push_back({shape, less_equal_tables(part(digits_, tables.size() * count_, count_), shape)});
+  return tables;
 }
 
-ComparisonSender::ComparisonSender(const ComparisonShape& shape, const WideVector& values)
-    : shape_(shape), digits_(digits_of(shape, values)) {}
-
-void ComparisonSender::answer(unsigned batch, ot::ExtensionSender& extension, Rng& rng, Bytes& out) {
-  const std::size_t transfers = shape_.transfers(batch);
-  const unsigned choices = shape_.choices(batch);
-  std::vector<std::uint8_t> masks(transfers);
-  rng.fill(masks);
-  for (std::uint8_t& mask : masks) mask &= kLess | kEqual;
-  std::vector<std::uint8_t> messages(transfers * choices);
-  if (batch == 0) {
-    for (std::size_t t = 0; t < transfers; ++t) {
-      const unsigned y = digits_[t];
-      for (unsigned x = 0; x < choices; ++x) {
-        const unsigned less = (x - y) >> 31;  // borrow of x − y
-        const unsigned equal = ((x ^ y) - 1U) >> 31;
-        messages[t * choices + x] = static_cast<std::uint8_t>((less | (equal << 1)) ^ masks[t]);
+/// For what flight `flight` asks of a level: tables of 0 and of the lower node's shares; choices that are the
+/// upper node's share of `equal`.
+std::vector<TableWords> Comparison::node_words(unsigned flight, bool tables) const {
+  std::vector<TableWords> result;
+  std::size_t pair = 0;
+  for (const TableShape& shape : plan_.requests(count_, flight)) {
+    Words words;
+    words.reserve(shape.count);
+    for (const std::size_t last = pair + shape.count / count_; pair < last; ++pair) {
+      for (std::size_t j = 0; j < count_; ++j) {
+        const std::uint32_t low = shares_[2 * pair * count_ + j];
+        const std::uint32_t equal_high = shares_[(2 * pair + 1) * count_ + j] >> 1;
+        words.push_back(tables ? (low & kLess) << 1 | (low & kEqual) << 2 : equal_high);
       }
     }
-    shares_ = {shape_.digits(), std::move(masks)};
-  } else {
-    const std::size_t pairs = shares_.width / 2;
-    for (std::size_t t = 0; t < transfers; ++t) {
-      const std::uint8_t* const from = shares_.values.data() + t / pairs * shares_.width + 2 * (t % pairs);
-      const unsigned own = node_choice(from[0], from[1]);
-      for (unsigned other = 0; other < choices; ++other) {
-        const unsigned joint = own ^ other;
-        const unsigned equal_high = joint & 1U;
-        const unsigned results = (equal_high & (joint >> 1)) | ((equal_high & (joint >> 2)) << 1);
-        messages[t * choices + other] = static_cast<std::uint8_t>((results & 3U) ^ masks[t]);
-      }
+    if (tables && shape.word_bits == 1) {
+      for (std::uint32_t& word : words) word &= 3U;
     }
-    shares_ = next_level(shares_, static_cast<std::size_t>(shape_.count), masks);
+    result.push_back({shape, std::move(words)});
   }
-  extension.send(messages, choices, out);
+  return result;
 }
 
-std::vector<std::uint8_t> ComparisonSender::less() const {
-  return less_of(shares_);
+void Comparison::take(unsigned flight, std::vector<Words> shares) {
+  if (flight == 0) return;
+  if (plan_.is_chain()) {
+    shares_ = std::move(shares.front());
+  } else if (flight == 1) {
+    shares_.clear();
+    for (const Words& digit : shares) append(digit, shares_);
+  } else if (flight % 2 == 0) {
+    take_half(shares);
+  } else {
+    take_level(shares);
+  }
 }
 
-void ComparisonSender::save(unsigned batch, StateWriter& out) const {
-  out.bytes(batch == 0 ? digits_ : shares_.values);
+/// What a party's own shares and one direction's transfers give of a level.
+void Comparison::take_half(const std::vector<Words>& shares) {
+  half_.clear();
+  for (const Words& some : shares) append(some, half_);
+  for (std::size_t i = 0; i < half_.size(); ++i) {
+    const std::size_t pair = i / count_;
+    const std::uint32_t low = shares_[2 * pair * count_ + i % count_];
+    const std::uint32_t high = shares_[(2 * pair + 1) * count_ + i % count_];
+    half_[i] ^= (low & (0 - (high >> 1))) ^ (high & kLess);
+  }
 }
 
-ComparisonSender ComparisonSender::restore(const ComparisonShape& shape, unsigned batch, StateReader& in) {
-  ComparisonSender sender(shape);
-  restore_values(shape, batch, in, sender.digits_, sender.shares_);
-  return sender;
+/// Pairs become one, an odd one out on top stays.
+void Comparison::take_level(const std::vector<Words>& shares) {
+  Words other;
+  for (const Words& some : shares) append(some, other);
+  const std::size_t width = shares_.size() / count_;
+  for (std::size_t i = 0; i < other.size(); ++i) half_[i] ^= other[i];
+  if (width % 2 == 1) append(part(shares_, (width - 1) * count_, count_), half_);
+  shares_ = std::move(half_);
+  half_.clear();
+}
+
+std::vector<std::uint8_t> Comparison::less() const {
+  const std::uint32_t flip = plan_.is_chain() && party_ == Party::server ? 1 : 0;
+  std::vector<std::uint8_t> less;
+  less.reserve(count_);
+  for (const std::uint32_t share : shares_) less.push_back(static_cast<std::uint8_t>((share & kLess) ^ flip));
+  return less;
+}
+
+void Comparison::save(unsigned flight, StateWriter& out) const {
+  if (plan_.is_chain() || flight < 2) save_words(digits_, out);
+  if (flight >= 2) save_words(shares_, out);
+  if (flight >= 2 && flight % 2 == 1 && !plan_.is_chain()) save_words(half_, out);
+}
+
+Comparison Comparison::restore(Party party, unsigned bits, std::size_t count, unsigned flight,
+                               StateReader& in) {
+  Comparison comparison(party, bits, count);
+  const ComparisonPlan& plan = comparison.plan_;
+  if (plan.is_chain() || flight < 2) {
+    for (const unsigned digit : plan.digits())
+      append(restore_words(count, static_cast<std::uint8_t>(ot::low_bits(digit)), in), comparison.digits_);
+  }
+  if (flight < 2) return comparison;
+  const std::size_t width = plan.is_chain() ? 1 : plan.width(flight / 2);
+  comparison.shares_ = restore_words(count * width, plan.is_chain() ? kLess : kLess | kEqual, in);
+  if (flight % 2 == 1 && !plan.is_chain())
+    comparison.half_ = restore_words(width / 2 * count, kLess | kEqual, in);
+  return comparison;
 }
 
 }  // namespace popcorn::protocols

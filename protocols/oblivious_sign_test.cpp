@@ -12,6 +12,7 @@
 #include "protocols/comparison.h"
 #include "protocols/draws.h"
 #include "protocols/ot/base_transfer.h"
+#include "protocols/ot/transfer_session.h"
 #include "protocols/wide_math.h"
 
 namespace popcorn::protocols {
@@ -21,11 +22,12 @@ namespace {
 constexpr std::size_t kNonceBytes = 16;
 using Nonce = std::array<std::uint8_t, kNonceBytes>;
 
-/// 1 were seeds of base transfers on Paillier, which a client could read the choices of: forgotten.
-constexpr std::uint8_t kStateVersion = 2;
+/// 1 were seeds of base transfers on Paillier, which a client could read the choices of; 2 those of another
+/// extension: forgotten.
+constexpr std::uint8_t kStateVersion = 3;
 /// So that a party's state is never taken for the other's.
 template <typename Seeds>
-inline constexpr std::uint8_t kSide = std::is_same_v<Seeds, ot::SenderSeeds> ? 1 : 2;
+inline constexpr std::uint8_t kSide = std::is_same_v<Seeds, ot::ChosenSeeds> ? 1 : 2;
 
 /// Of one session: the client's nonce (in a resumed session only; a full set-up draws new seeds) and the
 /// server's.
@@ -65,10 +67,12 @@ class KeptSeeds final : public SignTestState {
     std::memcpy(&seeds, bytes.data() + 2 + kNonceBytes, sizeof seeds);
     const auto kept = std::make_shared<const KeptSeeds>(id, seeds);
     OPENSSL_cleanse(&seeds, sizeof seeds);
-    if constexpr (std::is_same_v<Seeds, ot::SenderSeeds>) {
+    if constexpr (std::is_same_v<Seeds, ot::ChosenSeeds>) {
       const auto is_no_bit = [](std::uint8_t choice) { return choice > 1; };
-      if (std::ranges::any_of(kept->seeds().choices, is_no_bit)) {
-        throw InputError("sign_test.state", "a kept set-up has choices other than 0 and 1");
+      const auto& choices = kept->seeds().choices;
+      if (choices[0] != 0 || std::ranges::any_of(choices, is_no_bit)) {
+        throw InputError("sign_test.state",
+                         "a kept set-up has choices other than 0 and 1, or a first one of 1");
       }
     }
     return kept;
@@ -80,8 +84,8 @@ class KeptSeeds final : public SignTestState {
   Nonce id_;
   Seeds seeds_;
 };
-using KeptSenderSeeds = KeptSeeds<ot::SenderSeeds>;
-using KeptReceiverSeeds = KeptSeeds<ot::ReceiverSeeds>;
+using KeptSenderSeeds = KeptSeeds<ot::ChosenSeeds>;
+using KeptReceiverSeeds = KeptSeeds<ot::OfferedSeeds>;
 
 template <typename Kept>
 std::shared_ptr<const Kept> as_kept(std::shared_ptr<const SignTestState> state) {
@@ -91,8 +95,33 @@ std::shared_ptr<const Kept> as_kept(std::shared_ptr<const SignTestState> state) 
   return kept;
 }
 
-ComparisonShape comparison_shape(const SignTestShape& shape) {
-  return {shape.count, shape.bits};
+using Shapes = std::vector<ot::TableShape>;
+
+/// Flight 2e is in answer e, flight 2e − 1 in question e; the last answer may have none.
+bool has_flight(const ComparisonPlan& plan, unsigned flight) {
+  return flight < plan.flights();
+}
+
+std::size_t flight_bytes(const SignTestShape& shape, unsigned flight) {
+  const ComparisonPlan plan(shape.bits);
+  if (!has_flight(plan, flight)) return 0;
+  ot::FlightSetUp set_up = ot::FlightSetUp::none;
+  if (shape.set_up != SetUp::done && flight == 0) set_up = ot::FlightSetUp::of_client;
+  if (shape.set_up != SetUp::done && flight == 1) set_up = ot::FlightSetUp::of_server;
+  const auto count = static_cast<std::size_t>(shape.count);
+  return ot::flight_bytes(set_up, plan.answers(count, flight), plan.requests(count, flight));
+}
+
+void make_flight(unsigned flight, Comparison& comparison, ot::TransferSession& transfers, Rng& rng,
+                 Bytes& out) {
+  comparison.take(flight, transfers.answer(comparison.tables(flight), rng, out));
+  transfers.request(comparison.choices(flight), out);
+}
+
+void take_flight(unsigned flight, const SignTestShape& shape, Comparison& comparison,
+                 ot::TransferSession& transfers, ByteView section) {
+  const auto count = static_cast<std::size_t>(shape.count);
+  comparison.take(flight, transfers.take(section, ComparisonPlan(shape.bits).requests(count, flight)));
 }
 
 /// Bit `bit` of every value, in two's complement.
@@ -130,7 +159,6 @@ class ObliviousServer final : public ServerSignTest {
   void begin(const SignTestShape& shape) override {
     shape_ = shape;
     comparison_.reset();
-    less_.clear();
   }
 
   void question(unsigned exchange, const ServerNeurons& neurons, Bytes& out) override {
@@ -141,19 +169,22 @@ class ObliviousServer final : public ServerSignTest {
         kept_ = std::make_shared<const KeptSenderSeeds>(nonce_, seeds);
         OPENSSL_cleanse(&seeds, sizeof seeds);
       }
-      if (shape_.set_up != SetUp::done) start_extension();
-      comparison_.emplace(comparison_shape(shape_), neurons.masks);
+      if (shape_.set_up != SetUp::done) start_transfers();
+      comparison_.emplace(Comparison::Party::server, shape_.bits, neurons.masks);
       flips_ = bit_of(neurons.masks, shape_.bits);
       return;
     }
-    comparison_->answer(exchange - 1, *extension_, rng_, out);
-    if (exchange == comparison_shape(shape_).batches()) xor_into(flips_, comparison_->less());
+    const unsigned flight = 2 * exchange - 1;
+    make_flight(flight, *comparison_, *transfers_, rng_, out);
+    end_after(flight);
   }
 
   void answer(unsigned exchange, ByteView section) override {
-    const ComparisonShape comparison = comparison_shape(shape_);
-    if (exchange < comparison.batches()) extension_->take_request(section, comparison.transfers(exchange));
+    const unsigned flight = 2 * exchange;
+    if (!has_flight(ComparisonPlan(shape_.bits), flight)) return;
+    take_flight(flight, shape_, *comparison_, *transfers_, section);
     checked_ = true;
+    end_after(flight);
   }
 
   std::span<const std::uint8_t> flips() const override { return flips_; }
@@ -172,10 +203,9 @@ class ObliviousServer final : public ServerSignTest {
       OPENSSL_cleanse(kept.data(), kept.size());
       out.u8(checked_ ? 1 : 0);
     }
-    out.u64(extension_->position().blocks);
-    out.u64(extension_->position().transfers);
+    transfers_->save(out);
     out.bytes(flips_);
-    comparison_->save(exchange, out);
+    if (has_flight(ComparisonPlan(shape_.bits), 2 * exchange)) comparison_->save(2 * exchange, out);
   }
 
   void restore(const SignTestShape& shape, unsigned exchange, StateReader& in) override {
@@ -189,17 +219,21 @@ class ObliviousServer final : public ServerSignTest {
       const bool waits_for_first = shape.set_up == SetUp::full && exchange == 0;
       if (checked_ == waits_for_first) StateReader::reject("the set-up is not where the round is");
     }
-    ot::ExtensionPosition position;
-    position.blocks = in.u64();
-    position.transfers = in.u64();
-    start_extension(position);
+    start_transfers();
+    transfers_->restore(shape.set_up == SetUp::done || exchange > 0, in);
     flips_ = in.small_values(static_cast<std::size_t>(shape.count), 1);
-    comparison_.emplace(ComparisonSender::restore(comparison_shape(shape), exchange, in));
+    const unsigned awaited = 2 * exchange;
+    if (!has_flight(ComparisonPlan(shape.bits), awaited)) return;
+    comparison_ = Comparison::restore(Comparison::Party::server, shape.bits, flips_.size(), awaited, in);
+    if (awaited > 0) transfers_->repeat_request(comparison_->choices(awaited - 1));
   }
 
  private:
-  void start_extension(ot::ExtensionPosition position = {}) {
-    extension_.emplace(kept_->seeds(), session_nonce(set_up_, client_nonce_, nonce_), position);
+  void start_transfers() {
+    transfers_.emplace(kept_->seeds(), session_nonce(set_up_, client_nonce_, nonce_));
+  }
+  void end_after(unsigned flight) {
+    if (!has_flight(ComparisonPlan(shape_.bits), flight + 1)) xor_into(flips_, comparison_->less());
   }
 
   BufferedRng rng_;
@@ -209,10 +243,9 @@ class ObliviousServer final : public ServerSignTest {
   SetUp set_up_;          ///< of the session
   bool checked_ = false;  ///< whether a request has passed its check
   std::optional<ot::BaseChooser> chooser_;
-  std::optional<ot::ExtensionSender> extension_;
+  std::optional<ot::TransferSession> transfers_;
   SignTestShape shape_;
-  std::optional<ComparisonSender> comparison_;
-  std::vector<std::uint8_t> less_;
+  std::optional<Comparison> comparison_;
   std::vector<std::uint8_t> flips_;
 };
 
@@ -244,15 +277,19 @@ class ObliviousClient final : public ClientSignTest {
           shares.resized(std::max(shares.limbs(), WideVector::limbs_for_bits(shape_.bits + 1)));
       add_power_of_two(shifted, shape_.bits);
       bits_ = bit_of(shifted, shape_.bits);
-      comparison_.emplace(comparison_shape(shape_), shifted);
-      return;
+      comparison_.emplace(Comparison::Party::client, shape_.bits, shifted);
+    } else {
+      take_flight(2 * exchange - 1, shape_, *comparison_, *transfers_, section);
     }
-    comparison_->receive(exchange - 1, *extension_, section);
-    if (exchange == comparison_shape(shape_).batches()) xor_into(bits_, comparison_->less());
+    // With its own last flight the comparison ends, so that is made before it is asked for.
+    const ComparisonPlan plan(shape_.bits);
+    flight_.clear();
+    if (has_flight(plan, 2 * exchange)) make_flight(2 * exchange, *comparison_, *transfers_, rng_, flight_);
+    if (exchange + 1 == plan.exchanges()) xor_into(bits_, comparison_->less());
   }
 
-  void answer(unsigned exchange, Bytes& out) override {
-    if (exchange < comparison_shape(shape_).batches()) comparison_->request(exchange, *extension_, out);
+  void answer(unsigned /*exchange*/, Bytes& out) override {
+    out.insert(out.end(), flight_.begin(), flight_.end());
   }
 
   std::span<const std::uint8_t> bits() const override { return bits_; }
@@ -261,26 +298,23 @@ class ObliviousClient final : public ClientSignTest {
   void save(unsigned exchange, StateWriter& out) const override {
     out.bytes(own_nonce_);
     out.bytes(server_nonce_);
-    out.u64(extension_->position().blocks);
-    out.u64(extension_->position().transfers);
-    if (exchange == comparison_shape(shape_).batches()) return;  // the answer has ended the test
+    transfers_->save(out);
+    if (!has_flight(ComparisonPlan(shape_.bits), 2 * exchange + 1)) return;  // the answer has ended the test
     out.bytes(bits_);
-    comparison_->save(exchange, out);
+    comparison_->save(2 * exchange + 1, out);
   }
 
   void restore(const SignTestShape& shape, unsigned exchange, SetUp set_up, StateReader& in) override {
     begin(shape);
     std::ranges::copy(in.bytes(kNonceBytes), own_nonce_.begin());
     std::ranges::copy(in.bytes(kNonceBytes), server_nonce_.begin());
-    ot::ExtensionPosition position;
-    position.blocks = in.u64();
-    position.transfers = in.u64();
-    extension_.emplace(kept_->seeds(), session_nonce(set_up, own_nonce_, server_nonce_), position);
-    if (exchange == comparison_shape(shape).batches()) return;
+    transfers_.emplace(kept_->seeds(), session_nonce(set_up, own_nonce_, server_nonce_));
+    transfers_->restore(shape.set_up == SetUp::done || exchange > 0, in);
+    const unsigned awaited = 2 * exchange + 1;
+    if (!has_flight(ComparisonPlan(shape.bits), awaited)) return;
     bits_ = in.small_values(static_cast<std::size_t>(shape.count), 1);
-    comparison_ = ComparisonReceiver::restore(comparison_shape(shape), exchange, in);
-    Bytes sent;  // already: only what is kept until the transfers come is wanted
-    comparison_->request(exchange, *extension_, sent);
+    comparison_ = Comparison::restore(Comparison::Party::client, shape.bits, bits_.size(), awaited, in);
+    transfers_->repeat_request(comparison_->choices(awaited - 1));
   }
 
  private:
@@ -292,7 +326,7 @@ class ObliviousClient final : public ClientSignTest {
       kept_ = std::make_shared<const KeptReceiverSeeds>(server_nonce_, seeds);
       OPENSSL_cleanse(&seeds, sizeof seeds);
     }
-    extension_.emplace(kept_->seeds(), session_nonce(shape_.set_up, own_nonce_, server_nonce_));
+    transfers_.emplace(kept_->seeds(), session_nonce(shape_.set_up, own_nonce_, server_nonce_));
   }
 
   Rng& rng_;
@@ -300,45 +334,56 @@ class ObliviousClient final : public ClientSignTest {
   Nonce server_nonce_{};
   std::shared_ptr<const KeptReceiverSeeds> kept_;
   std::optional<ot::BaseOwner> base_;
-  std::optional<ot::ExtensionReceiver> extension_;
+  std::optional<ot::TransferSession> transfers_;
   SignTestShape shape_;
-  std::optional<ComparisonReceiver> comparison_;
+  std::optional<Comparison> comparison_;
+  Bytes flight_;  ///< of the answer
   std::vector<std::uint8_t> bits_;
 };
 
 class ObliviousSignTest final : public SignTest {
  public:
   std::string_view name() const noexcept override { return "oblivious"; }
-  unsigned exchanges(unsigned bits) const override { return ComparisonShape{0, bits}.batches() + 1; }
+  unsigned exchanges(unsigned bits) const override { return ComparisonPlan(bits).exchanges(); }
   bool needs_shares() const noexcept override { return true; }
   bool permutes() const noexcept override { return false; }
   unsigned plaintext_bits(unsigned /*bits*/) const override { return 0; }
 
   std::size_t question_bytes(const SignTestShape& shape, unsigned exchange) const override {
-    if (exchange > 0) return comparison_shape(shape).answer_bytes(exchange - 1);
+    if (exchange > 0) return flight_bytes(shape, 2 * exchange - 1);
     if (shape.set_up == SetUp::done) return 0;
     if (shape.set_up == SetUp::resumed) return kNonceBytes;
     return kNonceBytes + ot::kBaseReplyBytes;
   }
 
   std::size_t answer_bytes(const SignTestShape& shape, unsigned exchange) const override {
-    const ComparisonShape comparison = comparison_shape(shape);
-    return exchange < comparison.batches() ? comparison.request_bytes(exchange) : 0;
+    return flight_bytes(shape, 2 * exchange);
   }
 
   SignTestCost cost(const SignTestShape& /*shape*/) const override { return {}; }
 
   SignTestMemory memory(const SignTestShape& shape) const override {
-    // A transfer: its digit, its row and the columns it is transposed from, its messages or choices.
-    constexpr std::uint64_t kTransferBytes = sizeof(ot::Block) + ot::kCodeBits / 8 + 16;
-    // Of the extension; the receiver has two of each.
-    constexpr std::uint64_t kStreamBytes = 256;
-    const ComparisonShape comparison = comparison_shape(shape);
-    const std::uint64_t transfers = comparison.transfers(0) * kTransferBytes + shape.count * 2;
-    // Columns of whole blocks, and the transfers of the check.
-    constexpr std::uint64_t kPaddingBytes = 3 * ot::kCodeBits * 3 * sizeof(ot::Block);
-    return {transfers + ot::kCodeBits * kStreamBytes + kPaddingBytes,
-            transfers + 2 * ot::kCodeBits * kStreamBytes + kPaddingBytes};
+    // A transfer: its row and its choice. Of one piece of an extension: columns, packed, transposed, streams.
+    constexpr std::uint64_t kTransferBytes = sizeof(ot::Block) + 1;
+    constexpr std::uint64_t kPieceBytes = 5 * sizeof(ot::Block);
+    constexpr std::uint64_t kPiece = ot::softspoken::kMaxGroups * ot::kBaseTransfers;
+    // A table: its choice or its entries, masks and shares, with copies.
+    constexpr std::uint64_t kTableBytes = 10 * sizeof(std::uint32_t);
+    // Streams' seeds and trees of both directions, work on one piece of an extension, groups that are not
+    // full.
+    constexpr std::uint64_t kFixedBytes = 600 * 1024;
+    const ComparisonPlan plan(shape.bits);
+    const auto count = static_cast<std::size_t>(shape.count);
+    std::size_t transfers = 0;
+    for (unsigned flight = 0; flight < plan.flights(); ++flight) {
+      std::size_t asked = 0;
+      for (const ot::TableShape& tables : plan.requests(count, flight)) asked += tables.transfers();
+      transfers = std::max(transfers, asked);
+    }
+    const std::uint64_t bytes = transfers * kTransferBytes +
+                                std::min<std::uint64_t>(transfers, kPiece) * kPieceBytes +
+                                shape.count * (plan.digits().size() * kTableBytes + 2) + kFixedBytes;
+    return {bytes, bytes};
   }
 
   SetUp set_up(bool has_state) const noexcept override { return has_state ? SetUp::resumed : SetUp::full; }

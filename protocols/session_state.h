@@ -18,7 +18,7 @@
 namespace popcorn::protocols {
 
 /// Raised with every change of the layout; a reader takes its own version only.
-inline constexpr std::uint16_t kSessionStateVersion = 2;
+inline constexpr std::uint16_t kSessionStateVersion = 3;
 
 class StateWriter {
  public:

@@ -39,7 +39,7 @@
 
 namespace popcorn::protocols {
 
-inline constexpr std::uint8_t kWireMajor = 1;
+inline constexpr std::uint8_t kWireMajor = 2;
 inline constexpr std::uint8_t kWireMinor = 0;
 inline constexpr std::size_t kMessagePrefixBytes = 88;
 

@@ -113,10 +113,10 @@ void BaseOwner::request(Bytes& out) const {
   out.insert(out.end(), point_.begin(), point_.end());
 }
 
-ReceiverSeeds BaseOwner::finish(ByteView nonce, ByteView reply) const {
+OfferedSeeds BaseOwner::finish(ByteView nonce, ByteView reply) const {
   const Sha256 transcript = transcript_of(point_, nonce, reply);
-  ReceiverSeeds seeds;
-  for (std::size_t i = 0; i < kCodeBits; ++i) {
+  OfferedSeeds seeds;
+  for (std::size_t i = 0; i < kBaseTransfers; ++i) {
     std::array<PointBytes, 2> elements;
     std::memcpy(elements.data(), reply.data() + i * sizeof elements, sizeof elements);
     if (!is_point(elements[0]) || !is_point(elements[1])) {
@@ -149,12 +149,13 @@ BaseChooser::BaseChooser(ByteView request) {
   }
 }
 
-SenderSeeds BaseChooser::reply(ByteView nonce, Rng& rng, Bytes& out) const {
-  SenderSeeds seeds;
-  std::vector<std::uint8_t> choices = draw_bits(rng, kCodeBits);
-  std::vector<PointBytes> keys(kCodeBits);
+ChosenSeeds BaseChooser::reply(ByteView nonce, Rng& rng, Bytes& out) const {
+  ChosenSeeds seeds;
+  std::vector<std::uint8_t> choices = draw_bits(rng, kBaseTransfers);
+  choices[0] = 0;
+  std::vector<PointBytes> keys(kBaseTransfers);
   const std::size_t start = out.size();
-  for (std::size_t i = 0; i < kCodeBits; ++i) {
+  for (std::size_t i = 0; i < kBaseTransfers; ++i) {
     seeds.choices[i] = choices[i];
     const PointBytes other = draw_point(rng);
     const PointBytes shift = oracle(point_, nonce, i, seeds.choices[i], other);
@@ -177,8 +178,8 @@ SenderSeeds BaseChooser::reply(ByteView nonce, Rng& rng, Bytes& out) const {
     for (const PointBytes& element : elements) out.insert(out.end(), element.begin(), element.end());
   }
   const Sha256 transcript = transcript_of(point_, nonce, ByteView(out).subspan(start));
-  for (std::size_t i = 0; i < kCodeBits; ++i) {
-    seeds.chosen[i] = seed_of(transcript, i, seeds.choices[i], keys[i]);
+  for (std::size_t i = 0; i < kBaseTransfers; ++i) {
+    seeds.seeds[i] = seed_of(transcript, i, seeds.choices[i], keys[i]);
   }
   OPENSSL_cleanse(keys.data(), keys.size() * sizeof(PointBytes));
   OPENSSL_cleanse(choices.data(), choices.size());

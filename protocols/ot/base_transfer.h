@@ -1,7 +1,7 @@
-// The 256 base transfers of an extension: endemic oblivious transfer [MR19, sec 5] on ristretto255, secure
+// The 128 base transfers of an extension: endemic oblivious transfer [MR19, sec 5] on ristretto255, secure
 // against malicious parties. Two messages.
 //
-//   owner (client), secret a                         chooser (server), secret s ∈ {0,1}^256
+//   owner (client), secret a                         chooser (server), secret s ∈ {0,1}^128
 //   A = a·G                       ──── request ────►  checks A
 //                                                     R(1−s)_i random, R(s)_i = b_i·G − H(s, R(1−s)_i)
 //   K(v)_i = a·(R(v)_i + H(v, R(1−v)_i)) ◄── reply ─  K(s)_i = b_i·A
@@ -20,13 +20,13 @@
 
 #include "base/bytes.h"
 #include "base/random.h"
-#include "protocols/ot/extension.h"
+#include "protocols/ot/base_seeds.h"
 
 namespace popcorn::protocols::ot {
 
 inline constexpr std::size_t kPointBytes = 32;
 inline constexpr std::size_t kBaseRequestBytes = kPointBytes;
-inline constexpr std::size_t kBaseReplyBytes = kCodeBits * 2 * kPointBytes;
+inline constexpr std::size_t kBaseReplyBytes = kBaseTransfers * 2 * kPointBytes;
 
 using PointBytes = std::array<std::uint8_t, kPointBytes>;
 
@@ -40,7 +40,7 @@ class BaseOwner {
   void request(Bytes& out) const;
   /// Both seeds of every transfer. @param nonce of the session, the same at both parties
   /// @param reply kBaseReplyBytes @throws FailedCheck "ot.point"
-  ReceiverSeeds finish(ByteView nonce, ByteView reply) const;
+  OfferedSeeds finish(ByteView nonce, ByteView reply) const;
 
  private:
   std::array<std::uint8_t, 32> scalar_{};
@@ -52,8 +52,9 @@ class BaseChooser {
   /// @param request kBaseRequestBytes @throws InputError "ot.point" unless it is a canonical point other than
   /// the identity; known from public bytes alone
   explicit BaseChooser(ByteView request);
-  /// Draws s, appends the reply. Once: another reply to the same request draws everything anew.
-  SenderSeeds reply(ByteView nonce, Rng& rng, Bytes& out) const;
+  /// Draws s but for its first bit, which is 0 (so that Δ = ¬s is odd), and appends the reply. Once: another
+  /// reply to the same request draws everything anew.
+  ChosenSeeds reply(ByteView nonce, Rng& rng, Bytes& out) const;
 
  private:
   PointBytes point_{};

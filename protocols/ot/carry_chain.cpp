@@ -10,12 +10,10 @@ namespace popcorn::protocols::ot {
 
 namespace {
 
-unsigned first_digit_bits(unsigned digit) {
-  return table_cost(digit).bits;
-}
-
-unsigned later_digit_bits(unsigned digit) {
-  return table_cost(digit + 1).bits;
+/// @param transfer bits that each random transfer costs by itself
+unsigned digit_bits(unsigned digit, bool begins, unsigned transfer) {
+  const ShareCost cost = table_cost(digit + (begins ? 0 : 1));
+  return cost.bits + cost.transfers * transfer;
 }
 
 [[noreturn]] void too_few(unsigned length, unsigned digits) {
@@ -37,11 +35,12 @@ bool crosses(unsigned from, unsigned to, const std::vector<unsigned>& cuts) {
 
 }  // namespace
 
-ChainPlan plan_chain(unsigned length, unsigned digits) {
-  return plan_chain_with_cuts(length, {}, digits);
+ChainPlan plan_chain(unsigned length, unsigned digits, unsigned transfer) {
+  return plan_chain_with_cuts(length, {}, digits, transfer);
 }
 
-ChainPlan plan_chain_with_cuts(unsigned length, const std::vector<unsigned>& cuts, unsigned digits) {
+ChainPlan plan_chain_with_cuts(unsigned length, const std::vector<unsigned>& cuts, unsigned digits,
+                               unsigned transfer) {
   const unsigned most = digits == 0 ? length : std::min(digits, length);
   std::vector<std::vector<Reached>> reached(most + 1, std::vector<Reached>(length + 1));
   reached[0][0].bits = 0;
@@ -52,7 +51,7 @@ ChainPlan plan_chain_with_cuts(unsigned length, const std::vector<unsigned>& cut
         if (crosses(from, from + digit, cuts)) break;
         Reached& to = reached[count + 1][from + digit];
         const unsigned bits =
-            reached[count][from].bits + (count == 0 ? first_digit_bits(digit) : later_digit_bits(digit));
+            reached[count][from].bits + digit_bits(digit, count == 0, transfer);
         if (bits < to.bits) to = {bits, digit};
       }
     }

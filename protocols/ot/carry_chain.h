@@ -20,10 +20,12 @@ inline constexpr unsigned kMaxDigit = 4;
 using ChainPlan = std::vector<unsigned>;
 
 /// The digits that cost the fewest bits for `length` ≥ 1 bits in at most `digits` digits (0: any number);
-/// among equals the fewest digits. @throws UsageError "ot.chain" when so few digits cannot hold them
-ChainPlan plan_chain(unsigned length, unsigned digits = 0);
+/// among equals the fewest digits. @param transfer bits that each random transfer costs by itself
+/// @throws UsageError "ot.chain" when so few digits cannot hold them
+ChainPlan plan_chain(unsigned length, unsigned digits = 0, unsigned transfer = 0);
 /// The same with digits that end after each of `cuts` bits, where a carry is read on the way.
-ChainPlan plan_chain_with_cuts(unsigned length, const std::vector<unsigned>& cuts, unsigned digits = 0);
+ChainPlan plan_chain_with_cuts(unsigned length, const std::vector<unsigned>& cuts, unsigned digits = 0,
+                               unsigned transfer = 0);
 ShareCost chain_cost(const ChainPlan& plan);
 
 /// Who asks for the first digit is whose turn it is; the turn passes with every digit.

@@ -64,6 +64,12 @@ class PadMaker {
   std::uint64_t period_ = 0;
 };
 
+Block draw_block(Rng& rng) {
+  Block block;
+  rng.fill({reinterpret_cast<std::uint8_t*>(&block), sizeof block});
+  return block;
+}
+
 std::size_t groups_for(std::size_t transfers) {
   return (transfers + kBaseTransfers - 1) / kBaseTransfers;
 }
@@ -87,6 +93,7 @@ struct RandomTransferSender::State {
   const kernels::Kernel& kernel;
   SoftSpokenSender bootstrap;
   bool set_up = false;
+  std::uint64_t extensions = 0;
   std::optional<SilentSender> silent;
   PadMaker pads;
   std::vector<Block> rows;
@@ -147,24 +154,33 @@ void RandomTransferSender::take(std::size_t count, std::uint32_t* zero, std::uin
 
 namespace {
 
-/// `count` rows of the bootstrap.
-Dialogue<void> extend(Wire& wire, SoftSpokenSender& sender, std::size_t count, BlockArray& rows) {
+/// Extensions of the bootstrap are numbered.
+Bytes extension_name(std::uint64_t number) {
+  Bytes name;
+  ByteWriter(name).u64(number);
+  return name;
+}
+
+/// `count` rows of the bootstrap. @param number of the next extension
+Dialogue<void> extend(Wire& wire, SoftSpokenSender& sender, std::uint64_t& number, std::size_t count,
+                      BlockArray& rows) {
   const std::size_t groups = groups_for(count);
   rows = BlockArray(groups * kBaseTransfers);
   for (std::size_t done = 0; done < groups;) {
     const std::size_t now = std::min(softspoken::kMaxGroups, groups - done);
     const ByteView message = co_await wire.receive(softspoken::extend_bytes(now));
-    sender.extend(now, message, rows.data() + done * kBaseTransfers);
+    sender.extend(extension_name(number++), now, message, rows.data() + done * kBaseTransfers);
     done += now;
   }
 }
 
-Dialogue<void> extend(Wire& wire, SoftSpokenReceiver& receiver, std::size_t count, BlockArray& rows) {
+Dialogue<void> extend(Wire& wire, SoftSpokenReceiver& receiver, std::uint64_t& number, std::size_t count,
+                      BlockArray& rows) {
   const std::size_t groups = groups_for(count);
   rows = BlockArray(groups * kBaseTransfers);
   for (std::size_t done = 0; done < groups;) {
     const std::size_t now = std::min(softspoken::kMaxGroups, groups - done);
-    receiver.extend(now, rows.data() + done * kBaseTransfers, wire.out());
+    receiver.extend(extension_name(number++), now, rows.data() + done * kBaseTransfers, wire.out());
     done += now;
   }
   co_return;
@@ -190,7 +206,7 @@ Dialogue<void> make_transfers(Wire& wire, State& state, std::size_t count) {
   while (state.stock() < count) {
     if (state.source.kind == TransferSource::Kind::softspoken) {
       BlockArray rows;
-      co_await extend(wire, state.bootstrap, kSourceGroups * kBaseTransfers, rows);
+      co_await extend(wire, state.bootstrap, state.extensions, kSourceGroups * kBaseTransfers, rows);
       state.rows.assign(rows.data(), rows.data() + rows.size());
       state.make_pads();
       continue;
@@ -198,7 +214,7 @@ Dialogue<void> make_transfers(Wire& wire, State& state, std::size_t count) {
     if (!state.silent) {
       const SilentParameters& wanted = state.source.parameters;
       BlockArray base;
-      co_await extend(wire, state.bootstrap, kSilentB10.base(), base);
+      co_await extend(wire, state.bootstrap, state.extensions, kSilentB10.base(), base);
       state.begin_silent(kSilentB10, base.data());
       if (wanted.name != kSilentB10.name) {
         std::vector<Block> grown;
@@ -233,6 +249,7 @@ struct RandomTransferReceiver::State {
   const kernels::Kernel& kernel;
   SoftSpokenReceiver bootstrap;
   bool set_up = false;
+  std::uint64_t extensions = 0;
   std::optional<SilentReceiver> silent;
   PadMaker pads;
   std::vector<Block> rows;
@@ -247,7 +264,7 @@ struct RandomTransferReceiver::State {
       : source(from),
         context(name.begin(), name.end()),
         kernel(with),
-        bootstrap(base, name, random, with),
+        bootstrap(base, name, draw_block(random), with),
         pads(with, name) {}
   ~State() { wipe_and_clear(rows); }
   std::size_t stock() const noexcept { return pad.size(); }

@@ -41,7 +41,7 @@ class RandomTransferSender {
                        const kernels::Kernel& kernel = kernels::active());
   ~RandomTransferSender();
   /// Makes transfers until `count` are ready; the other half's reserve(count) must run against it.
-  /// @throws InputError "ot.check": then session and set-up are over
+  /// @throws FailedCheck "ot.check"
   Dialogue<void> reserve(Wire& wire, std::size_t count);
   std::size_t ready() const noexcept;
   /// Takes the next `count` ≤ ready() transfers.
@@ -59,7 +59,7 @@ class RandomTransferReceiver {
   RandomTransferReceiver(TransferSource source, const OfferedSeeds& base, ByteView context, Rng& rng,
                          const kernels::Kernel& kernel = kernels::active());
   ~RandomTransferReceiver();
-  /// @throws InputError "ot.check"
+  /// @throws FailedCheck "ot.check"
   Dialogue<void> reserve(Wire& wire, std::size_t count);
   std::size_t ready() const noexcept;
   /// bits[i] is 0 or 1.

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "protocols/ot/failed_check.h"
 #include "protocols/ot/transcript.h"
 
 namespace popcorn::protocols::ot {
@@ -241,8 +242,7 @@ void SilentReceiver::check(ByteView corrections, Bytes& out) {
 
 void SilentReceiver::accept(ByteView proof, std::vector<Block>& outputs) {
   if (CRYPTO_memcmp(proof.data(), expected_.data(), expected_.size()) != 0) {
-    throw InputError(
-        "ot.check", "oblivious transfers: the trees are not consistent; the session and its set-up are over");
+    throw FailedCheck("ot.check", "the trees of silent transfers are not consistent");
   }
   finish_batch(outputs);
 }

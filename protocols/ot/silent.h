@@ -117,8 +117,7 @@ class SilentReceiver : public SilentRound {
   ~SilentReceiver();
   /// Takes correction_bytes(), appends kSilentCheckBytes.
   void check(ByteView corrections, Bytes& out);
-  /// Takes kSilentProofBytes; appends batch_outputs() rows z to `outputs`. @throws InputError "ot.check", and
-  /// then nothing of the session may be used again
+  /// Takes kSilentProofBytes; appends batch_outputs() rows z to `outputs`. @throws FailedCheck "ot.check"
   void accept(ByteView proof, std::vector<Block>& outputs);
 
  private:

@@ -7,6 +7,8 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/secret.h"
+#include "base/sha256.h"
 #include "protocols/ot/bit_matrix.h"
 #include "protocols/ot/failed_check.h"
 #include "protocols/ot/transcript.h"
@@ -23,24 +25,51 @@ constexpr std::size_t kTreeBytes = kDepth * 2 * sizeof(Block) + 2 * kTagBytes;
 /// Groups of 128 transfers made together: their leaves' blocks fit the second-level cache.
 constexpr std::size_t kTogether = 32;
 
-/// Public: the fixed key of trees and streams.
+/// Public: the fixed key of the trees.
 constexpr Block kTreeKey = {0x13198a2e03707344, 0x243f6a8885a308d3};
 
 using Leaves = std::array<Block, kLeaves>;
 using Tags = std::array<Sha256, kLeaves>;
 
-struct LeafKeys {
-  Leaves seeds;
-  Tags tags;
+/// Seeds of the streams: π(leaf) ⊕ leaf, one-way.
+class LeafSeeds {
+ public:
+  LeafSeeds(const kernels::Kernel& kernel, ByteView context)
+      : kernel_(kernel), key_(kernel.key(Transcript("softspoken leaf").add(context).block())) {}
+  Leaves operator()(const Leaves& leaves) const {
+    Leaves seeds = leaves;
+    kernel_.encrypt(*key_, seeds.data(), kLeaves);
+    for (std::size_t x = 0; x < kLeaves; ++x) seeds[x] ^= leaves[x];
+    return seeds;
+  }
+
+ private:
+  const kernels::Kernel& kernel_;
+  std::unique_ptr<kernels::AesKey> key_;
 };
 
-/// Seeds and tags of the leaves, one-way.
-void derive_leaves(const Leaves& leaves, ByteView context, std::size_t tree, LeafKeys& keys) {
-  for (std::size_t x = 0; x < kLeaves; ++x) {
-    keys.seeds[x] = Transcript("softspoken leaf").add(context).add(tree).add(x).add(leaves[x]).block();
-    keys.tags[x] = Transcript("softspoken tag").add(context).add(tree).add(x).add(leaves[x]).digest();
+/// What the set-up's check compares; a digest one-way in the leaf and hard to collide.
+class LeafTags {
+ public:
+  explicit LeafTags(ByteView context) : context_(Transcript("softspoken tag").add(context).digest()) {}
+  Tags operator()(const Leaves& leaves, std::size_t tree) const {
+    // Context, place and leaf: one block of SHA-256.
+    std::array<std::uint8_t, sizeof(Sha256) + 2 + sizeof(Block)> input;
+    std::ranges::copy(context_, input.begin());
+    input[context_.size()] = static_cast<std::uint8_t>(tree);
+    Tags tags;
+    for (std::size_t x = 0; x < kLeaves; ++x) {
+      input[context_.size() + 1] = static_cast<std::uint8_t>(x);
+      std::memcpy(input.data() + context_.size() + 2, &leaves[x], sizeof(Block));
+      tags[x] = sha256(input);
+    }
+    OPENSSL_cleanse(input.data(), input.size());
+    return tags;
   }
-}
+
+ private:
+  Sha256 context_;
+};
 
 Sha256 exclusive_or(const Sha256& a, const Sha256& b) {
   Sha256 result;
@@ -81,13 +110,13 @@ class LeafStreams {
       : kernel_(kernel), key_(key), blocks_(kLeaves * kTogether) {}
   ~LeafStreams() { OPENSSL_cleanse(blocks_.data(), blocks_.size() * sizeof(Block)); }
 
-  /// The columns of a tree, `stride` blocks each, and its total, from `position` of the streams on.
-  void fold_columns(std::size_t tree, const Leaves& seeds, std::uint64_t position, std::size_t stride,
-                    std::vector<Block>& columns, Block* total) {
+  /// The columns of a tree, `stride` blocks each, and its total.
+  void fold_columns(std::size_t tree, const Leaves& seeds, std::size_t stride, std::vector<Block>& columns,
+                    Block* total) {
     for (std::size_t first = 0; first < stride; first += kTogether) {
       std::array<Block*, kDepth> bits;
       for (unsigned b = 0; b < kDepth; ++b) bits[b] = columns.data() + (kDepth * tree + b) * stride + first;
-      fold(seeds, position + first, std::min(kTogether, stride - first), total + first, bits);
+      fold(seeds, first, std::min(kTogether, stride - first), total + first, bits);
     }
   }
 
@@ -134,8 +163,20 @@ void rows_of(const std::vector<Block>& columns, std::size_t stride, std::size_t 
   OPENSSL_cleanse(packed.data(), packed.size());
 }
 
-Block challenge(ByteView context, std::uint64_t position, ByteView corrections) {
-  return Transcript("softspoken check").add(context).add(position).add(corrections).block();
+/// The streams of one extension. @param name of it
+std::unique_ptr<kernels::AesKey> stream_key(const kernels::Kernel& kernel, ByteView context, ByteView name) {
+  return kernel.key(Transcript("softspoken streams").add(context).add(name).block());
+}
+
+Block challenge(ByteView context, ByteView name, ByteView corrections) {
+  const Block r = Transcript("softspoken check").add(context).add(name).add(corrections).block();
+  POPCORN_DECLASSIFY(r);  // the corrections are sent
+  return r;
+}
+
+/// What hides a level's sum of one side from who does not have that side's seed.
+Block level_mask(ByteView context, std::size_t tree, unsigned level, Block seed) {
+  return Transcript("softspoken level").add(context).add(tree).add(level).add(seed).block();
 }
 
 [[noreturn]] void fail(const char* what) {
@@ -155,7 +196,7 @@ std::size_t set_up_bytes() noexcept {
 }
 
 std::size_t extend_bytes(std::size_t groups) noexcept {
-  return ((kTrees - 1) * (groups + 1) + 1 + kBaseTransfers) * sizeof(Block);
+  return ((kTrees - 1) * (groups + 1) + 1) * sizeof(Block) + sizeof(Sha256);
 }
 
 }  // namespace softspoken
@@ -163,67 +204,82 @@ std::size_t extend_bytes(std::size_t groups) noexcept {
 struct SoftSpokenReceiver::State {
   OfferedSeeds base;
   Bytes context;
-  Rng& rng;
+  Block roots;
   const kernels::Kernel& kernel;
   std::unique_ptr<kernels::AesKey> key;
   std::vector<Leaves> seeds;
-  std::uint64_t position = 0;
 
   ~State() {
     OPENSSL_cleanse(&base, sizeof base);
+    OPENSSL_cleanse(&roots, sizeof roots);
     OPENSSL_cleanse(seeds.data(), seeds.size() * sizeof(Leaves));
+  }
+
+  /// Leaves of a tree; appends each level's sums where there is somewhere to. @param level_sums or null
+  void grow(std::size_t tree, Leaves& nodes, Bytes* level_sums) const {
+    for (std::size_t side = 0; side < 2; ++side)
+      nodes[side] = Transcript("softspoken root").add(roots).add(tree).add(side).block();
+    for (unsigned level = 0; level < kDepth; ++level) {
+      const std::size_t n = std::size_t{1} << level;
+      if (level > 0) kernel.expand_level(*key, nodes.data(), n, false, false);
+      if (level_sums == nullptr) continue;
+      for (std::size_t side = 0; side < 2; ++side) {
+        Block sum = level_mask(context, tree, level, base.pairs[kDepth * tree + level][side]);
+        for (std::size_t i = 0; i < n; ++i) sum ^= nodes[side * n + i];
+        put(*level_sums, &sum, sizeof sum);
+      }
+    }
   }
 };
 
-SoftSpokenReceiver::SoftSpokenReceiver(const OfferedSeeds& base, ByteView context, Rng& rng,
+SoftSpokenReceiver::SoftSpokenReceiver(const OfferedSeeds& base, ByteView context, Block roots,
                                        const kernels::Kernel& kernel)
-    : state_(new State{base, Bytes(context.begin(), context.end()), rng, kernel, kernel.key(kTreeKey), {}}) {}
+    : state_(
+          new State{base, Bytes(context.begin(), context.end()), roots, kernel, kernel.key(kTreeKey), {}}) {}
 
 SoftSpokenReceiver::~SoftSpokenReceiver() = default;
 
 void SoftSpokenReceiver::set_up(Bytes& out) {
   State& state = *state_;
   state.seeds.resize(kTrees);
-  LeafKeys keys;
-  Leaves nodes;
+  const LeafSeeds seeds_of(state.kernel, state.context);
+  const LeafTags tags_of(state.context);
+  Leaves leaves;
   for (std::size_t tree = 0; tree < kTrees; ++tree) {
-    state.rng.fill({reinterpret_cast<std::uint8_t*>(nodes.data()), 2 * sizeof(Block)});
-    for (unsigned level = 0; level < kDepth; ++level) {
-      const std::size_t n = std::size_t{1} << level;
-      if (level > 0) state.kernel.expand_level(*state.key, nodes.data(), n, false, false);
-      for (std::size_t side = 0; side < 2; ++side) {
-        Block sum = Transcript("softspoken level")
-                        .add(state.context)
-                        .add(tree)
-                        .add(level)
-                        .add(state.base.pairs[kDepth * tree + level][side])
-                        .block();
-        for (std::size_t i = 0; i < n; ++i) sum ^= nodes[side * n + i];
-        put(out, &sum, sizeof sum);
-      }
-    }
-    derive_leaves(nodes, state.context, tree, keys);
-    const Sha256 sum = sum_of(keys.tags);
-    const Sha256 digest = digest_of(keys.tags);
+    state.grow(tree, leaves, &out);
+    state.seeds[tree] = seeds_of(leaves);
+    Tags tags = tags_of(leaves, tree);
+    const Sha256 sum = sum_of(tags);
+    const Sha256 digest = digest_of(tags);
     put(out, sum.data(), sum.size());
     put(out, digest.data(), digest.size());
-    state.seeds[tree] = keys.seeds;
+    OPENSSL_cleanse(tags.data(), sizeof tags);
   }
-  OPENSSL_cleanse(&keys, sizeof keys);
-  OPENSSL_cleanse(nodes.data(), sizeof nodes);
+  OPENSSL_cleanse(leaves.data(), sizeof leaves);
 }
 
-void SoftSpokenReceiver::extend(std::size_t groups, Block* rows, Bytes& out) {
+void SoftSpokenReceiver::rebuild() {
+  State& state = *state_;
+  state.seeds.resize(kTrees);
+  const LeafSeeds seeds_of(state.kernel, state.context);
+  Leaves leaves;
+  for (std::size_t tree = 0; tree < kTrees; ++tree) {
+    state.grow(tree, leaves, nullptr);
+    state.seeds[tree] = seeds_of(leaves);
+  }
+  OPENSSL_cleanse(leaves.data(), sizeof leaves);
+}
+
+void SoftSpokenReceiver::extend(ByteView name, std::size_t groups, Block* rows, Bytes& out) {
   expect_groups(groups);
   State& state = *state_;
   const std::size_t stride = groups + 1;
   std::vector<Block> columns(kBaseTransfers * stride);
   std::vector<Block> totals(kTrees * stride);
-  LeafStreams streams(state.kernel, *state.key);
-  for (std::size_t tree = 0; tree < kTrees; ++tree) {
-    streams.fold_columns(tree, state.seeds[tree], state.position, stride, columns,
-                         totals.data() + tree * stride);
-  }
+  const auto key = stream_key(state.kernel, state.context, name);
+  LeafStreams streams(state.kernel, *key);
+  for (std::size_t tree = 0; tree < kTrees; ++tree)
+    streams.fold_columns(tree, state.seeds[tree], stride, columns, totals.data() + tree * stride);
   const std::size_t start = out.size();
   for (std::size_t tree = 1; tree < kTrees; ++tree) {
     for (std::size_t j = 0; j < stride; ++j) {
@@ -231,14 +287,14 @@ void SoftSpokenReceiver::extend(std::size_t groups, Block* rows, Bytes& out) {
       put(out, &correction, sizeof correction);
     }
   }
-  const Block r = challenge(state.context, state.position, ByteView(out).subspan(start));
+  const Block r = challenge(state.context, name, ByteView(out).subspan(start));
   const Block choices = state.kernel.polynomial({}, r, totals.data(), stride);
   put(out, &choices, sizeof choices);
-  for (std::size_t c = 0; c < kBaseTransfers; ++c) {
-    const Block column = state.kernel.polynomial({}, r, columns.data() + c * stride, stride);
-    put(out, &column, sizeof column);
-  }
-  state.position += stride;
+  Transcript sums("softspoken sums");
+  for (std::size_t c = 0; c < kBaseTransfers; ++c)
+    sums.add(state.kernel.polynomial({}, r, columns.data() + c * stride, stride));
+  const Sha256 digest = sums.digest();
+  put(out, digest.data(), digest.size());
   rows_of(columns, stride, groups, rows);
   for (std::size_t i = 0; i < kBaseTransfers * groups; ++i) {
     const Block& word = totals[i / 128];
@@ -257,13 +313,44 @@ struct SoftSpokenSender::State {
   Block delta;
   /// The leaf x of a tree in slot x ⊕ δ; slot 0, whose leaf is hidden, counts nowhere.
   std::vector<Leaves> seeds;
-  std::uint64_t position = 0;
 
   std::uint64_t delta_bit(std::size_t i) const { return 1U - base.choices[i]; }
   ~State() {
     OPENSSL_cleanse(&base, sizeof base);
     OPENSSL_cleanse(&delta, sizeof delta);
     OPENSSL_cleanse(seeds.data(), seeds.size() * sizeof(Leaves));
+  }
+
+  /// The leaves of a tree but for a hidden one, whose place is returned. Every node is touched at every
+  /// level: no address says where the hidden one is. @param sums of the levels
+  std::uint64_t grow(std::size_t tree, ByteView sums, Leaves& nodes) const {
+    std::uint64_t hidden = 0;
+    nodes.fill({});
+    for (unsigned level = 0; level < kDepth; ++level) {
+      const std::size_t n = std::size_t{1} << level;
+      const std::size_t transfer = kDepth * tree + level;
+      const std::uint64_t choice = base.choices[transfer];
+      std::array<Block, 2> sides;
+      std::memcpy(sides.data(), sums.data() + level * sizeof sides, sizeof sides);
+      Block sibling = level_mask(context, tree, level, base.seeds[transfer]);
+      sibling ^= masked(sides[0], choice - 1) ^ masked(sides[1], 0 - choice);
+      if (level > 0) {
+        kernel.expand_level(*key, nodes.data(), n, false, false);
+        // What the known nodes of the chosen side add up to; the hidden one's child is not among them.
+        for (std::size_t i = 0; i < n; ++i) {
+          const std::uint64_t known = ~equal_mask(i, hidden);
+          sibling ^= masked(nodes[i], known & (choice - 1)) ^ masked(nodes[n + i], known & (0 - choice));
+        }
+      }
+      const std::uint64_t at = hidden + n * choice;
+      hidden += n * (1 - choice);
+      for (std::size_t i = 0; i < 2 * n; ++i) {
+        const std::uint64_t is_sibling = equal_mask(i, at);
+        const std::uint64_t is_hidden = equal_mask(i, hidden);
+        nodes[i] = masked(nodes[i], ~(is_sibling | is_hidden)) ^ masked(sibling, is_sibling);
+      }
+    }
+    return hidden;
   }
 };
 
@@ -282,91 +369,83 @@ Block SoftSpokenSender::delta() const noexcept {
   return state_->delta;
 }
 
+namespace {
+
+/// Whether the tags of the leaves, with the one that the message says for the hidden one, are those promised.
+/// @param promised their sum and their digest
+bool tags_agree(Tags tags, std::uint64_t hidden, ByteView promised) {
+  Sha256 missing;
+  std::memcpy(missing.data(), promised.data(), missing.size());
+  for (std::size_t x = 0; x < kLeaves; ++x) {
+    const auto known = static_cast<std::uint8_t>(~equal_mask(x, hidden));
+    for (std::size_t i = 0; i < kTagBytes; ++i)
+      missing[i] = static_cast<std::uint8_t>(missing[i] ^ (tags[x][i] & known));
+  }
+  for (std::size_t x = 0; x < kLeaves; ++x) {
+    const auto is_hidden = static_cast<std::uint8_t>(equal_mask(x, hidden));
+    for (std::size_t i = 0; i < kTagBytes; ++i)
+      tags[x][i] = static_cast<std::uint8_t>((tags[x][i] & ~is_hidden) | (missing[i] & is_hidden));
+  }
+  const Sha256 digest = digest_of(tags);
+  OPENSSL_cleanse(tags.data(), sizeof tags);
+  return CRYPTO_memcmp(digest.data(), promised.data() + kTagBytes, kTagBytes) == 0;
+}
+
+/// x → x ⊕ hidden, one swap of halves for each bit.
+void move_hidden_first(Leaves& seeds, std::uint64_t hidden) {
+  for (unsigned b = 0; b < kDepth; ++b) {
+    const std::uint64_t swap = 0 - ((hidden >> b) & 1U);
+    for (std::size_t x = 0; x < kLeaves; ++x) {
+      const std::size_t partner = x ^ (std::size_t{1} << b);
+      if (partner < x) continue;
+      const Block difference = masked(seeds[x] ^ seeds[partner], swap);
+      seeds[x] ^= difference;
+      seeds[partner] ^= difference;
+    }
+  }
+}
+
+}  // namespace
+
 void SoftSpokenSender::set_up(ByteView message) {
-  State& state = *state_;
-  state.seeds.resize(kTrees);
-  LeafKeys keys;
-  Leaves nodes;
+  rebuild(message);
+  const State& state = *state_;
+  const LeafTags tags_of(state.context);
+  Leaves leaves;
   bool consistent = true;
   for (std::size_t tree = 0; tree < kTrees; ++tree) {
-    ByteView part = message.subspan(tree * kTreeBytes, kTreeBytes);
-    // Every node is touched at every level: no address says where the hidden one is.
-    std::uint64_t hidden = 0;
-    nodes.fill({});
-    for (unsigned level = 0; level < kDepth; ++level) {
-      const std::size_t n = std::size_t{1} << level;
-      const std::size_t transfer = kDepth * tree + level;
-      const std::uint64_t choice = state.base.choices[transfer];
-      std::array<Block, 2> sums;
-      std::memcpy(sums.data(), part.data() + level * sizeof sums, sizeof sums);
-      Block sibling = Transcript("softspoken level")
-                          .add(state.context)
-                          .add(tree)
-                          .add(level)
-                          .add(state.base.seeds[transfer])
-                          .block();
-      sibling ^= masked(sums[0], choice - 1) ^ masked(sums[1], 0 - choice);
-      if (level > 0) {
-        state.kernel.expand_level(*state.key, nodes.data(), n, false, false);
-        // What the known nodes of the chosen side add up to; the hidden one's child is not among them.
-        for (std::size_t i = 0; i < n; ++i) {
-          const std::uint64_t known = ~equal_mask(i, hidden);
-          sibling ^= masked(nodes[i], known & (choice - 1)) ^ masked(nodes[n + i], known & (0 - choice));
-        }
-      }
-      const std::uint64_t at = hidden + n * choice;
-      hidden += n * (1 - choice);
-      for (std::size_t i = 0; i < 2 * n; ++i) {
-        const std::uint64_t is_sibling = equal_mask(i, at);
-        const std::uint64_t is_hidden = equal_mask(i, hidden);
-        nodes[i] = masked(nodes[i], ~(is_sibling | is_hidden)) ^ masked(sibling, is_sibling);
-      }
-    }
-    derive_leaves(nodes, state.context, tree, keys);
-    part = part.subspan(kDepth * 2 * sizeof(Block));
-    Sha256 missing;
-    std::memcpy(missing.data(), part.data(), missing.size());
-    for (std::size_t x = 0; x < kLeaves; ++x) {
-      const auto known = static_cast<std::uint8_t>(~equal_mask(x, hidden));
-      for (std::size_t i = 0; i < kTagBytes; ++i)
-        missing[i] = static_cast<std::uint8_t>(missing[i] ^ (keys.tags[x][i] & known));
-    }
-    for (std::size_t x = 0; x < kLeaves; ++x) {
-      const auto is_hidden = static_cast<std::uint8_t>(equal_mask(x, hidden));
-      for (std::size_t i = 0; i < kTagBytes; ++i) {
-        keys.tags[x][i] =
-            static_cast<std::uint8_t>((keys.tags[x][i] & ~is_hidden) | (missing[i] & is_hidden));
-      }
-    }
-    const Sha256 digest = digest_of(keys.tags);
-    consistent = (CRYPTO_memcmp(digest.data(), part.data() + kTagBytes, kTagBytes) == 0) && consistent;
-    // x → x ⊕ δ, one swap of halves for each bit.
-    for (unsigned b = 0; b < kDepth; ++b) {
-      const std::uint64_t swap = 0 - ((hidden >> b) & 1U);
-      for (std::size_t x = 0; x < kLeaves; ++x) {
-        const std::size_t partner = x ^ (std::size_t{1} << b);
-        if (partner < x) continue;
-        const Block difference = masked(keys.seeds[x] ^ keys.seeds[partner], swap);
-        keys.seeds[x] ^= difference;
-        keys.seeds[partner] ^= difference;
-      }
-    }
-    state.seeds[tree] = keys.seeds;
+    const ByteView part = message.subspan(tree * kTreeBytes, kTreeBytes);
+    const std::uint64_t hidden = state.grow(tree, part, leaves);
+    consistent = tags_agree(tags_of(leaves, tree), hidden, part.last(2 * kTagBytes)) && consistent;
   }
-  OPENSSL_cleanse(&keys, sizeof keys);
-  OPENSSL_cleanse(nodes.data(), sizeof nodes);
+  OPENSSL_cleanse(leaves.data(), sizeof leaves);
+  POPCORN_DECLASSIFY(consistent);  // whoever made it false learns it, and session and set-up end
   if (!consistent) fail("a tree of the set-up");
 }
 
-void SoftSpokenSender::extend(std::size_t groups, ByteView message, Block* rows) {
+void SoftSpokenSender::rebuild(ByteView message) {
+  State& state = *state_;
+  state.seeds.resize(kTrees);
+  const LeafSeeds seeds_of(state.kernel, state.context);
+  Leaves leaves;
+  for (std::size_t tree = 0; tree < kTrees; ++tree) {
+    const std::uint64_t hidden = state.grow(tree, message.subspan(tree * kTreeBytes, kTreeBytes), leaves);
+    state.seeds[tree] = seeds_of(leaves);
+    move_hidden_first(state.seeds[tree], hidden);
+  }
+  OPENSSL_cleanse(leaves.data(), sizeof leaves);
+}
+
+void SoftSpokenSender::extend(ByteView name, std::size_t groups, ByteView message, Block* rows) {
   expect_groups(groups);
   State& state = *state_;
   const std::size_t stride = groups + 1;
   std::vector<Block> columns(kBaseTransfers * stride);
   std::vector<Block> total(stride);  // of no use here
-  LeafStreams streams(state.kernel, *state.key);
+  const auto key = stream_key(state.kernel, state.context, name);
+  LeafStreams streams(state.kernel, *key);
   for (std::size_t tree = 0; tree < kTrees; ++tree) {
-    streams.fold_columns(tree, state.seeds[tree], state.position, stride, columns, total.data());
+    streams.fold_columns(tree, state.seeds[tree], stride, columns, total.data());
     if (tree == 0) continue;
     const std::uint8_t* const corrections = message.data() + (tree - 1) * stride * sizeof(Block);
     for (unsigned b = 0; b < kDepth; ++b) {
@@ -380,24 +459,25 @@ void SoftSpokenSender::extend(std::size_t groups, ByteView message, Block* rows)
     }
   }
   const std::size_t correction_bytes = (kTrees - 1) * stride * sizeof(Block);
-  const Block r = challenge(state.context, state.position, message.first(correction_bytes));
-  const ByteView checks = message.subspan(correction_bytes);
+  const Block r = challenge(state.context, name, message.first(correction_bytes));
+  const ByteView check = message.subspan(correction_bytes);
   Block choices;
-  std::memcpy(&choices, checks.data(), sizeof choices);
-  Block difference;
+  std::memcpy(&choices, check.data(), sizeof choices);
+  Transcript sums("softspoken sums");
   for (std::size_t c = 0; c < kBaseTransfers; ++c) {
-    Block expected;
-    std::memcpy(&expected, checks.data() + (1 + c) * sizeof(Block), sizeof expected);
     const Block column = state.kernel.polynomial({}, r, columns.data() + c * stride, stride);
-    const Block wrong = column ^ expected ^ masked(choices, 0 - state.delta_bit(c));
-    difference.low |= wrong.low;
-    difference.high |= wrong.high;
+    sums.add(column ^ masked(choices, 0 - state.delta_bit(c)));
   }
-  state.position += stride;
+  const Sha256 digest = sums.digest();
+  const bool consistent = CRYPTO_memcmp(digest.data(), check.data() + sizeof choices, digest.size()) == 0;
+  POPCORN_DECLASSIFY(consistent);  // whoever made it false learns it, and session and set-up end
   rows_of(columns, stride, groups, rows);
   for (std::size_t i = 0; i < kBaseTransfers * groups; ++i) rows[i].low &= ~std::uint64_t{1};
   OPENSSL_cleanse(columns.data(), columns.size() * sizeof(Block));
-  if ((difference.low | difference.high) != 0) fail("a correction");
+  if (!consistent) {
+    OPENSSL_cleanse(rows, kBaseTransfers * groups * sizeof(Block));
+    fail("a correction");
+  }
 }
 
 }  // namespace popcorn::protocols::ot

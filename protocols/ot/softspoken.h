@@ -18,7 +18,6 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/random.h"
 #include "protocols/ot/base_seeds.h"
 #include "protocols/ot/block_array.h"
 #include "protocols/ot/kernels/kernel.h"
@@ -36,14 +35,16 @@ inline constexpr std::size_t kMaxGroups = 1024;
 class SoftSpokenReceiver {
  public:
   /// @param context names the session and the direction; the same at both ends, and never twice with the same
-  /// seeds
-  SoftSpokenReceiver(const OfferedSeeds& base, ByteView context, Rng& rng, const kernels::Kernel& kernel);
+  /// seeds. @param roots secret; all that the trees are made of
+  SoftSpokenReceiver(const OfferedSeeds& base, ByteView context, Block roots, const kernels::Kernel& kernel);
   ~SoftSpokenReceiver();
-  /// Once, before the first extension.
+  /// Before the first extension. Appends the trees' message, always the same.
   void set_up(Bytes& out);
+  /// In place of set_up(), where the other party has the message already.
+  void rebuild();
   /// rows[i] ← z with its choice x as lowest bit, for 128·groups transfers. One group more is spent on the
-  /// check.
-  void extend(std::size_t groups, Block* rows, Bytes& out);
+  /// check. @param name of the streams that are used: the same at both ends, and in a session never twice
+  void extend(ByteView name, std::size_t groups, Block* rows, Bytes& out);
 
  private:
   struct State;
@@ -56,10 +57,12 @@ class SoftSpokenSender {
   SoftSpokenSender(const ChosenSeeds& base, ByteView context, const kernels::Kernel& kernel);
   ~SoftSpokenSender();
   Block delta() const noexcept;
-  /// @throws InputError "ot.check" @param message of set_up_bytes()
+  /// @throws FailedCheck "ot.check" @param message of set_up_bytes()
   void set_up(ByteView message);
-  /// rows[i] ← y with lowest bit 0. @throws InputError "ot.check" @param message of extend_bytes(groups)
-  void extend(std::size_t groups, ByteView message, Block* rows);
+  /// In place of set_up(), for a message that has passed its check before.
+  void rebuild(ByteView message);
+  /// rows[i] ← y with lowest bit 0. @throws FailedCheck "ot.check" @param message of extend_bytes(groups)
+  void extend(ByteView name, std::size_t groups, ByteView message, Block* rows);
 
  private:
   struct State;

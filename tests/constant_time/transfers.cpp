@@ -1,16 +1,21 @@
-// Runs both parties of the oblivious transfers with their secrets marked as undefined memory: under
-// Valgrind's memcheck every branch and every address that depends on one is an error. Started by
-// scripts/constant-time-test.
+// Runs both parties of the oblivious transfers, and of the steps on shares, with their secrets marked as
+// undefined memory: under Valgrind's memcheck every branch and every address that depends on one is an error.
+// Started by scripts/constant-time-test.
 #include <valgrind/memcheck.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "base/wide_vector.h"
 #include "protocols/comparison.h"
 #include "protocols/ot/base_transfer.h"
-#include "protocols/ot/extension.h"
+#include "protocols/ot/local_parties.h"
+#include "protocols/ot/share_steps.h"
+#include "protocols/ot/transfer_session.h"
 
 namespace popcorn::protocols {
 namespace {
@@ -36,8 +41,8 @@ class SecretRng final : public Rng {
 };
 
 struct Seeds {
-  ot::ReceiverSeeds receiver;
-  ot::SenderSeeds sender;
+  ot::OfferedSeeds receiver;
+  ot::ChosenSeeds sender;
 };
 
 Seeds transfer_seeds(ByteView nonce) {
@@ -54,39 +59,46 @@ Seeds transfer_seeds(ByteView nonce) {
   return seeds;
 }
 
-/// Whether the parties' shares add up; what they are is made public for that only.
-bool compare(const Seeds& seeds, ByteView nonce) {
-  constexpr std::size_t kCount = 130;
-  const ComparisonShape shape{kCount, 21};
-  WideVector x(kCount, 1);
-  WideVector y(kCount, 1);
-  std::vector<bool> expected;
-  for (std::size_t j = 0; j < kCount; ++j) {
-    x.set_int64(j, static_cast<std::int64_t>(j * 7919 % 2097152));
-    y.set_int64(j, static_cast<std::int64_t>((j * j * 104729 + 3 * j) % 2097152));
-    expected.push_back(x.to_int64(j) < y.to_int64(j));
+/// Values of `bits` bits, the same for the same factor.
+WideVector values(std::size_t count, unsigned bits, std::uint64_t factor) {
+  WideVector result(count, WideVector::limbs_for_bits(bits));
+  for (std::size_t j = 0; j < count; ++j) {
+    for (unsigned k = 0; k < bits; ++k) {
+      const std::uint64_t bit = ((j + 3) * factor >> ((k * 7 + j) % 40)) & 1U;
+      result[j][k / 64] |= bit << (k % 64);
+    }
   }
-  for (const WideVector* values : {&x, &y}) {
+  return result;
+}
+
+/// Whether the parties' shares add up; what they are is made public for that only.
+bool compare(const Seeds& seeds, ByteView nonce, unsigned bits) {
+  constexpr std::size_t kCount = 70;
+  const WideVector x = values(kCount, bits, 0x9e3779b97f4a7c15);
+  const WideVector y = values(kCount, bits, 0xc2b2ae3d27d4eb4f);
+  std::vector<bool> expected;
+  for (std::size_t j = 0; j < kCount; ++j) expected.push_back(WideVector::compare(x, j, y, j) < 0);
+  for (const WideVector* numbers : {&x, &y}) {
     make_secret(
-        {reinterpret_cast<const std::uint8_t*>(values->words().data()), values->words().size_bytes()});
+        {reinterpret_cast<const std::uint8_t*>(numbers->words().data()), numbers->words().size_bytes()});
   }
   SecretRng rng;
-  ComparisonReceiver receiver(shape, x);
-  ComparisonSender sender(shape, y);
-  ot::ExtensionReceiver receiver_extension(seeds.receiver, nonce);
-  ot::ExtensionSender sender_extension(seeds.sender, nonce);
-  for (unsigned batch = 0; batch < shape.batches(); ++batch) {
-    Bytes request;
-    receiver.request(batch, receiver_extension, request);
-    make_public(request);
-    sender_extension.take_request(request, shape.transfers(batch));
-    Bytes answer;
-    sender.answer(batch, sender_extension, rng, answer);
-    make_public(answer);
-    receiver.receive(batch, receiver_extension, answer);
+  const ComparisonPlan plan(bits);
+  std::array<Comparison, 2> halves = {Comparison(Comparison::Party::client, bits, x),
+                                      Comparison(Comparison::Party::server, bits, y)};
+  std::array<ot::TransferSession, 2> transfers = {ot::TransferSession(seeds.receiver, nonce),
+                                                  ot::TransferSession(seeds.sender, nonce)};
+  for (unsigned flight = 0; flight < plan.flights(); ++flight) {
+    Bytes message;
+    Comparison& maker = halves[flight % 2];
+    maker.take(flight, transfers[flight % 2].answer(maker.tables(flight), rng, message));
+    transfers[flight % 2].request(maker.choices(flight), message);
+    make_public(message);
+    halves[1 - flight % 2].take(flight,
+                                transfers[1 - flight % 2].take(message, plan.requests(kCount, flight)));
   }
-  const std::vector<std::uint8_t> left = receiver.less();
-  const std::vector<std::uint8_t> right = sender.less();
+  const std::vector<std::uint8_t> left = halves[0].less();
+  const std::vector<std::uint8_t> right = halves[1].less();
   make_public(left);
   make_public(right);
   bool right_everywhere = true;
@@ -94,6 +106,84 @@ bool compare(const Seeds& seeds, ByteView nonce) {
     right_everywhere = right_everywhere && ((left[j] ^ right[j]) == 1) == expected[j];
   }
   return right_everywhere;
+}
+
+/// One direction of random transfers whose base is secret but for the first choice.
+struct Direction {
+  explicit Direction(const char* context) : base(ot::deal_base(system_rng())) {
+    make_secret(bytes_of(base.offered));
+    make_secret(bytes_of(base.chosen));
+    make_public(std::span(base.chosen.choices).first(1));
+    const auto source = ot::TransferSource::named("softspoken");
+    sender = std::make_unique<ot::RandomTransferSender>(source, base.chosen, as_bytes(context), rng);
+    receiver = std::make_unique<ot::RandomTransferReceiver>(source, base.offered, as_bytes(context), rng);
+  }
+  SecretRng rng;
+  ot::DealtBase base;
+  std::unique_ptr<ot::RandomTransferSender> sender;
+  std::unique_ptr<ot::RandomTransferReceiver> receiver;
+};
+
+constexpr unsigned kRing = 12;
+constexpr ot::ReluShape kRelu{.ring = kRing, .shift = 4, .result_ring = kRing};
+constexpr std::size_t kValues = 40;
+
+struct StepResults {
+  ot::Words relu, truncated, largest;
+};
+
+ot::Dialogue<void> all_steps(ot::TransferParty& party, const ot::Words& x, const ot::Words& y,
+                             StepResults& results) {
+  co_await reserve(party, relu_truncate_cost(kRelu), kValues);
+  results.relu = co_await relu_truncate(party, kRelu, x);
+  co_await reserve(party, truncate_signed_cost(kRelu), kValues);
+  results.truncated = co_await truncate_signed(party, kRelu, x);
+  co_await reserve(party, ot::maximum_cost(kRing), kValues);
+  results.largest = co_await maximum(party, kRing, x, y);
+}
+
+std::int64_t opened(const ot::Words& a, const ot::Words& b, std::size_t j) {
+  const std::int64_t x = (a[j] + b[j]) & ot::low_bits(kRing);
+  return x < 1 << (kRing - 1) ? x : x - (1 << kRing);
+}
+
+/// Whether the steps on shares are right, the shares being secret.
+bool steps() {
+  Direction forward("forward");
+  Direction backward("backward");
+  ot::Wire first_wire;
+  ot::Wire second_wire;
+  ot::TransferParty first{first_wire, *forward.sender, *backward.receiver, true};
+  ot::TransferParty second{second_wire, *backward.sender, *forward.receiver, false};
+  std::array<ot::Words, 4> shares;
+  std::array<std::vector<std::int64_t>, 2> values;
+  for (std::size_t j = 0; j < kValues; ++j) {
+    for (std::size_t k = 0; k < 2; ++k) {
+      values[k].push_back(static_cast<std::int64_t>(j * 1237 * (k + 1) % 1000) - 500);
+      shares[2 * k].push_back(static_cast<std::uint32_t>(j * 2654435761U) & ot::low_bits(kRing));
+      shares[2 * k + 1].push_back((static_cast<std::uint32_t>(values[k][j]) - shares[2 * k][j]) &
+                                  ot::low_bits(kRing));
+    }
+  }
+  for (const ot::Words& words : shares)
+    make_secret({reinterpret_cast<const std::uint8_t*>(words.data()), words.size() * sizeof words[0]});
+  std::array<StepResults, 2> results;
+  ot::Half first_half(first_wire, all_steps(first, shares[0], shares[2], results[0]));
+  ot::Half second_half(second_wire, all_steps(second, shares[1], shares[3], results[1]));
+  ot::run_halves(first_half, second_half, [](bool, Bytes& flight) { make_public(flight); });
+  for (const StepResults& some : results) {
+    for (const ot::Words* words : {&some.relu, &some.truncated, &some.largest})
+      make_public(
+          {reinterpret_cast<const std::uint8_t*>(words->data()), words->size() * sizeof(std::uint32_t)});
+  }
+  bool right = true;
+  for (std::size_t j = 0; j < kValues; ++j) {
+    const std::int64_t truncated = (values[0][j] + 8) >> 4;
+    right = right && opened(results[0].relu, results[1].relu, j) == std::max<std::int64_t>(0, truncated) &&
+            opened(results[0].truncated, results[1].truncated, j) == truncated &&
+            opened(results[0].largest, results[1].largest, j) == std::max(values[0][j], values[1][j]);
+  }
+  return right;
 }
 
 }  // namespace
@@ -109,7 +199,9 @@ int main(int argc, char** argv) {
   }
   const Bytes nonce(16, 5);
   const protocols::Seeds seeds = protocols::transfer_seeds(nonce);
-  const bool right = protocols::compare(seeds, nonce);
+  // A chain and a tree.
+  const bool right = protocols::compare(seeds, nonce, 21) && protocols::compare(seeds, Bytes(16, 6), 90) &&
+                     protocols::steps();
   std::puts(right ? "right" : "WRONG");
   return right ? 0 : 1;
 }

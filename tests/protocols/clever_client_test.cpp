@@ -6,8 +6,11 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "models/evaluation/plaintext_evaluator.h"
 #include "protocols/ot/base_transfer.h"
 #include "protocols/ot/failed_check.h"
+#include "protocols/ot/local_parties.h"
+#include "protocols/round_plan.h"
 #include "protocols/session.h"
 #include "protocols/sign_test.h"
 #include "tests/protocols/parties.h"
@@ -38,26 +41,23 @@ models::IntegerNetwork network_with_comparison(test::SeededRng& rng) {
 struct Trial {
   Trial(const std::shared_ptr<const ServedModel>& model, const Party& keys, const WideVector& input,
         test::SeededRng& rng, std::size_t poisoned) {
-    const auto seeds = ot::ReceiverSeeds::draw(rng);
-    Bytes server_half(kSeedsAt + ot::kCodeBits * (1 + kSeedBytes), 2);
-    Bytes client_half(kSeedsAt + sizeof seeds.pairs, 2);
+    const ot::DealtBase base = ot::deal_base(rng);
+    Bytes server_half(kSeedsAt + sizeof base.chosen, 3);
+    Bytes client_half(kSeedsAt + sizeof base.offered, 3);
     server_half[1] = 1;
+    client_half[1] = 2;
     Bytes name(kSeedsAt - 2);
     rng.fill(name);
     for (Bytes* half : {&server_half, &client_half}) std::ranges::copy(name, half->begin() + 2);
-    Bytes choices(ot::kCodeBits);
-    rng.fill(choices);
-    for (auto& choice : choices) choice &= 1;
-    std::memcpy(server_half.data() + kSeedsAt, choices.data(), choices.size());
-    std::uint8_t* const chosen = server_half.data() + kSeedsAt + choices.size();
-    for (std::size_t i = 0; i < ot::kCodeBits; ++i)
-      std::memcpy(chosen + i * kSeedBytes, &seeds.pairs[i][choices[i]], kSeedBytes);
-    std::memcpy(client_half.data() + kSeedsAt, &seeds.pairs, sizeof seeds.pairs);
-    const std::size_t start = rng.below(ot::kCodeBits);
+    std::memcpy(server_half.data() + kSeedsAt, &base.chosen, sizeof base.chosen);
+    std::memcpy(client_half.data() + kSeedsAt, &base.offered, sizeof base.offered);
+    // The first choice is always 0, the others are coins.
+    constexpr std::size_t kCoins = ot::kBaseTransfers - 1;
+    const std::size_t start = rng.below(kCoins);
     for (std::size_t k = 0; k < poisoned; ++k) {
-      const std::size_t i = (start + 91 * k) % ot::kCodeBits;  // 91 is odd: all different
+      const std::size_t i = 1 + (start + 91 * k) % kCoins;  // 127 is prime: all different
       client_half[kSeedsAt + (2 * i + 1) * kSeedBytes] ^= 1;
-      guess_is_right = guess_is_right && choices[i] == 0;
+      guess_is_right = guess_is_right && base.chosen.choices[i] == 0;
     }
     const SignTest& test = sign_test_named("oblivious");
     SessionOptions options;
@@ -85,7 +85,7 @@ TEST_CASE("a poisoned seed tells its bit only to a client that stakes the set-up
   const auto model = ServedModel::create(network_with_comparison(rng));
   const Party& keys = party(test::fitting_key_bits(model->network()));
   const WideVector input = test::random_input(rng, model->network());
-  for (const std::size_t poisoned : {0U, 1U, 2U, 4U, 8U, 256U}) {
+  for (const std::size_t poisoned : {0U, 1U, 2U, 4U, 8U, 127U}) {
     constexpr unsigned kTrials = 200;
     unsigned caught = 0;
     for (unsigned t = 0; t < kTrials; ++t) {
@@ -111,6 +111,49 @@ TEST_CASE("a poisoned seed tells its bit only to a client that stakes the set-up
   }
 }
 
+TEST_CASE("a server whose trees or requests are not what they should be is caught by the client",
+          "[clever]") {
+  // The transfers of the server's own requests: the client is their sender and has the secret Δ. A damaged
+  // byte of the trees' sums decides nothing where the client's seed is that of the other side.
+  test::SeededRng rng(94);
+  const models::IntegerNetwork network = network_with_comparison(rng);
+  const auto model = ServedModel::create(network);
+  const Party& keys = party(test::fitting_key_bits(network));
+  const WideVector input = test::random_input(rng, network);
+  const WideVector expected = models::evaluate_all(network, input).back();
+  const RoundPlan plan(model->bundle(), sign_test_named("oblivious"), keys.owner->public_key().bits());
+  const auto section = static_cast<std::size_t>(plan.server_message(1).sign_test_bytes);
+  constexpr std::size_t kNonceBytes = 16;
+  constexpr unsigned kTrials = 120;
+  unsigned caught = 0;
+  for (unsigned t = 0; t < kTrials; ++t) {
+    SessionOptions options;
+    options.sign_test = "oblivious";
+    ServerSession server(model, keys.context, options);
+    ClientSession client(model->bundle(), keys.owner, input, options);
+    std::optional<ByteView> message = client.handle(server.handle(client.start()));
+    Bytes question = server.handle(*message);
+    question[question.size() - section + kNonceBytes + rng.below(ot::softspoken::set_up_bytes())] ^=
+        static_cast<std::uint8_t>(1U << rng.below(8));
+    try {
+      message = client.handle(question);
+    } catch (const ot::FailedCheck& error) {
+      REQUIRE(error.code() == "ot.check");
+      ++caught;
+      REQUIRE_THROWS_AS(client.handle(question), ot::FailedCheck);
+      REQUIRE_THROWS_AS(client.save(), Error);
+      REQUIRE_FALSE(client.sign_test_state());
+      continue;
+    }
+    while (message) message = client.handle(server.handle(*message));
+    REQUIRE(client.logits() == expected);
+  }
+  // 1,024 of the 5,120 bytes are tags, which always tell; of the sums one in two.
+  constexpr double kExpected = kTrials * 0.6;
+  CAPTURE(caught);
+  REQUIRE(std::abs(caught - kExpected) < 5 * std::sqrt(kExpected * 0.4));
+}
+
 TEST_CASE("the base transfers' owner cannot tell which elements were chosen", "[clever]") {
   // The best that is left of the attack on the former ones: whatever it computes of the reply, both sides
   // look the same. Four guesses for each bit, each right as often as a coin.
@@ -124,9 +167,9 @@ TEST_CASE("the base transfers' owner cannot tell which elements were chosen", "[
     Bytes request;
     owner.request(request);
     Bytes reply;
-    const ot::SenderSeeds server = ot::BaseChooser(request).reply(nonce, rng, reply);
-    const ot::ReceiverSeeds seeds = owner.finish(nonce, reply);
-    for (std::size_t i = 0; i < ot::kCodeBits; ++i) {
+    const ot::ChosenSeeds server = ot::BaseChooser(request).reply(nonce, rng, reply);
+    const ot::OfferedSeeds seeds = owner.finish(nonce, reply);
+    for (std::size_t i = 0; i < ot::kBaseTransfers; ++i) {
       const std::uint8_t* const elements = reply.data() + i * 2 * ot::kPointBytes;
       const std::uint8_t* const second = elements + ot::kPointBytes;
       const auto ones = [](const std::uint8_t* bytes) {
@@ -142,7 +185,7 @@ TEST_CASE("the base transfers' owner cannot tell which elements were chosen", "[
         right[g] += guesses[g] == (server.choices[i] == 1) ? 1 : 0;
     }
   }
-  constexpr double kBits = kSetUps * ot::kCodeBits;
+  constexpr double kBits = kSetUps * ot::kBaseTransfers;
   for (const unsigned count : right) {
     CAPTURE(count);
     REQUIRE(std::abs(count - kBits / 2) < 5 * std::sqrt(kBits) / 2);
@@ -162,21 +205,21 @@ TEST_CASE("a chooser that mixes replies of its own never has both seeds", "[clev
     owner.request(request);
     const ot::BaseChooser chooser(request);
     std::array<Bytes, 2> replies;
-    std::array<ot::SenderSeeds, 2> known;
+    std::array<ot::ChosenSeeds, 2> known;
     for (std::size_t k = 0; k < 2; ++k) known[k] = chooser.reply(nonce, rng, replies[k]);
     Bytes mixed = replies[0];
-    for (std::size_t i = 0; i < ot::kCodeBits; ++i) {
+    for (std::size_t i = 0; i < ot::kBaseTransfers; ++i) {
       // The chosen element of the second reply in the place of the drawn one of the first.
       const std::size_t side = 1U - known[0].choices[i];
       if (known[1].choices[i] != side) continue;
       const auto at = static_cast<std::ptrdiff_t>((2 * i + side) * ot::kPointBytes);
       std::copy_n(replies[1].begin() + at, ot::kPointBytes, mixed.begin() + at);
     }
-    const ot::ReceiverSeeds seeds = owner.finish(nonce, mixed);
-    for (std::size_t i = 0; i < ot::kCodeBits; ++i) {
+    const ot::OfferedSeeds seeds = owner.finish(nonce, mixed);
+    for (std::size_t i = 0; i < ot::kBaseTransfers; ++i) {
       unsigned seen = 0;
       for (const auto& seed : seeds.pairs[i])
-        seen += seed == known[0].chosen[i] || seed == known[1].chosen[i] ? 1 : 0;
+        seen += seed == known[0].seeds[i] || seed == known[1].seeds[i] ? 1 : 0;
       both += seen == 2 ? 1 : 0;
     }
   }

@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "models/evaluation/plaintext_evaluator.h"
 #include "protocols/comparison.h"
+#include "protocols/ot/local_parties.h"
+#include "protocols/ot/transfer_session.h"
 #include "protocols/session.h"
 #include "protocols/share.h"
 #include "tests/protocols/parties.h"
@@ -76,16 +78,40 @@ void check_signs(const WideVector& x, const Result& result) {
   }
 }
 
+/// Both halves of [x < y] for all pairs, and what they sent.
+struct Compared {
+  std::vector<std::uint8_t> client, server;
+  std::vector<std::size_t> bytes;  ///< of each flight
+};
+
+Compared compare(const WideVector& x, const WideVector& y, unsigned bits, Rng& rng) {
+  ot::DealtBase base = ot::deal_base(rng);
+  const ComparisonPlan plan(bits);
+  std::array<Comparison, 2> halves = {Comparison(Comparison::Party::client, bits, x),
+                                      Comparison(Comparison::Party::server, bits, y)};
+  std::array<ot::TransferSession, 2> transfers = {ot::TransferSession(base.offered, as_bytes("session")),
+                                                  ot::TransferSession(base.chosen, as_bytes("session"))};
+  Compared result;
+  for (unsigned flight = 0; flight < plan.flights(); ++flight) {
+    const std::size_t maker = flight % 2;
+    Bytes message;
+    halves[maker].take(flight, transfers[maker].answer(halves[maker].tables(flight), rng, message));
+    transfers[maker].request(halves[maker].choices(flight), message);
+    const auto set_up = flight == 0   ? ot::FlightSetUp::of_client
+                        : flight == 1 ? ot::FlightSetUp::of_server
+                                      : ot::FlightSetUp::none;
+    REQUIRE(message.size() ==
+            ot::flight_bytes(set_up, plan.answers(x.size(), flight), plan.requests(x.size(), flight)));
+    result.bytes.push_back(message.size());
+    halves[1 - maker].take(flight, transfers[1 - maker].take(message, plan.requests(x.size(), flight)));
+  }
+  result.client = halves[0].less();
+  result.server = halves[1].less();
+  return result;
+}
+
 TEST_CASE("the comparison is exact on every pair of small integers", "[oblivious]") {
   test::SeededRng rng(61);
-  const ot::ReceiverSeeds receiver_seeds = ot::ReceiverSeeds::draw(rng);
-  ot::SenderSeeds sender_seeds{};
-  for (std::size_t i = 0; i < ot::kCodeBits; ++i) {
-    sender_seeds.choices[i] = static_cast<std::uint8_t>(rng.below(2));
-    sender_seeds.chosen[i] = receiver_seeds.pairs[i][sender_seeds.choices[i]];
-  }
-  ot::ExtensionReceiver receiver_extension(receiver_seeds, {});
-  ot::ExtensionSender sender_extension(sender_seeds, {});
   for (unsigned bits = 1; bits <= 6; ++bits) {
     const std::size_t side = std::size_t{1} << bits;
     WideVector x(side * side, 1);
@@ -94,25 +120,63 @@ TEST_CASE("the comparison is exact on every pair of small integers", "[oblivious
       x.set_int64(i, static_cast<std::int64_t>(i / side));
       y.set_int64(i, static_cast<std::int64_t>(i % side));
     }
-    const ComparisonShape shape{x.size(), bits};
-    ComparisonReceiver receiver(shape, x);
-    ComparisonSender sender(shape, y);
-    for (unsigned batch = 0; batch < shape.batches(); ++batch) {
-      Bytes request;
-      receiver.request(batch, receiver_extension, request);
-      REQUIRE(request.size() == shape.request_bytes(batch));
-      sender_extension.take_request(request, shape.transfers(batch));
-      Bytes answer;
-      sender.answer(batch, sender_extension, rng, answer);
-      REQUIRE(answer.size() == shape.answer_bytes(batch));
-      receiver.receive(batch, receiver_extension, answer);
-    }
-    const auto client = receiver.less();
-    const auto server = sender.less();
+    const Compared result = compare(x, y, bits, rng);
     for (std::size_t i = 0; i < x.size(); ++i) {
       CAPTURE(bits, i / side, i % side);
-      REQUIRE((client[i] ^ server[i]) == (i / side < i % side ? 1 : 0));
+      REQUIRE((result.client[i] ^ result.server[i]) == (i / side < i % side ? 1 : 0));
     }
+  }
+}
+
+TEST_CASE("the comparison is exact at every width, on values that differ in one bit or none", "[oblivious]") {
+  test::SeededRng rng(67);
+  bool saw_chain = false;
+  bool saw_tree = false;
+  for (unsigned bits = 1; bits <= 200; bits += bits < 48 ? 1 : 19) {
+    const ComparisonPlan plan(bits);
+    (plan.is_chain() ? saw_chain : saw_tree) = true;
+    const std::size_t count = 4 * std::size_t{bits};
+    WideVector x(count, WideVector::limbs_for_bits(bits));
+    WideVector y = x;
+    for (std::size_t i = 0; i < count; ++i) {
+      for (std::size_t k = 0; k < x.limbs(); ++k) x[i][k] = rng.next_u64();
+      for (std::size_t k = 0; k < x.limbs(); ++k) y[i][k] = i % 4 == 3 ? rng.next_u64() : x[i][k];
+      if (i % 4 != 0) y[i][i / 4 / 64] ^= std::uint64_t{1} << (i / 4 % 64);
+      for (WideVector* values : {&x, &y}) {
+        for (std::size_t k = bits; k < 64 * x.limbs(); ++k)
+          (*values)[i][k / 64] &= ~(std::uint64_t{1} << (k % 64));
+      }
+    }
+    const Compared result = compare(x, y, bits, rng);
+    std::size_t ones = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      CAPTURE(bits, i);
+      REQUIRE((result.client[i] ^ result.server[i]) == (WideVector::compare(x, i, y, i) < 0 ? 1 : 0));
+      ones += result.client[i];
+    }
+    // A share alone is a coin: within six standard deviations.
+    REQUIRE(std::abs(static_cast<double>(ones) - static_cast<double>(count) / 2) <
+            3 * std::sqrt(static_cast<double>(count)) + 1);
+  }
+  REQUIRE(saw_chain);
+  REQUIRE(saw_tree);
+}
+
+TEST_CASE("the plan of a comparison has the fewest exchanges, then the fewest bits", "[oblivious]") {
+  for (unsigned bits = 1; bits <= 260; ++bits) {
+    const ComparisonPlan plan(bits);
+    unsigned length = 0;
+    for (const unsigned digit : plan.digits()) length += digit;
+    REQUIRE(length == bits);
+    CAPTURE(bits, plan.is_chain(), plan.exchanges(), plan.bits());
+    // A tree's: 2 + ⌈log2 ⌈ℓ/4⌉⌉; a chain's: 1 + ⌈ℓ/8⌉.
+    unsigned levels = 0;
+    while ((4U << levels) < bits) ++levels;
+    const unsigned of_chain = 1 + (bits + 7) / 8;
+    REQUIRE(plan.exchanges() == std::min(2 + levels, of_chain));
+    REQUIRE(plan.bits() <= 34 * bits + 16);
+    if (bits <= 40) REQUIRE(plan.is_chain());
+    if (bits > 48) REQUIRE_FALSE(plan.is_chain());
   }
 }
 

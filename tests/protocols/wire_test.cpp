@@ -25,7 +25,7 @@ const Golden kGolden[] = {
 };
 
 Bytes golden_bytes(const Golden& golden) {
-  return read_file(std::string("tests/data/wire/v1.0/") + golden.file);
+  return read_file(std::string("tests/data/wire/v2.0/") + golden.file);
 }
 
 MessageAddress golden_address(const Golden& golden) {
@@ -49,7 +49,7 @@ std::string error_code(ByteView message) {
   return "";
 }
 
-TEST_CASE("messages are written as the golden files of format 1.0") {
+TEST_CASE("messages are written as the golden files of format 2.0") {
   for (const Golden& golden : kGolden) {
     CAPTURE(golden.file);
     MessageWriter writer(golden.shape, golden_address(golden));

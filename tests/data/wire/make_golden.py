@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the golden messages of wire format 1.0, from the table in protocols/wire.h alone (not from the C++ code).
+"""Writes the golden messages of wire format 2.0, from the table in protocols/wire.h alone (not from the C++ code).
 
 Ciphertexts are 8 bytes, byte k of a message's section i is (17 * i + k) mod 256; the key fingerprint is 0, 1, ... 31.
 """
@@ -7,7 +7,7 @@ import pathlib
 import struct
 
 KINDS = {"input": 1, "question": 2, "answer": 3, "logits": 4}
-FOLDER = pathlib.Path(__file__).parent / "v1.0"
+FOLDER = pathlib.Path(__file__).parent / "v2.0"
 
 
 def section(number, size):
@@ -20,7 +20,7 @@ def message(kind, step, exchange, elements, ciphertexts, sign_test_bytes):
     test = section(2, sign_test_bytes)
     body = test + cipher if kind == "answer" else cipher + test
     total = 88 + len(body)
-    prefix = struct.pack("<2sBBBBHQ", b"PC", 16, 1, 0, KINDS[kind], 0, total)
+    prefix = struct.pack("<2sBBBBHQ", b"PC", 16, 2, 0, KINDS[kind], 0, total)
     prefix += struct.pack("<II32sIIQQQ", step, exchange, bytes(range(32)), width, 0, elements, ciphertexts, sign_test_bytes)
     assert len(prefix) == 88
     return prefix + body

@@ -254,18 +254,18 @@ TEST_CASE("a receiver whose choices differ between columns is caught", "[ot][tra
   constexpr int kTrials = 40;
   for (int trial = 0; trial < kTrials; ++trial) {
     const DealtBase base = deal_base(rng);
-    SoftSpokenReceiver receiver(base.offered, as_bytes("s"), rng, kernels::active());
+    SoftSpokenReceiver receiver(base.offered, as_bytes("s"), random_blocks(rng, 1)[0], kernels::active());
     SoftSpokenSender sender(base.chosen, as_bytes("s"), kernels::active());
     Bytes set_up;
     receiver.set_up(set_up);
     sender.set_up(set_up);
     std::vector<Block> rows(256);
     Bytes message;
-    receiver.extend(2, rows.data(), message);
+    receiver.extend(as_bytes("1"), 2, rows.data(), message);
     message[rng.below(15 * 3 * sizeof(Block))] ^= 1;
     std::vector<Block> got(256);
     try {
-      sender.extend(2, message, got.data());
+      sender.extend(as_bytes("1"), 2, message, got.data());
     } catch (const InputError&) {
       ++caught;
     }
