@@ -338,9 +338,9 @@ Step step_named(const std::string& op, const TransfersOptions& options) {
 }
 
 void check(const TransfersOptions& options) {
-  if (options.kept < 2 || options.kept >= options.ring || options.ring > 31)
+  if (options.kept < 2 || options.kept >= options.ring || options.ring > 30)
     throw UsageError("bench.width",
-                     "Widths must satisfy 2 ≤ κ < w ≤ 31, not w = " + std::to_string(options.ring) +
+                     "Widths must satisfy 2 ≤ κ < w ≤ 30, not w = " + std::to_string(options.ring) +
                          ", κ = " + std::to_string(options.kept));
   for (const std::string& op : options.ops) {
     if (std::ranges::find(transfer_operations(), op) != transfer_operations().end()) continue;

@@ -119,11 +119,11 @@ void add_bench_transfers_command(CLI::App& bench, Action& chosen) {
   command->add_option("--op", o.ops, "Only these: " + names)->type_name("NAME")->delimiter(',');
   command->add_option("--ring", o.ring, "w: bits of a value on shares")
       ->type_name("BITS")
-      ->check(CLI::Range(3, 31))
+      ->check(CLI::Range(3, 30))
       ->capture_default_str();
   command->add_option("--kept", o.kept, "κ: bits that a truncation keeps, and of the values of maximum")
       ->type_name("BITS")
-      ->check(CLI::Range(2, 30))
+      ->check(CLI::Range(2, 29))
       ->capture_default_str();
   command->add_option("--transfers", o.values, "Transfers of a sample; steps run on an eighth as many values")
       ->type_name("N")

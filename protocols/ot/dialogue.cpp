@@ -30,6 +30,10 @@ Bytes Half::advance(ByteView incoming) {
                                                 std::to_string(wire_.available()) + " bytes too many");
     }
   }
+  if (!finished_ && !incoming.empty() && (wire_.available() != 0 || wire_.out_.empty())) {
+    throw InputError("ot.flight_size", "an oblivious-transfer message of " + std::to_string(incoming.size()) +
+                                           " bytes is not of the size that its place in the protocol has");
+  }
   Bytes flight = std::exchange(wire_.out_, {});
   if (!flight.empty()) {
     wire_.sent_ += flight.size();

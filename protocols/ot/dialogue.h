@@ -146,9 +146,10 @@ inline Dialogue<void> Promise<void>::get_return_object() noexcept {
 class Half {
  public:
   Half(Wire& wire, Dialogue<void> body) : wire_(wire), body_(std::move(body)) {}
-  /// Takes what the other party sent; gives what is to be sent, possibly nothing.
-  /// @throws InputError "ot.trailing_bytes" when more came than the protocol reads; whatever the protocol
-  /// throws
+  /// Takes what the other party sent, a whole flight; gives what is to be sent, nothing only before the first
+  /// flight and at the end.
+  /// @throws InputError "ot.trailing_bytes" when more came than the protocol reads, "ot.flight_size" when a
+  /// flight is not what this party waits for; whatever the protocol throws
   Bytes advance(ByteView incoming);
   bool finished() const noexcept { return finished_; }
 

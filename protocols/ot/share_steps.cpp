@@ -47,9 +47,10 @@ void enter_correlated(FlightLedger& ledger, const WordGroups& groups) {
   ledger.transfers(!asks, n);
 }
 
-/// As few digits as wanted, or as few as there can be.
-ChainPlan plan_within(unsigned length, const std::vector<unsigned>& cuts, unsigned digits) {
-  if (digits == 0) return plan_chain_with_cuts(length, cuts);
+/// Digits of the wanted width, or as few as there can be.
+ChainPlan plan_within(unsigned length, const std::vector<unsigned>& cuts, unsigned digit_bits) {
+  if (digit_bits == 0) return plan_chain_with_cuts(length, cuts);
+  const unsigned digits = (length + digit_bits - 1) / digit_bits;
   unsigned least = 0;
   unsigned from = 0;
   const auto reach = [&](unsigned to) {
@@ -112,7 +113,7 @@ CutChain cut_chain(const TruncationShape& shape, bool to_the_top) {
   }
   const unsigned length =
       to_the_top ? shape.ring - 1 + chain.lowest : shape.groups.back().shift + chain.lowest;
-  if (length > 0) chain.plan = plan_within(length, cuts, shape.digits);
+  if (length > 0) chain.plan = plan_within(length, cuts, shape.digit_bits);
   return chain;
 }
 
@@ -271,7 +272,7 @@ Words aligned(const WordGroups& groups, const Words& words) {
 }
 
 SignShape aligned_sign(const ValueShape& shape) {
-  return {value_count(shape.groups), widest(shape.groups), false, shape.digits};
+  return {value_count(shape.groups), widest(shape.groups), false, shape.digit_bits};
 }
 
 /// Shares of the product of both parties' bits, one of each.
@@ -349,7 +350,7 @@ Dialogue<Words> truncate_and_rectify(TransferParty& party, const TruncationShape
   const WordGroups kept = shape.kept();
   Prepared prepared = prepare(party, shape, shares, lowest);
   if (!shape.nearest) {
-    const ValueShape values{kept, shape.digits};
+    const ValueShape values{kept, shape.digit_bits};
     Words result = co_await rectify(party, values, prepared.shifted);
     co_return result;
   }
@@ -368,7 +369,7 @@ Dialogue<Words> truncate_and_rectify(TransferParty& party, const TruncationShape
 void truncate_and_rectify(FlightLedger& ledger, const TruncationShape& shape) {
   check(shape);
   const WordGroups kept = shape.kept();
-  if (!shape.nearest) return rectify(ledger, {kept, shape.digits});
+  if (!shape.nearest) return rectify(ledger, {kept, shape.digit_bits});
   enter_chain(ledger, shape, cut_chain(shape, true));
   multiplex(ledger, kept);
 }
@@ -435,7 +436,7 @@ void extend(FlightLedger& ledger, const WordGroups& groups, unsigned to) {
 }
 
 Dialogue<Words> sign(TransferParty& party, const SignShape& shape, const Words& shares, LowestBits lowest) {
-  const ChainPlan plan = plan_within(shape.ring - 1 + (shape.neighbour ? 1 : 0), {}, shape.digits);
+  const ChainPlan plan = plan_within(shape.ring - 1 + (shape.neighbour ? 1 : 0), {}, shape.digit_bits);
   Words addends(shares);
   if (shape.neighbour) {
     for (std::size_t j = 0; j < addends.size(); ++j) addends[j] = (shares[j] << 1) | ((*lowest)[j] & 1U);
@@ -447,7 +448,7 @@ Dialogue<Words> sign(TransferParty& party, const SignShape& shape, const Words& 
 }
 
 void sign(FlightLedger& ledger, const SignShape& shape) {
-  const ChainPlan plan = plan_within(shape.ring - 1 + (shape.neighbour ? 1 : 0), {}, shape.digits);
+  const ChainPlan plan = plan_within(shape.ring - 1 + (shape.neighbour ? 1 : 0), {}, shape.digit_bits);
   for (std::size_t i = 0; i < plan.size(); ++i) {
     enter_table(ledger, plan[i] + (i > 0 ? 1 : 0), shape.count);
     ledger.pass_turn();

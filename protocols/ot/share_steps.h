@@ -29,7 +29,7 @@ struct TruncationShape {
   std::vector<ShiftGroup> groups;  ///< ascending t, all different; w − t ≥ 2 digits are kept
   bool nearest = true;             ///< ⌊(x + 2^(t−1)) / 2^t⌋; else stochastic: ⌊x/2^t⌋ or one more, unbiased
   bool neighbour = false;  ///< x is a0 + a1 + c modulo 2^w with c = 1 ∧ the carry of LowestBits; only nearest
-  unsigned digits = 0;     ///< at most so many digits in a chain, if that is possible; 0: the fewest bits
+  unsigned digit_bits = 0;  ///< chains of so wide digits, for few flights; 0: of those with the fewest bits
   WordGroups kept() const;
 };
 
@@ -44,10 +44,10 @@ Dialogue<Words> truncate_and_rectify(TransferParty& party, const TruncationShape
                                      LowestBits lowest = nullptr);
 void truncate_and_rectify(FlightLedger& ledger, const TruncationShape& shape);
 
-/// How values are held: their widths, and how long chains over them may be.
+/// How values are held: their widths, and the digits of chains over them.
 struct ValueShape {
   WordGroups groups;
-  unsigned digits = 0;
+  unsigned digit_bits = 0;
 };
 
 /// max(0, x) of values whose ring has `bits`.
@@ -69,7 +69,7 @@ struct SignShape {
   std::size_t count = 0;
   unsigned ring = 16;
   bool neighbour = false;
-  unsigned digits = 0;
+  unsigned digit_bits = 0;
 };
 /// Shares modulo 2 of [x ≥ 0].
 Dialogue<Words> sign(TransferParty& party, const SignShape& shape, const Words& shares,

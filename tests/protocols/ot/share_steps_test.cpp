@@ -170,12 +170,12 @@ TEST_CASE("ReLU with truncation to nearest is right for all values and shares", 
   TwoParties parties(small_source(), rng);
   for (const unsigned w : {4U, 6U, 7U}) {
     for (unsigned t = 0; t + 2 <= w; ++t) {
-      for (const unsigned digits : {0U, 3U}) {
+      for (const unsigned digit_bits : {0U, 3U}) {
         const std::int64_t half = std::int64_t{1} << (w - 1);
         const auto cases = all_cases(-half, half - ((std::int64_t{1} << t) >> 1), w);
         OneShift relu(w, t, w - t + (t % 2) * 3, cases.size());
-        relu.shape.digits = digits;
-        CAPTURE(w, t, digits);
+        relu.shape.digit_bits = digit_bits;
+        CAPTURE(w, t, digit_bits);
         const Outcome outcome =
             run_step(parties, relu.entry(), first_shares(cases), second_shares(cases, w), relu.step());
         std::size_t wrong = 0;
@@ -384,7 +384,7 @@ TEST_CASE("channels that drop different numbers of digits go through the same fl
       step.shape.groups.clear();
       step.shape.nearest = nearest;
       step.shape.neighbour = neighbour;
-      step.shape.digits = kind == 0 ? 3 : 0;
+      step.shape.digit_bits = kind == 0 ? 3 : 0;
       step.is_signed = is_signed;
       Words first, second, lowest[2];
       std::vector<std::int64_t> values;
