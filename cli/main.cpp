@@ -48,6 +48,7 @@ int run(int argc, char** argv) {
   add_keygen_command(app, chosen);
   add_inspect_command(app, chosen);
   add_evaluate_command(app, chosen);
+  add_compare_command(app, chosen);
   add_verify_command(app, chosen);
   add_bench_command(app, chosen);
   list_compress_commands(app);

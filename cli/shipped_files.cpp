@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "cli/random_weights.h"
+#include "cli/synthetic_shares.h"
 #include "models/file/popcorn_file.h"
 #include "models/network/zoo.h"
 
@@ -96,6 +97,13 @@ models::IntegerNetwork load_model(const std::string& path_or_name) {
     return synthetic_network(models::zoo_network(path_or_name.substr(kSynthetic.size())));
   }
   return models::read_network(find_model(path_or_name));
+}
+
+models::IntegerNetwork load_requantised_model(const std::string& path_or_name) {
+  if (path_or_name.starts_with(kSynthetic)) {
+    return requantised_synthetic_network(models::zoo_network(path_or_name.substr(kSynthetic.size())));
+  }
+  return models::read_network(find_requantised_model(path_or_name));
 }
 
 std::vector<Sample> shipped_samples() {

@@ -30,6 +30,8 @@ std::filesystem::path find_requantised_model(const std::string& path_or_name);
 /// find_model() and models::read_network(); or, for "synthetic:NAME", the zoo's network of that name with
 /// random weights (see synthetic_network()). @throws UsageError "zoo.unknown"
 models::IntegerNetwork load_model(const std::string& path_or_name);
+/// Likewise the requantised form (find_requantised_model(), requantised_synthetic_network()).
+models::IntegerNetwork load_requantised_model(const std::string& path_or_name);
 
 /// A picture whose file name says its class, e.g. models/samples/7_1.png.
 struct Sample {

@@ -12,8 +12,11 @@
 #include "compress/integer_accuracy.h"
 #include "compress/lowering.h"
 #include "compress/pruning/filter_pruning.h"
+#include "compress/quantisation/calibration.h"
 #include "compress/quantisation/equalisation.h"
 #include "compress/quantisation/post_training.h"
+#include "compress/quantisation/ring_fitting.h"
+#include "compress/share_budget.h"
 #include "compress/training/checkpoint_progress.h"
 
 namespace popcorn::compress {
@@ -28,7 +31,7 @@ std::string percent(double share) {
 }
 
 constexpr int kFloatBits = 32;
-constexpr std::size_t kMeanPictures = 256;
+constexpr std::size_t kMeanPictures = 256, kBudgetPictures = 32;
 /// Files of the epochs of a phase, beside the checkpoint of the whole compression.
 constexpr char kPruneSuffix[] = ".prune", kQuantiseSuffix[] = ".quantise";
 
@@ -70,6 +73,7 @@ void match_output_means(FloatGraph& graph, const FloatGraph& wanted, const Datas
     double difference = 0;
     for (std::size_t i = o; i < right.size(); i += outputs)
       difference += static_cast<double>(right[i]) - static_cast<double>(rounded[i]);
+    if (!graph.class_scale.empty()) difference /= static_cast<double>(graph.class_scale[o]);
     last.bias[o] += static_cast<float>(difference / static_cast<double>(pictures.count()) / last.gain);
   }
 }
@@ -97,6 +101,7 @@ class Compression {
       : training_(training), test_(test), options_(std::move(options)), hooks_(hooks) {
     fold_batch_norm(graph);
     result_.equalised = equalise_channels(graph);
+    if (!can_round_activations(graph)) options_.quantisation.activation_bits = 0;
     teacher_ = graph;
     graph_ = std::move(graph);
     result_.test_images = test.count();
@@ -104,10 +109,15 @@ class Compression {
   }
 
   CompressionResult run() {
-    result_.float_accuracy = accuracy(graph_, test_, hooks_.stop);
+    float_answers_ = answers(graph_, test_, hooks_.stop);
+    result_.float_accuracy = share_of_equal(float_answers_, test_.classes);
     result_.uncompressed = rounded_to_8_bits(graph_);
     if (options_.filters > 0) remove_filters(graph_, options_.filters);
-    if (options_.target_cost) {
+    if (options_.quantisation.activation_bits > 0 && (options_.target_cost || options_.target_bytes)) {
+      fit_share_budget(graph_, training_.first(kBudgetPictures),
+                       {options_.target_cost, options_.target_bytes}, options_.pruning, options_.quantisation,
+                       hooks_.stop);
+    } else if (options_.target_cost) {
       options_.pruning.sparsity =
           sparsity_for_cost(graph_, options_.pruning, options_.quantisation, *options_.target_cost);
     }
@@ -123,7 +133,7 @@ class Compression {
         prune_with_training();
         state_.pruned_accuracy = accuracy(graph_, test_, hooks_.stop);
         state_.points.push_back({"pruned", 0, density(graph_), kFloatBits, state_.pruned_accuracy});
-        quantise(graph_, options_.quantisation, nullptr, &result_.cut);
+        quantise_plainly();
         if (options_.quantisation_training.epochs == 0)
           match_output_means(graph_, teacher_, training_.first(kMeanPictures), hooks_.stop);
       }
@@ -148,6 +158,37 @@ class Compression {
   TrainingOptions with_checkpoint(TrainingOptions training, const char* suffix) const {
     training.checkpoint = epochs_file(suffix);
     return training;
+  }
+
+  void quantise_plainly() {
+    if (options_.quantisation.activation_bits == 0)
+      return quantise(graph_, options_.quantisation, nullptr, &result_.cut);
+    const Calibration calibration(teacher_, training_.first(kMeanPictures), hooks_.stop);
+    quantise(graph_, options_.quantisation, nullptr, &result_.cut,
+             [&](const FloatGraph& graph, std::size_t node) { return calibration.ranges(graph, node); });
+  }
+
+  void fit_network_rings() {
+    const std::size_t wanted = options_.calibration_images > 0 ? options_.calibration_images : kMeanPictures;
+    const std::size_t count = std::min(wanted, training_.count());
+    fit_rings(result_.network, integer_inputs(result_.network, training_, 0, count), count);
+    result_.network.facts.emplace_back("activation_bits",
+                                       std::to_string(options_.quantisation.activation_bits));
+    result_.network.facts.emplace_back("calibration_inputs", std::to_string(count));
+  }
+
+  /// @param stop may be null
+  void measure(const std::atomic<bool>* stop) {
+    models::RangeCounts counts(result_.network);
+    models::ValueExtremes extremes(result_.network);
+    const std::vector<std::uint16_t> answers =
+        integer_answers(result_.network, test_, stop, &counts, &extremes);
+    result_.integer_accuracy = share_of_equal(answers, test_.classes);
+    result_.same_answers = share_of_equal(answers, float_answers_);
+    result_.range_values = counts.values();
+    result_.beyond_range = counts.beyond();
+    for (std::size_t i = 0; i < result_.network.nodes.size(); ++i)
+      result_.largest_values.push_back(extremes.largest_magnitude(i));
   }
 
   void resume() {
@@ -221,9 +262,10 @@ class Compression {
 
   CompressionResult finish() {
     result_.network = lower(graph_);
+    if (options_.quantisation.activation_bits > 0) fit_network_rings();
     // A stop during the last epoch of a fine-tuning comes too late: everything is done.
     const bool trained = options_.quantisation_training.epochs > 0;
-    result_.integer_accuracy = integer_accuracy(result_.network, test_, trained ? nullptr : hooks_.stop);
+    measure(trained ? nullptr : hooks_.stop);
     result_.pruned_accuracy = state_.pruned_accuracy;
     result_.points = state_.points;
     const double nonzero =
@@ -245,6 +287,7 @@ class Compression {
   FloatGraph graph_;             // what is compressed
   CompressionCheckpoint state_;  // its graph is the one that the last finished phase gave
   CompressionResult result_;
+  std::vector<std::uint16_t> float_answers_;
 };
 
 }  // namespace

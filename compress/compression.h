@@ -28,7 +28,11 @@ struct CompressionOptions {
   /// (post_training.h). Fine-tuning on quantised weights may follow.
   std::size_t calibration_images = 0;
   /// Modular multiplications an inference, estimated: decides pruning.sparsity (see sparsity_for_cost()).
+  /// With quantisation.activation_bits those on shares, see fit_share_budget().
   std::optional<std::uint64_t> target_cost;
+  /// Bytes of an inference on shares: lowers quantisation.activations. With quantisation.activation_bits
+  /// only.
+  std::optional<std::uint64_t> target_bytes;
   /// Not empty: what the finished phases gave is kept in this file, and the epochs of the phase that runs in
   /// files with .prune and .quantise added to its name. A compression that finds its own checkpoint goes on
   /// from it and gives the same network as without the interruption. See remove_checkpoint().
@@ -52,7 +56,12 @@ struct CompressionResult {
   std::vector<VisitedPoint> points;  ///< in order; epochs only where they were measured
   FloatGraph graph;                  ///< the quantised float graph it was lowered from
   double float_accuracy = 0, pruned_accuracy = 0, integer_accuracy = 0;
+  double same_answers = 0;  ///< share of test pictures with the float network's answer
   std::size_t test_images = 0;
+  /// Of a requantised network: values on the test pictures, how many were beyond their range, and the largest
+  /// magnitude of each node.
+  std::uint64_t range_values = 0, beyond_range = 0;
+  std::vector<std::int64_t> largest_values;
   bool equalised = false;     ///< channels were scaled across layers first, see equalise_channels()
   std::vector<CutLayer> cut;  ///< layers with channels whose steps are still cut; none after a resumed run
   std::vector<LayerNoise> noise;  ///< layer by layer, on kNoisePictures training pictures at most
@@ -65,6 +74,9 @@ struct CompressionHooks {
   bool measure = false;  ///< the accuracy after each epoch for CompressionResult::points, report or not
 };
 
+/// With quantisation.activation_bits the network is requantised, if can_round_activations(); an exact one
+/// comes back where not. Fine-tuning on quantised weights then rounds activations too.
+///
 /// Folds batch-norm, equalises channels where it must, prunes with fine-tuning, quantises with fine-tuning,
 /// lowers, measures on all of `test`. The float network is the teacher where the training options ask for
 /// distillation.

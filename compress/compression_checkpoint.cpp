@@ -14,7 +14,7 @@ namespace popcorn::compress {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x53434350;  // "PCCS"
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::size_t kMaxCodebook = 1024;
 
 void put(ByteWriter& out, double value) {
@@ -68,6 +68,7 @@ void put_node(ByteWriter& out, const FloatNode& node) {
   put(out, node.mask);
   out.u32(static_cast<std::uint32_t>(node.grid.levels));
   put(out, node.grid.codebook);
+  put(out, node.steps);
   put(out, node.gain);
   put(out, static_cast<double>(node.upper));
 }
@@ -83,6 +84,9 @@ void get_node(ByteReader& in, FloatNode& node) {
   get(in, node.grid.codebook);
   if (node.grid.levels < 0 || node.grid.codebook.size() > kMaxCodebook)
     damaged("node " + node.name + " has an impossible grid");
+  get(in, node.steps);
+  if (!node.steps.empty() && node.steps.size() != static_cast<std::size_t>(node.shape.channels))
+    damaged("node " + node.name + " has another number of steps");
   node.gain = get_double(in);
   node.upper = static_cast<float>(get_double(in));
 }
@@ -117,6 +121,11 @@ void get_all(ByteReader& in, CompressionCheckpoint& checkpoint) {
   if (checkpoint.phase != Phase::pruning) {
     get_same(in, checkpoint.graph.mean, "input");
     get_same(in, checkpoint.graph.deviation, "input");
+    get(in, checkpoint.graph.class_scale);
+    if (!checkpoint.graph.class_scale.empty() &&
+        checkpoint.graph.class_scale.size() !=
+            static_cast<std::size_t>(checkpoint.graph.output().shape.size()))
+      damaged("a scale for another number of classes");
     for (FloatNode& node : checkpoint.graph.nodes) get_node(in, node);
   }
   in.expect_end();
@@ -143,10 +152,14 @@ void describe(std::ostream& out, const CompressionOptions& o) {
   for (const LayerBits& layer : o.quantisation.layers) out << layer.pattern << '=' << layer.bits << ' ';
   for (const LayerGrid& layer : o.quantisation.kinds)
     out << layer.pattern << '=' << static_cast<int>(layer.kind) << ' ';
+  if (o.quantisation.activation_bits > 0) out << "activations " << o.quantisation.activation_bits << ' ';
+  for (const LayerBits& layer : o.quantisation.activations) out << layer.pattern << '=' << layer.bits << ' ';
+  if (o.quantisation.class_scales) out << "class scales ";
   describe(out, o.pruning_training);
   describe(out, o.quantisation_training);
   out << "ramp " << o.ramp << " calibration " << o.calibration_images << " target "
       << o.target_cost.value_or(std::numeric_limits<std::uint64_t>::max());
+  if (o.target_bytes) out << " bytes " << *o.target_bytes;
 }
 
 }  // namespace
@@ -182,6 +195,7 @@ void write_compression_checkpoint(const std::filesystem::path& path,
   if (checkpoint.phase != CompressionCheckpoint::Phase::pruning) {
     put(out, checkpoint.graph.mean);
     put(out, checkpoint.graph.deviation);
+    put(out, checkpoint.graph.class_scale);
     for (const FloatNode& node : checkpoint.graph.nodes) put_node(out, node);
   }
   write_file(path, file);

@@ -111,16 +111,27 @@ std::vector<float> logits(const FloatGraph& graph, const Dataset& data, const st
   return result;
 }
 
-double accuracy(const FloatGraph& graph, const Dataset& data, const std::atomic<bool>* stop) {
+std::vector<std::uint16_t> answers(const FloatGraph& graph, const Dataset& data,
+                                   const std::atomic<bool>* stop) {
   const std::vector<float> all = logits(graph, data, stop);
   const auto classes = static_cast<std::size_t>(graph.output().shape.size());
-  std::size_t right = 0;
+  std::vector<std::uint16_t> result;
   for (std::size_t i = 0; i < data.count(); ++i) {
     const auto row = all.begin() + static_cast<std::ptrdiff_t>(i * classes);
-    right += static_cast<std::size_t>(std::max_element(row, row + static_cast<std::ptrdiff_t>(classes)) -
-                                      row) == data.classes[i];
+    result.push_back(
+        static_cast<std::uint16_t>(std::max_element(row, row + static_cast<std::ptrdiff_t>(classes)) - row));
   }
-  return data.count() == 0 ? 0 : static_cast<double>(right) / static_cast<double>(data.count());
+  return result;
+}
+
+double share_of_equal(const std::vector<std::uint16_t>& answers, const std::vector<std::uint16_t>& classes) {
+  std::size_t equal = 0;
+  for (std::size_t i = 0; i < answers.size(); ++i) equal += answers[i] == classes[i] ? 1 : 0;
+  return answers.empty() ? 0 : static_cast<double>(equal) / static_cast<double>(answers.size());
+}
+
+double accuracy(const FloatGraph& graph, const Dataset& data, const std::atomic<bool>* stop) {
+  return share_of_equal(answers(graph, data, stop), data.classes);
 }
 
 }  // namespace popcorn::compress

@@ -37,6 +37,11 @@ void normalise(const FloatGraph& graph, std::span<float> values);
 /// @param stop ends the work with Interrupted when it becomes true; may be null
 std::vector<float> logits(const FloatGraph& graph, const Dataset& data,
                           const std::atomic<bool>* stop = nullptr);
+/// The class of each picture's largest logit, the lowest in a tie. @param stop as for logits()
+std::vector<std::uint16_t> answers(const FloatGraph& graph, const Dataset& data,
+                                   const std::atomic<bool>* stop = nullptr);
+/// The share of answers that are the pictures' classes (or another network's answers). 0 of none.
+double share_of_equal(const std::vector<std::uint16_t>& answers, const std::vector<std::uint16_t>& classes);
 /// Share of pictures whose largest logit is their class. @param stop as for logits()
 double accuracy(const FloatGraph& graph, const Dataset& data, const std::atomic<bool>* stop = nullptr);
 

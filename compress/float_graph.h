@@ -71,6 +71,9 @@ struct FloatNode {
   /// batch_norm: gamma·(x − mean)/√(variance + epsilon) + beta; affine: gamma·x + beta. One per channel.
   std::vector<float> gamma, beta, mean, variance;
   float epsilon = 1e-5F;
+  /// relu, clip: not empty = requantised, y = gain · ⌊max(x, 0) / step + ½⌋ with a step per channel; a clip's
+  /// limit, in steps, is rounded likewise.
+  std::vector<float> steps;
   float upper = 6;  ///< clip: min(max(x, 0), upper), or gamma of each channel where not empty
 
   bool has_weights() const noexcept { return kind == FloatKind::conv2d || kind == FloatKind::dense; }
@@ -90,7 +93,8 @@ struct FloatGraph {
   std::vector<std::string> labels;
   std::string dataset;  ///< what it was trained on, as read_dataset() knows it; may be empty
   bool softmax = true;
-  std::vector<FloatNode> nodes;  ///< first: input; last: the output (logits); topological order
+  std::vector<float> class_scale;  ///< factor of each output behind the last node; empty = 1
+  std::vector<FloatNode> nodes;    ///< first: input; last: the output (logits); topological order
 
   const FloatNode& input() const { return nodes.front(); }
   const FloatNode& output() const { return nodes.back(); }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "compress/executor.h"
 #include "compress/interruption.h"
 #include "models/evaluation/plaintext_evaluator.h"
 
@@ -33,26 +34,35 @@ std::vector<std::int16_t> integer_inputs(const models::IntegerNetwork& network, 
   return result;
 }
 
-double integer_accuracy(const models::IntegerNetwork& network, const Dataset& data,
-                        const std::atomic<bool>* stop, models::RangeCounts* counts) {
+std::vector<std::uint16_t> integer_answers(const models::IntegerNetwork& network, const Dataset& data,
+                                           const std::atomic<bool>* stop, models::RangeCounts* counts,
+                                           models::ValueExtremes* extremes) {
   const models::FastEvaluator evaluator(network);
   const auto classes = static_cast<std::size_t>(network.output().shape.size());
-  std::size_t right = 0;
+  const std::vector<double>& scale = network.output().scale;
+  std::vector<std::uint16_t> answers;
   // The evaluator takes eight pictures at a time; large ones are few, so that a stop is seen soon.
   const std::size_t batch = std::clamp<std::size_t>(
-      kBatchValues / static_cast<std::size_t>(network.input().shape.size()) / 8 * 8, 8, kBatch);
+      kBatchValues / static_cast<std::size_t>(network.input().shape.size()) / 8 * 8, 16, kBatch);
   for (std::size_t first = 0; first < data.count(); first += batch) {
     throw_if_stopped(stop);
     const std::size_t count = std::min(batch, data.count() - first);
-    const std::vector<double> values = evaluator.run(integer_inputs(network, data, first, count), count,
-                                                     {models::Rounding(), first, counts});
+    std::vector<double> values = evaluator.run(integer_inputs(network, data, first, count), count,
+                                               {models::Rounding(), first, counts, extremes});
+    for (std::size_t i = 0; i < values.size() && scale.size() == classes; ++i)
+      values[i] *= scale[i % classes];
     for (std::size_t i = 0; i < count; ++i) {
       const auto row = values.begin() + static_cast<std::ptrdiff_t>(i * classes);
-      const auto best = std::max_element(row, row + static_cast<std::ptrdiff_t>(classes)) - row;
-      right += static_cast<std::size_t>(best) == data.classes[first + i];
+      answers.push_back(static_cast<std::uint16_t>(
+          std::max_element(row, row + static_cast<std::ptrdiff_t>(classes)) - row));
     }
   }
-  return data.count() == 0 ? 0 : static_cast<double>(right) / static_cast<double>(data.count());
+  return answers;
+}
+
+double integer_accuracy(const models::IntegerNetwork& network, const Dataset& data,
+                        const std::atomic<bool>* stop, models::RangeCounts* counts) {
+  return share_of_equal(integer_answers(network, data, stop, counts), data.classes);
 }
 
 }  // namespace popcorn::compress

@@ -16,6 +16,13 @@ namespace popcorn::compress {
 double integer_accuracy(const models::IntegerNetwork& network, const Dataset& data,
                         const std::atomic<bool>* stop = nullptr, models::RangeCounts* counts = nullptr);
 
+/// The class of the largest output (times its scale) of each picture, the lowest in a tie. Else as above.
+/// @param extremes what the nodes' values reach; may be null
+std::vector<std::uint16_t> integer_answers(const models::IntegerNetwork& network, const Dataset& data,
+                                           const std::atomic<bool>* stop = nullptr,
+                                           models::RangeCounts* counts = nullptr,
+                                           models::ValueExtremes* extremes = nullptr);
+
 /// The integer inputs of pictures [first, first + count): pixel − offset, channel by channel.
 std::vector<std::int16_t> integer_inputs(const models::IntegerNetwork& network, const Dataset& data,
                                          std::size_t first, std::size_t count);

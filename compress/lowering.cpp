@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "base/error.h"
@@ -88,6 +89,11 @@ class Lowering {
     output.name = free_name("output");
     output.inputs = {made_.back()};
     output.scale = {unit_.back()};
+    if (!graph_.class_scale.empty()) {
+      output.scale.clear();
+      for (const float factor : graph_.class_scale)
+        output.scale.push_back(unit_.back() * static_cast<double>(factor));
+    }
     network_.nodes.push_back(output);
     network_.finish();
     models::optimise(network_);
@@ -145,7 +151,7 @@ class Lowering {
         unit *= node.gain;
         break;
       case FloatKind::relu:
-        made_[index] = emit(start(models::NodeKind::relu, node), unit);
+        made_[index] = relu(node, node.name, unit);
         break;
       case FloatKind::clip:
         made_[index] = clip(node, unit);
@@ -206,12 +212,33 @@ class Lowering {
     });
   }
 
-  std::size_t clip(const FloatNode& node, double unit) {
+  /// With or without a rounding, which changes the unit. @param node a ReLU or a clip
+  std::size_t relu(const FloatNode& node, const std::string& name, double& unit) {
+    models::Node result =
+        start(node.steps.empty() ? models::NodeKind::relu : models::NodeKind::rescale, node);
+    result.name = name;
+    if (node.steps.empty()) return emit(std::move(result), unit);
+    result.rectify = true;
+    for (const float step : node.steps) {
+      const double digits = std::log2(static_cast<double>(step) / unit);
+      if (std::abs(digits - std::round(digits)) > kAlignment || digits < -kAlignment)
+        fail("lowering.step", node, "its step is no power of two of its operand's unit");
+      result.shifts.push_back(std::llround(digits));
+    }
+    if (std::ranges::adjacent_find(result.shifts, std::not_equal_to<>()) == result.shifts.end())
+      result.shifts.resize(1);
+    unit = node.gain;
+    return emit(std::move(result), unit);
+  }
+
+  std::size_t clip(const FloatNode& node, double& unit) {
     const FloatNode& producer = graph_.nodes[node.inputs.front()];
     std::vector<double> limit;
     for (std::size_t c = 0; c < static_cast<std::size_t>(producer.shape.channels); ++c) {
-      limit.push_back(static_cast<double>(node.gamma.empty() ? node.upper : node.gamma[c]) / unit);
+      const double step = node.steps.empty() ? unit : static_cast<double>(node.steps[c]);
+      limit.push_back(static_cast<double>(node.gamma.empty() ? node.upper : node.gamma[c]) / step);
     }
+    const std::size_t below = relu(node, free_name(node.name + ".relu"), unit);
     const auto from_limit = [&](std::size_t input,
                                 const std::string& name) {  // limit − x, channel by channel
       models::Node result;
@@ -223,17 +250,11 @@ class Lowering {
       result.bias = rounded(limit);
       return emit(std::move(result), unit);
     };
-    const auto relu = [&](std::size_t input, const std::string& name) {
-      models::Node result;
-      result.kind = models::NodeKind::relu;
-      result.name = name;
-      result.inputs = {input};
-      return emit(std::move(result), unit);
-    };
-    const std::size_t below = relu(made_[node.inputs.front()], free_name(node.name + ".relu"));
-    const std::size_t rest =
-        relu(from_limit(below, free_name(node.name + ".rest")), free_name(node.name + ".over"));
-    return from_limit(rest, node.name);
+    models::Node rest;
+    rest.kind = models::NodeKind::relu;
+    rest.name = free_name(node.name + ".over");
+    rest.inputs = {from_limit(below, free_name(node.name + ".rest"))};
+    return from_limit(emit(std::move(rest), unit), node.name);
   }
 
   /// Sums and joins: the unit of the result divides each operand's unit, the quotients are the multipliers.

@@ -12,6 +12,16 @@
 
 namespace popcorn::compress {
 
+/// Of a requantised network's layer: its values and what it costs on shares, see
+/// protocols::estimate_shares().
+struct ShareReport {
+  unsigned ring_bits = 0, kept_bits = 0, slot_bits = 0;  ///< w, κ of a rescale, B
+  std::int64_t largest_value = 0;                        ///< magnitude on the test pictures
+  double range_used = 0;  ///< largest_value as a share of what the ring holds on either side
+  std::uint64_t multiplications = 0, ciphertexts = 0, transfers = 0;
+  std::uint64_t ciphertext_bytes = 0, step_bytes = 0;
+};
+
 struct LayerReport {
   std::string name, kind, shape;
   std::uint64_t weights = 0, nonzeros = 0;
@@ -23,8 +33,9 @@ struct LayerReport {
   Cost cost_before;  ///< with all weights kept and rounded to 8 bits
   std::vector<std::pair<std::int32_t, std::uint64_t>> histogram;  ///< weight and how often, ascending
   std::optional<double>
-      signal_to_noise_db;        ///< see LayerNoise; unset where the float network has no such layer
-  std::size_t cut_channels = 0;  ///< whose quantisation steps are coarser than they need, see CutLayer
+      signal_to_noise_db;             ///< see LayerNoise; unset where the float network has no such layer
+  std::optional<ShareReport> shares;  ///< of a requantised network
+  std::size_t cut_channels = 0;       ///< whose quantisation steps are coarser than they need, see CutLayer
 };
 
 struct CompressionReport {
@@ -41,6 +52,11 @@ struct CompressionReport {
   bool equalised = false;
   std::uint64_t file_bytes = 0;
   CostSettings settings;
+  /// Of a requantised network, which needs no ciphertext engine: the sums of its layers, `cost` then is 0.
+  std::optional<ShareReport> shares;
+  std::uint64_t fast_bytes = 0;  ///< of all layers with fast rounding
+  double same_answers = 0;       ///< share of test pictures with the float network's answer
+  std::uint64_t range_values = 0, beyond_range = 0;  ///< on the test pictures
 };
 
 /// Plans both networks for their exact cost: seconds for large ones. @param file_bytes size of the serialised

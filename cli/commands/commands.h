@@ -17,6 +17,7 @@ void add_serve_command(CLI::App& app, Action& chosen);
 void add_infer_command(CLI::App& app, Action& chosen);
 void add_evaluate_command(CLI::App& app, Action& chosen);
 void add_inspect_command(CLI::App& app, Action& chosen);
+void add_compare_command(CLI::App& app, Action& chosen);
 void add_verify_command(CLI::App& app, Action& chosen);
 void add_demo_command(CLI::App& app, Action& chosen);
 void add_bench_command(CLI::App& app, Action& chosen);

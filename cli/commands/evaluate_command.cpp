@@ -20,7 +20,6 @@
 #include "cli/terminal/progress.h"
 #include "models/evaluation/plaintext_evaluator.h"
 #include "models/evaluation/prediction.h"
-#include "models/file/popcorn_file.h"
 
 namespace popcorn::cli {
 
@@ -128,7 +127,7 @@ Accuracy pass(const EvaluateOptions& options, const models::IntegerNetwork& netw
 /// @throws UsageError "evaluate.engine", "evaluate.rounding" when engine, rounding and network do not fit
 models::IntegerNetwork network_for(const EvaluateOptions& options) {
   if (options.engine == "shares") {
-    models::IntegerNetwork network = models::read_network(find_requantised_model(options.model));
+    models::IntegerNetwork network = load_requantised_model(options.model);
     if (network.is_requantised()) return network;
     throw UsageError("evaluate.engine",
                      "the network " + network.name + " is exact; shares need a requantised one");

@@ -15,6 +15,7 @@
 #include "cli/terminal/output.h"
 #include "models/input/input_encoding.h"
 #include "protocols/session.h"
+#include "protocols/shares/share_estimate.h"
 #include "protocols/time_estimate.h"
 
 namespace popcorn::cli {
@@ -27,6 +28,8 @@ struct InspectOptions {
   std::string sign_test = protocols::kDefaultSignTest;
   bool cost = false;
   bool no_time = false;
+  std::string engine;  ///< "ciphertext", "shares" or empty: what the network is for
+  std::string rounding = "nearest";
   bool json = false;
 };
 
@@ -92,8 +95,75 @@ Cost predict(const models::IntegerNetwork& network, const InspectOptions& option
   return cost;
 }
 
-void print_as_json(const models::IntegerNetwork& network, const std::optional<Cost>& predicted,
+nlohmann::ordered_json estimate_json(const protocols::ShareEstimate& estimate) {
+  return {{"multiplications", estimate.multiplications},
+          {"ciphertexts_up", estimate.ciphertexts_up},
+          {"ciphertexts_down", estimate.ciphertexts_down},
+          {"transfers", estimate.transfers},
+          {"ciphertext_bytes", estimate.ciphertext_bytes},
+          {"step_bytes", estimate.step_bytes},
+          {"bytes", estimate.bytes()}};
+}
+
+void add_share_cost(const protocols::ShareEstimates& cost, const InspectOptions& options,
+                    nlohmann::ordered_json& report) {
+  report["engine"] = "shares";
+  report["rounding"] = options.rounding;
+  report["key_bits"] = options.key.bits;
+  report.update(estimate_json(cost.all));
+  report["flights"] = cost.flights;
+  report["cost_layers"] = nlohmann::ordered_json::array();
+  for (const protocols::ShareEstimateLayer& layer : cost.layers) {
+    nlohmann::ordered_json json = {
+        {"name", layer.name}, {"kind", layer.kind}, {"ring_bits", layer.ring_bits}};
+    if (layer.kept_bits > 0) json["kept_bits"] = layer.kept_bits;
+    if (layer.slot_bits > 0) json["slot_bits"] = layer.slot_bits;
+    json.update(estimate_json(layer));
+    json["flights"] = layer.flights;
+    report["cost_layers"].push_back(std::move(json));
+  }
+}
+
+void print_share_cost(const protocols::ShareEstimates& cost, const InspectOptions& options) {
+  using Align = Table::Align;
+  Table table({{"step", Align::left},
+               {"kind", Align::left},
+               {"w"},
+               {"kept"},
+               {"slot"},
+               {"multiplications"},
+               {"ciphertexts up"},
+               {"down"},
+               {"transfers"},
+               {"ciphertexts"},
+               {"steps"}});
+  const auto bits = [](unsigned n) { return n > 0 ? std::to_string(n) : std::string(); };
+  const auto add = [&](const std::string& name, const std::string& kind, unsigned ring, unsigned kept,
+                       unsigned slot, const protocols::ShareEstimate& e) {
+    table.add_row({name, kind, bits(ring), bits(kept), bits(slot), grouped(e.multiplications),
+                   grouped(e.ciphertexts_up), grouped(e.ciphertexts_down), grouped(e.transfers),
+                   human_bytes(e.ciphertext_bytes), human_bytes(e.step_bytes)});
+  };
+  for (const protocols::ShareEstimateLayer& layer : cost.layers) {
+    add(layer.name, layer.kind, layer.ring_bits, layer.kept_bits, layer.slot_bits, layer);
+  }
+  add("all", "", 0, 0, 0, cost.all);
+  std::cout << "\nOne inference on shares with a " << options.key.bits << "-bit key and "
+            << (options.rounding == "fast" ? "fast rounding" : "rounding to nearest")
+            << ", estimated: " << human_bytes(cost.all.bytes()) << ", " << cost.flights << " flights\n";
+  table.print(std::cout);
+  std::cout << "w: bits of a value's ring; kept: of a rescaled one; slot: of a packed one\n";
+}
+
+/// What is asked about the network, by its engine.
+struct Predicted {
+  std::optional<Cost> ciphertexts;
+  std::optional<protocols::ShareEstimates> shares;
+};
+
+void print_as_json(const models::IntegerNetwork& network, const Predicted& costs,
                    const InspectOptions& options) {
+  const std::optional<Cost>& predicted = costs.ciphertexts;
   nlohmann::ordered_json report = {
       {"model", network.name},
       {"description", network.description},
@@ -131,6 +201,7 @@ void print_as_json(const models::IntegerNetwork& network, const std::optional<Co
     report["cost_layers"] = nlohmann::ordered_json::array();
     for (const auto& layer : cost->layers) report["cost_layers"].push_back(cost_layer_json(layer));
   }
+  if (costs.shares) add_share_cost(*costs.shares, options, report);
   print_json(std::cout, report);
 }
 
@@ -230,13 +301,35 @@ std::string input_text(const models::InputEncoding& encoding) {
          (bilinear ? " by the bilinear filter of Pillow and torchvision" : " by area average (box filter)");
 }
 
+/// @throws UsageError "inspect.engine" when engine and network do not fit
+models::IntegerNetwork network_for(const InspectOptions& options) {
+  models::IntegerNetwork network =
+      options.engine == "shares" ? load_requantised_model(options.model) : load_model(options.model);
+  if (options.engine.empty() || network.is_requantised() == (options.engine == "shares")) return network;
+  throw UsageError("inspect.engine",
+                   "the network " + network.name +
+                       (network.is_requantised() ? " is requantised; ciphertexts need an exact one"
+                                                 : " is exact; shares need a requantised one"));
+}
+
+Predicted predict_for(const models::IntegerNetwork& network, const InspectOptions& options) {
+  Predicted cost;
+  if (!options.cost) return cost;
+  if (network.is_requantised()) {
+    cost.shares = protocols::estimate_shares(network, {options.key.bits, options.rounding != "fast"});
+  } else {
+    cost.ciphertexts = predict(network, options);
+  }
+  return cost;
+}
+
 int inspect(const InspectOptions& options) {
   check_key_bits(options.key);
-  const models::IntegerNetwork network = load_model(options.model);
-  std::optional<Cost> cost;
-  if (options.cost) cost = predict(network, options);
+  const models::IntegerNetwork network = network_for(options);
+  const Predicted predicted = predict_for(network, options);
+  const std::optional<Cost>& cost = predicted.ciphertexts;
   if (options.json) {
-    print_as_json(network, cost, options);
+    print_as_json(network, predicted, options);
     return 0;
   }
   std::cout << network.name << ": " << network.description << '\n'
@@ -249,6 +342,7 @@ int inspect(const InspectOptions& options) {
   print_layers(network);
   if (cost) print_cost(cost->counted, options);
   if (cost && cost->time) print_time(*cost->time);
+  if (predicted.shares) print_share_cost(*predicted.shares, options);
   return 0;
 }
 
@@ -262,11 +356,23 @@ void add_inspect_command(CLI::App& app, Action& chosen) {
       ->type_name("MODEL");
   command->add_flag("--cost", options->cost,
                     "Also multiplications, ciphertexts, bytes, memory and time of an encrypted inference");
+  command
+      ->add_option(
+          "--engine", options->engine,
+          "ciphertext: the exact network; shares: the requantised form, also of a shipped model, with "
+          "its cost by formula (default: what the file is for)")
+      ->check(CLI::IsMember({"ciphertext", "shares"}));
+  command->add_option("--rounding", options->rounding, "Of the cost on shares: nearest, or fast")
+      ->check(CLI::IsMember({"nearest", "fast"}))
+      ->capture_default_str();
   command->add_flag("--no-time", options->no_time, "Do not measure this machine's speed for --cost");
   add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);
   add_sign_test_option(*command, options->sign_test);
   command->add_flag("--json", options->json, "Report as JSON");
-  command->footer("Example:\n  popcorn inspect mnist-conv2 --cost --bits 2048\n");
+  command->footer(
+      "Example:\n  popcorn inspect mnist-conv2 --cost --bits 2048\n  popcorn inspect mnist-conv2 --cost "
+      "--engine "
+      "shares --bits 2048\n");
   command->callback([options, &chosen] { chosen = [options] { return inspect(*options); }; });
 }
 

@@ -133,7 +133,10 @@ void add_size_options(CLI::App& app, CompressOptions& o) {
   app.add_option(
       "--target-cost", c.target_cost,
       "Modular multiplications an inference may need, as popcorn inspect --cost counts them; decides "
-      "the sparsity in place of --sparsity");
+      "the sparsity in place of --sparsity; with --activation-bits those of an inference on shares");
+  app.add_option("--target-bytes", c.target_bytes,
+                 "With --activation-bits: bytes that an inference on shares may take, by formula; layers get "
+                 "fewer bits than --activation-bits until it does");
   app.add_option("--bits", c.quantisation.bits, "Bits of the signed weights, 2 to 8")
       ->check(CLI::Range(2, 8))
       ->capture_default_str();
@@ -204,6 +207,10 @@ void add_requantisation_options(CLI::App& app, CompressOptions& o) {
          "bits after each non-linear step")
       ->check(CLI::Range(2, 16))
       ->type_name("BITS");
+  app.add_flag(
+      "--class-scales", o.compression.quantisation.class_scales,
+      "A scale for each class: the last layer's weights have a step for each output, as other layers' "
+      "have; for networks whose scores are opened, not for the label alone");
   app.add_option("--layer-activation-bits", o.requantise.layer_activations,
                  "NAME=BITS for the step of one layer; may be repeated")
       ->type_name("NAME=BITS");
@@ -313,6 +320,11 @@ compress::CompressionOptions compression_options(const CompressOptions& o, const
     const auto [name, bits] = parse_pair(pair);
     result.quantisation.layers.push_back({name, static_cast<int>(bits)});
   }
+  result.quantisation.activation_bits = o.requantise.activation_bits.value_or(0);
+  for (const std::string& pair : o.requantise.layer_activations) {
+    const auto [name, bits] = parse_pair(pair);
+    result.quantisation.activations.push_back({name, static_cast<int>(bits)});
+  }
   result.pruning.cost_exponent = o.cost_exponent.value_or(result.target_cost ? 1 : 0);
   result.quantisation.kind = parse_grid(o.grid);
   for (const std::string& pair : o.layer_grid) {
@@ -327,6 +339,8 @@ compress::CompressionOptions compression_options(const CompressOptions& o, const
   result.quantisation_training.learning_rate = o.quantise_rate;
   result.quantisation_training.seed += 1;
   if (o.post_training) result.calibration_images = o.calibration_images;
+  if (result.target_bytes && !o.requantise.activation_bits)
+    throw UsageError("option.target_bytes", "--target-bytes goes with --activation-bits");
   if (o.max_drop >= 0) result.max_drop = o.max_drop / 100;
   return result;
 }
@@ -338,9 +352,15 @@ RequantiseChoice requantise_choice(const CompressOptions& o) {
 }
 
 void add_facts(compress::CompressionResult& result, const TrainingData& data) {
-  result.network.facts = data.facts;
+  result.network.facts.insert(result.network.facts.begin(), data.facts.begin(), data.facts.end());
   result.network.facts.emplace_back("float_accuracy", fixed(result.float_accuracy, 4));
-  result.network.facts.emplace_back("integer_accuracy", fixed(result.integer_accuracy, 4));
+  const bool rounds = result.network.is_requantised();
+  result.network.facts.emplace_back(rounds ? "requantised_accuracy" : "integer_accuracy",
+                                    fixed(result.integer_accuracy, 4));
+  if (rounds) {
+    result.network.facts.emplace_back("beyond_range", std::to_string(result.beyond_range) + " of " +
+                                                          std::to_string(result.range_values) + " values");
+  }
 }
 
 /// A compression without fine-tuning takes no more pictures than it looks at.
@@ -404,7 +424,7 @@ int compress_file(const CompressOptions& o) {
   compress::CompressionResult result = compress_or_hint(graph, data, o, hooks);
   add_facts(result, data);
   const Bytes file = models::serialise_network(result.network);
-  if (o.requantise.activation_bits) {
+  if (o.requantise.activation_bits && !result.network.is_requantised()) {
     models::write_network(
         requantise_network(result.network, data, requantise_choice(o), o.json ? nullptr : &std::cout),
         o.output);

@@ -92,10 +92,17 @@ std::string tiles(const CompressionReport& r) {
   html += tile("weights that are zero", human_percent(1 - r.density, 1),
                grouped(r.nonzeros) + " of " + grouped(r.weights) + " stay");
   html += tile("bits of a weight", std::to_string(r.weight_bits), "at most, with its sign");
-  html += tile("modular multiplications", grouped(r.cost.multiplications),
-               "before " + grouped(r.cost_before.multiplications));
-  html += tile("traffic of an inference", human_bytes(traffic(r.cost)),
-               "before " + human_bytes(traffic(r.cost_before)));
+  if (r.shares) {
+    html += tile("the float network's answer", human_percent(r.same_answers), "of the test pictures");
+    html += tile("modular multiplications", grouped(r.shares->multiplications), "on shares, by formula");
+    html += tile("traffic of an inference", human_bytes(r.shares->ciphertext_bytes + r.shares->step_bytes),
+                 human_bytes(r.fast_bytes) + " with fast rounding");
+  } else {
+    html += tile("modular multiplications", grouped(r.cost.multiplications),
+                 "before " + grouped(r.cost_before.multiplications));
+    html += tile("traffic of an inference", human_bytes(traffic(r.cost)),
+                 "before " + human_bytes(traffic(r.cost_before)));
+  }
   html += tile("model file", human_bytes(r.file_bytes), "weights, graph and encoding");
   return html + "</div>\n";
 }
@@ -228,6 +235,14 @@ void cost_cells(HtmlTable& table, const Cost& cost, const Cost& before) {
   bytes_cell(table, "bytes_down", cost.bytes_down);
 }
 
+void share_cells(HtmlTable& table, const compress::ShareReport& shares) {
+  table.count("multiplications", shares.multiplications);
+  table.count("ciphertexts", shares.ciphertexts);
+  table.count("transfers", shares.transfers);
+  bytes_cell(table, "ciphertext_bytes", shares.ciphertext_bytes);
+  bytes_cell(table, "step_bytes", shares.step_bytes);
+}
+
 std::string layer_table(const CompressionReport& r) {
   HtmlTable table({"layer",
                    "kind",
@@ -293,6 +308,51 @@ std::string layer_table(const CompressionReport& r) {
       table.done());
 }
 
+std::string share_table(const CompressionReport& r) {
+  HtmlTable table({"layer", "kind", "weights", "non-zero", "bits", "w", "kept, bits", "slot, bits",
+                   "largest value", "range used", "signal to noise, dB", "multiplications", "ciphertexts",
+                   "transfers", "bytes of ciphertexts", "bytes of steps"},
+                  2);
+  for (const LayerReport& layer : r.layers) {
+    const compress::ShareReport& s = layer.shares.value();
+    table.start_row();
+    table.words(layer.name);
+    table.words(layer.kind);
+    table.count("weights", layer.weights);
+    table.count("nonzeros", layer.nonzeros);
+    table.count("bits", layer.bits);
+    table.count("ring_bits", s.ring_bits);
+    table.count("kept_bits", s.kept_bits);
+    table.count("slot_bits", s.slot_bits);
+    table.count("largest_value", static_cast<std::uint64_t>(s.largest_value));
+    table.number("range_used", s.range_used, human_percent(s.range_used, 0));
+    if (layer.signal_to_noise_db && std::isfinite(*layer.signal_to_noise_db)) {
+      table.number("signal_to_noise_db", *layer.signal_to_noise_db, fixed(*layer.signal_to_noise_db, 1));
+    } else {
+      table.empty(1);
+    }
+    share_cells(table, s);
+    table.end_row();
+  }
+  table.start_row("sum");
+  table.words("all");
+  table.empty(1);
+  table.count("weights", r.weights);
+  table.count("nonzeros", r.nonzeros);
+  table.count("weight_bits", r.weight_bits);
+  table.empty(6);
+  share_cells(table, r.shares.value());
+  table.end_row();
+  return section("Layers",
+                 "Costs of one inference on shares by formula, with a " +
+                     std::to_string(r.settings.key_bits) +
+                     "-bit key and rounding to nearest; with fast rounding " + human_bytes(r.fast_bytes) +
+                     " in all. w: bits of a value's ring; kept: of a rescaled one; slot: of a packed one. "
+                     "Largest values are the test pictures'; " +
+                     grouped(r.beyond_range) + " of " + grouped(r.range_values) + " were beyond their range.",
+                 table.done());
+}
+
 std::string point_table(const CompressionReport& r) {
   HtmlTable table({"network", "epoch", "weights not zero", "bits", "accuracy"}, 1);
   for (const VisitedPoint& p : r.points) {
@@ -320,7 +380,8 @@ std::string report_html(const CompressionReport& r) {
       name + ": compression report</title>\n<style>" + kStyle + "</style>\n</head>\n<body>\n<main>\n";
   html += "<h1>" + name +
           "</h1>\n<p>From a float network to exact small integers: what popcorn compress did.</p>\n";
-  html += tiles(r) + accuracy_plots(r) + cost_plots(r) + histograms(r) + layer_table(r) + point_table(r);
+  html += tiles(r) + accuracy_plots(r) + (r.shares ? std::string() : cost_plots(r)) + histograms(r) +
+          (r.shares ? share_table(r) : layer_table(r)) + point_table(r);
   return html + "</main>\n</body>\n</html>\n";
 }
 

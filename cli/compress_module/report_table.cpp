@@ -44,10 +44,55 @@ void print_layers(std::ostream& out, const compress::CompressionReport& report) 
   table.print(out);
 }
 
+void print_share_layers(std::ostream& out, const compress::CompressionReport& report) {
+  using Align = Table::Align;
+  Table table({{"layer", Align::left},
+               {"kind", Align::left},
+               {"density"},
+               {"bits"},
+               {"w"},
+               {"kept"},
+               {"slot"},
+               {"largest"},
+               {"range used"},
+               {"signal/noise"},
+               {"multiplications"},
+               {"ciphertexts"},
+               {"transfers"},
+               {"bytes"}});
+  const auto count = [](std::uint64_t n) { return n > 0 ? grouped(n) : std::string(); };
+  for (const compress::LayerReport& layer : report.layers) {
+    const compress::ShareReport& s = layer.shares.value();
+    const bool weighted = layer.weights > 0;
+    table.add_row({layer.name, layer.kind, weighted ? human_percent(layer.density, 1) : std::string(),
+                   weighted ? std::to_string(layer.bits) : std::string(), count(s.ring_bits),
+                   count(s.kept_bits), count(s.slot_bits), count(static_cast<std::uint64_t>(s.largest_value)),
+                   human_percent(s.range_used, 0),
+                   layer.signal_to_noise_db ? decibels(*layer.signal_to_noise_db) : std::string(),
+                   count(s.multiplications), count(s.ciphertexts), count(s.transfers),
+                   human_bytes(s.ciphertext_bytes + s.step_bytes)});
+  }
+  table.print(out);
+  out << "w: bits of a value's ring; kept: of a rescaled one; slot: of a packed one; largest: on the test "
+         "pictures\n";
+}
+
+/// One inference on shares, predicted.
+void print_shares(std::ostream& out, const compress::CompressionReport& report) {
+  const compress::ShareReport& all = report.shares.value();
+  out << "The float network's answer on " << human_percent(report.same_answers) << " of them; "
+      << grouped(report.beyond_range) << " of " << grouped(report.range_values)
+      << " values beyond their range\nPer inference on shares with a " << report.settings.key_bits
+      << "-bit key, by formula: " << grouped(all.multiplications) << " modular multiplications, "
+      << grouped(all.ciphertexts) << " ciphertexts, " << grouped(all.transfers) << " transfers, "
+      << human_bytes(all.ciphertext_bytes + all.step_bytes) << " (" << human_bytes(report.fast_bytes)
+      << " with fast rounding)\n";
+}
+
 }  // namespace
 
 void print_report(std::ostream& out, const compress::CompressionReport& report) {
-  print_layers(out, report);
+  report.shares ? print_share_layers(out, report) : print_layers(out, report);
   if (report.equalised)
     out << "\nChannels far apart in scale were equalised across layers first; the float function is the "
            "same.\n";
@@ -60,7 +105,9 @@ void print_report(std::ostream& out, const compress::CompressionReport& report) 
   out << "\nAccuracy on " << grouped(report.test_images) << " test images: float "
       << human_percent(report.float_accuracy) << ", pruned " << human_percent(report.pruned_accuracy)
       << ", integer " << human_percent(report.integer_accuracy) << '\n';
-  if (report.cost_problem.empty()) {
+  if (report.shares) {
+    print_shares(out, report);
+  } else if (report.cost_problem.empty()) {
     out << "Per inference with a " << report.settings.key_bits << "-bit key and the "
         << report.settings.sign_test << " sign test: " << grouped(report.cost.multiplications)
         << " modular multiplications, " << human_bytes(report.cost.bytes_up) << " up, "

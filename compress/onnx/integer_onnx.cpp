@@ -1,5 +1,6 @@
 #include "compress/onnx/integer_onnx.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -60,8 +61,21 @@ class IntegerWriter {
     return node;
   }
 
+  /// What the node computes before its ring and its ReLU gets the node's name only where neither follows.
   void write_node(std::size_t index) {
-    const Node& node = network_.nodes[index];
+    Node node = network_.nodes[index];
+    const bool wraps = node.ring_bits != 0;
+    if (wraps || node.rectify) node.name = unique(node.name + ".exact");
+    write_exact(node, index);
+    const std::string& name = network_.nodes[index].name;
+    if (wraps) wrap(node.name, node.ring_bits, node.rectify ? unique(name + ".signed") : name);
+    if (node.rectify) add("Relu", name, {wraps ? last_output() : node.name});
+  }
+
+  const std::string& last_output() const { return out_.node(out_.node_size() - 1).output(0); }
+
+  /// @param node the network's nodes[index] under the name that its value gets
+  void write_exact(const Node& node, std::size_t index) {
     const std::size_t first = node.inputs.front();
     flat_[index] = flat_[first];
     switch (node.kind) {
@@ -100,10 +114,38 @@ class IntegerWriter {
       case NodeKind::output:
         add("Identity", node.name, {operand(first)});
         break;
+      case NodeKind::rescale:
+        rescale(node, flat_[first]);
+        break;
       case NodeKind::input:
-      case NodeKind::rescale:  // integer_onnx() refuses requantised networks
         break;
     }
+  }
+
+  /// ⌊x · factor + 1/2⌋ under a new name, or the given one.
+  void nearest(const std::string& value, const std::string& factor, const std::string& name) {
+    const std::string product = unique(name + ".product"), shifted = unique(name + ".shifted");
+    add("Mul", product, {value, factor});
+    add("Add", shifted, {product, tensor(name + ".half", {}, {0.5})});
+    add("Floor", name, {shifted});
+  }
+
+  void rescale(const Node& node, bool flat) {
+    std::vector<double> factors;
+    for (const std::int64_t shift : node.shifts) factors.push_back(std::ldexp(1.0, -static_cast<int>(shift)));
+    std::vector<std::int64_t> dims;
+    if (factors.size() > 1) dims = {static_cast<std::int64_t>(factors.size())};
+    if (factors.size() > 1 && !flat) dims.insert(dims.end(), {1, 1});
+    nearest(operand(node.inputs.front()), tensor(node.name + ".unit", dims, factors), node.name);
+  }
+
+  /// The representative in [−2^(bits − 1), 2^(bits − 1)).
+  void wrap(const std::string& value, unsigned bits, const std::string& name) {
+    const double size = std::ldexp(1.0, static_cast<int>(bits));
+    const std::string turns = unique(name + ".turns"), beyond = unique(name + ".beyond");
+    nearest(value, tensor(name + ".turn", {}, {1 / size}), turns);
+    add("Mul", beyond, {turns, tensor(name + ".size", {}, {size})});
+    add("Sub", name, {value, beyond});
   }
 
   const std::string& operand(std::size_t index) const { return network_.nodes[index].name; }
@@ -232,7 +274,9 @@ class IntegerWriter {
 /// Bits of the mantissa that the node needs.
 unsigned needed_bits(const IntegerNetwork& network, std::size_t index) {
   const unsigned bits = models::partial_sum_bits(network, index);
-  return network.nodes[index].kind == NodeKind::sign ? bits + 1 : bits;
+  const Node& node = network.nodes[index];
+  const bool adds_half = node.kind == NodeKind::sign || node.kind == NodeKind::rescale || node.ring_bits != 0;
+  return adds_half ? bits + 1 : bits;
 }
 
 std::vector<std::string> nodes_beyond(const IntegerNetwork& network, unsigned bits) {
@@ -265,10 +309,6 @@ void add_description(const IntegerNetwork& network, bool exact, onnx::ModelProto
 }  // namespace
 
 IntegerOnnx integer_onnx(const IntegerNetwork& network, OnnxNumbers numbers) {
-  if (network.is_requantised()) {
-    throw InputError("model.requantised",
-                     "the network '" + network.name + "' is requantised: it has no ONNX form yet");
-  }
   IntegerOnnx result;
   result.double_precision = numbers == OnnxNumbers::double_precision ||
                             (numbers == OnnxNumbers::automatic && !nodes_beyond(network, kFloatBits).empty());

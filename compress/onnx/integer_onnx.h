@@ -1,4 +1,4 @@
-// Writing the exact integer network as ONNX, so that its numbers can be checked with other tools.
+// Writing the integer network as ONNX, so that its numbers can be checked with other tools.
 #pragma once
 
 #include <string>
@@ -29,10 +29,12 @@ struct IntegerOnnx {
 ///
 /// Dense layers become Gemm, convolutions Conv, sums over windows a Conv of ones for each channel alone,
 /// multipliers a Mul before Add or Concat. sign(x) is +1 at zero here and 0 in ONNX, so it becomes
-/// Sign(x + 1/2), which needs one bit more. Nothing is divided. The metadata holds what read_onnx() restores,
-/// the config_id, and the scale of the output.
+/// Sign(x + 1/2), which needs one bit more. A rescale becomes Floor(x · 2^−t + 1/2), channel by channel, and
+/// a ReLU where it has one; a ring is y − 2^w · Floor(y · 2^−w + 1/2). Each needs one bit more. So does the
+/// requantised network's ONNX form compute what rounding to nearest gives, bit for bit. The metadata holds
+/// what read_onnx() restores, the config_id, and the scale of the output.
 /// @param network finished. @throws InputError "model.value_too_large" for values near the end of the range
-/// of the format, "model.requantised" for a network that rounds
+/// of the format
 IntegerOnnx integer_onnx(const models::IntegerNetwork& network, OnnxNumbers numbers = OnnxNumbers::automatic);
 
 }  // namespace popcorn::compress

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "compress/executor.h"
 #include "compress/interruption.h"
 #include "compress/training/torch_graph.h"
@@ -15,6 +16,7 @@ namespace popcorn::compress {
 namespace {
 
 constexpr std::size_t kBatch = 32;
+constexpr double kUsual = 0.999;  // share of the positive values that ChannelRange::usual covers
 constexpr double kGoldenSection = 0.6180339887;
 constexpr std::int64_t kBatchValues = std::int64_t{1} << 26;  // of a layer's columns: 256 MiB
 
@@ -231,6 +233,32 @@ HalvedMoments Calibration::moments(const FloatGraph& graph, std::size_t layer) c
   impl_->advance(impl_->found, TorchGraph(graph, TorchGraph::Mode::inference), graph, node.inputs.front());
   impl_->advance(impl_->wanted, impl_->reference, impl_->graph, layer);
   return impl_->moments(node, kMostSamples, impl_->found, &impl_->wanted, layer);
+}
+
+std::vector<ChannelRange> Calibration::ranges(const FloatGraph& graph, std::size_t node) const {
+  const at::NoGradGuard guard;
+  const std::size_t operand = graph.nodes[node].inputs.front();
+  impl_->advance(impl_->found, TorchGraph(graph, TorchGraph::Mode::inference), graph, operand);
+  const auto channels = static_cast<std::size_t>(graph.nodes[operand].shape.channels);
+  std::vector<ChannelRange> result(channels);
+  parallel_indices(channels, [&](std::size_t c) {
+    const at::NoGradGuard own_guard;
+    std::vector<float> positive;
+    for (const auto& batch : impl_->found.batches) {
+      const at::Tensor values = batch[operand].select(1, static_cast<std::int64_t>(c)).contiguous();
+      const float* const x = values.data_ptr<float>();
+      for (std::int64_t i = 0; i < values.numel(); ++i) {
+        if (x[i] > 0) positive.push_back(x[i]);
+        result[c].least = std::min(result[c].least, static_cast<double>(x[i]));
+        result[c].largest = std::max(result[c].largest, static_cast<double>(x[i]));
+      }
+    }
+    if (positive.empty()) return;
+    const auto place = static_cast<std::ptrdiff_t>(kUsual * static_cast<double>(positive.size() - 1));
+    std::ranges::nth_element(positive, positive.begin() + place);
+    result[c].usual = static_cast<double>(positive[static_cast<std::size_t>(place)]);
+  });
+  return result;
 }
 
 LayerMoments Calibration::input_moments(std::size_t layer) const {

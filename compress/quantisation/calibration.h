@@ -6,6 +6,7 @@
 
 #include "compress/dataset.h"
 #include "compress/float_graph.h"
+#include "compress/quantisation/quantisation.h"
 #include "compress/quantisation/reconstruction.h"
 
 namespace popcorn::compress {
@@ -31,6 +32,10 @@ class Calibration {
   HalvedMoments moments(const FloatGraph& graph, std::size_t layer) const;
   /// The same in the reference itself, with fewer positions, and without the outputs' part.
   LayerMoments input_moments(std::size_t layer) const;
+
+  /// What each channel of the operand of a node in `graph` takes, see quantise(); asked for in the same
+  /// order.
+  std::vector<ChannelRange> ranges(const FloatGraph& graph, std::size_t node) const;
 
   static constexpr std::size_t kMostHalved = 2048;
   static constexpr std::size_t kSamplesPerInput = 256, kFewestSamples = 1 << 14, kMostSamples = 1 << 16;

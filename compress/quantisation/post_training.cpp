@@ -63,6 +63,10 @@ class SecondOrderRounder : public LayerRounder {
     });
   }
 
+  RangeSource ranges() const {
+    return [this](const FloatGraph& graph, std::size_t node) { return calibration_.ranges(graph, node); };
+  }
+
   std::vector<double> biases(const std::vector<double>& weights) override {
     return reconstruction_->biases(weights);
   }
@@ -167,7 +171,7 @@ class SecondOrderRounder : public LayerRounder {
 void compress_post_training(FloatGraph& graph, const Dataset& pictures, const PostTrainingOptions& options,
                             std::vector<CutLayer>* cut) {
   SecondOrderRounder rounder(graph, pictures, options);
-  quantise(graph, options.quantisation, &rounder, cut);
+  quantise(graph, options.quantisation, &rounder, cut, rounder.ranges());
 }
 
 }  // namespace popcorn::compress

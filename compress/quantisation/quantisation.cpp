@@ -20,7 +20,12 @@ constexpr double kLargestSpread = 8;       // of the steps of one layer below th
 /// Largest magnitudes of codebooks.
 constexpr std::int32_t kLimit = 127, kFineLimit = 1023;
 constexpr double kLiveShare = 1e-3;    // of a layer's largest step
+constexpr int kSpareBits = 1;          // of the largest magnitude above the usual values
 constexpr double kSmallestClip = 0.3;  // no better step was ever seen below this share of the largest weight
+
+bool rounds(FloatKind kind) {
+  return kind == FloatKind::relu || kind == FloatKind::clip;
+}
 
 /// Of the non-zero weights; 1 when there are none.
 double mean_magnitude(const std::vector<double>& weights) {
@@ -47,8 +52,8 @@ double squared_error(const std::vector<double>& weights, double step, std::int32
 class Quantiser {
  public:
   Quantiser(FloatGraph& graph, const QuantisationOptions& options, LayerRounder* rounder,
-            std::vector<CutLayer>* cut)
-      : graph_(graph), options_(options), rounder_(rounder), cut_(cut) {}
+            std::vector<CutLayer>* cut, const RangeSource& ranges)
+      : graph_(graph), options_(options), rounder_(rounder), cut_(cut), ranges_(ranges) {}
 
   void run() {
     check();
@@ -57,6 +62,7 @@ class Quantiser {
     unit_.assign(graph_.nodes.size(), 1);
     quantise_input();
     for (std::size_t i = 1; i < graph_.nodes.size(); ++i) visit(i);
+    if (options_.class_scales) graph_.class_scale.assign(factor_.back().begin(), factor_.back().end());
   }
 
  private:
@@ -71,6 +77,7 @@ class Quantiser {
       require_match(graph_, layer.pattern);
     }
     for (const LayerGrid& layer : options_.kinds) require_match(graph_, layer.pattern);
+    check_activations();
     for (const FloatNode& node : graph_.nodes) {
       if (node.kind == FloatKind::batch_norm || node.kind == FloatKind::affine) {
         throw InputError("quantisation.batch_norm",
@@ -79,10 +86,30 @@ class Quantiser {
     }
   }
 
+  void check_activations() const {
+    if (options_.activation_bits == 0) return;
+    if (!ranges_ || !can_round_activations(graph_))
+      throw UsageError("quantisation.activations", "the network's activations cannot be rounded in training");
+    const auto check_bits = [](int bits) {
+      constexpr int kLeast = 2, kMost = 16;
+      if (bits < kLeast || bits > kMost)
+        throw UsageError("requantise.bits", "activations have 2 to 16 bits, not " + std::to_string(bits));
+    };
+    check_bits(options_.activation_bits);
+    for (const LayerBits& layer : options_.activations) {
+      check_bits(layer.bits);
+      const bool found = std::ranges::any_of(graph_.nodes, [&](const FloatNode& node) {
+        return rounds(node.kind) && matches(layer.pattern, node.name);
+      });
+      if (!found)
+        throw UsageError("requantise.layer", "the network has no ReLU named \"" + layer.pattern + "\"");
+    }
+  }
+
   /// Layers whose outputs must keep one common scale, and groups whose integers must have the same unit.
   void find_tied_layers() {
     tied_.assign(graph_.nodes.size(), false);
-    tie(graph_.nodes.size() - 1);
+    if (!options_.class_scales) tie(graph_.nodes.size() - 1);
     for (const FloatNode& node : graph_.nodes) {
       if (node.kind == FloatKind::add) {
         for (const std::size_t input : node.inputs) tie(input);
@@ -92,7 +119,7 @@ class Quantiser {
 
   void tie(std::size_t index) {
     const FloatNode& node = graph_.nodes[index];
-    if (node.has_weights()) tied_[index] = true;
+    if (node.has_weights() || rounds(node.kind)) tied_[index] = true;
     if (node.has_weights() || node.kind == FloatKind::sign || node.kind == FloatKind::add) return;
     for (const std::size_t input : node.inputs) tie(input);
   }
@@ -101,7 +128,7 @@ class Quantiser {
   /// operand choose theirs so that this is exact.
   void prefer_unit(std::size_t index, double unit) {
     const FloatNode& node = graph_.nodes[index];
-    if (node.has_weights()) {
+    if (node.has_weights() || (options_.activation_bits > 0 && rounds(node.kind) && !tied_[index])) {
       preferred_[index] = unit;
       return;
     }
@@ -192,6 +219,11 @@ class Quantiser {
       case FloatKind::clip:
         factor_[index] = factor_[first];
         rescale_limits(node, factor_[index]);
+        if (options_.activation_bits > 0) requantise(index);
+        break;
+      case FloatKind::relu:
+        factor_[index] = factor_[first];
+        if (options_.activation_bits > 0) requantise(index);
         break;
       case FloatKind::add:
         unit_[index] = std::min(unit_[first], unit_[node.inputs[1]]);
@@ -216,6 +248,49 @@ class Quantiser {
     for (std::size_t c = 0; c < factor.size(); ++c) {
       node.gamma[c] = static_cast<float>(static_cast<double>(node.gamma[c]) / factor[c]);
     }
+  }
+
+  int activation_bits_of(const FloatNode& node) const {
+    for (const LayerBits& layer : options_.activations) {
+      if (matches(layer.pattern, node.name)) return layer.bits;
+    }
+    return options_.activation_bits;
+  }
+
+  /// The binary digits that a ReLU drops of each channel.
+  std::vector<int> shifts_of(std::size_t index) const {
+    const std::vector<ChannelRange> ranges = ranges_(graph_, index);
+    const int bits = activation_bits_of(graph_.nodes[index]);
+    const double unit = unit_[graph_.nodes[index].inputs.front()];
+    const auto digits = [&](double value) { return value > 0 ? std::ilogb(value / unit) + 1 : 0; };
+    std::vector<int> shifts;
+    for (const ChannelRange& range : ranges) {
+      // Negative values count too: a step on shares takes them within the same ring.
+      const int shift = std::max({digits(range.usual) - bits, digits(range.largest) - bits - kSpareBits,
+                                  digits(-range.least) - bits - kSpareBits});
+      shifts.push_back(std::clamp(shift, 0, static_cast<int>(models::Limits::kShift)));
+    }
+    if (tied_[index]) shifts.assign(shifts.size(), *std::ranges::max_element(shifts));
+    return shifts;
+  }
+
+  /// Gives a ReLU or clip its steps; the unit of what it makes is free where no sum follows.
+  void requantise(std::size_t index) {
+    FloatNode& node = graph_.nodes[index];
+    const double unit = unit_[node.inputs.front()];
+    const std::vector<int> shifts = shifts_of(index);
+    const double mean =
+        std::accumulate(shifts.begin(), shifts.end(), 0.0) / static_cast<double>(shifts.size());
+    const auto wanted = preferred_.find(index);
+    node.gain =
+        wanted != preferred_.end() ? wanted->second : std::ldexp(unit, static_cast<int>(std::lround(mean)));
+    node.steps.clear();
+    for (std::size_t c = 0; c < shifts.size(); ++c) {
+      const double step = std::ldexp(unit, shifts[c]);
+      node.steps.push_back(static_cast<float>(step));
+      factor_[index][c] *= step / node.gain;
+    }
+    unit_[index] = node.gain;
   }
 
   int bits_of(const FloatNode& node) const {
@@ -370,6 +445,7 @@ class Quantiser {
   const QuantisationOptions& options_;
   LayerRounder* rounder_;
   std::vector<CutLayer>* cut_;
+  const RangeSource& ranges_;
   std::size_t raised_ = 0;  ///< steps of the layer at work
   std::vector<bool> tied_;
   std::map<std::size_t, double> preferred_;
@@ -399,9 +475,22 @@ double best_step(const std::vector<double>& weights, std::int32_t levels) {
   return best;
 }
 
+bool can_round_activations(const FloatGraph& graph) {
+  std::vector<bool> large(graph.nodes.size(), false);  // values that grew and met no rounding since
+  for (std::size_t i = 1; i < graph.nodes.size(); ++i) {
+    const FloatNode& node = graph.nodes[i];
+    if (node.kind == FloatKind::sign) return false;
+    bool reads_large = false;
+    for (const std::size_t input : node.inputs) reads_large = reads_large || large[input];
+    if (node.has_weights() && reads_large) return false;
+    large[i] = !rounds(node.kind) && (reads_large || node.has_weights() || node.kind == FloatKind::add);
+  }
+  return true;
+}
+
 void quantise(FloatGraph& graph, const QuantisationOptions& options, LayerRounder* rounder,
-              std::vector<CutLayer>* cut) {
-  Quantiser(graph, options, rounder, cut).run();
+              std::vector<CutLayer>* cut, const RangeSource& ranges) {
+  Quantiser(graph, options, rounder, cut, ranges).run();
   graph.finish();
 }
 

@@ -1,6 +1,7 @@
 // Quantisation of weights: from real weights to weights in units of an integer grid.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,13 @@ struct QuantisationOptions {
   int bits = 4;  ///< 2 … 8
   GridKind kind = GridKind::uniform;
   std::vector<LayerBits> layers;  ///< the first that matches decides
-  std::vector<LayerGrid> kinds;   ///< likewise
+  /// Not 0: values are rounded after each ReLU or clip, to about so many bits; needs ranges, see quantise().
+  int activation_bits = 0;
+  /// The output has a scale for each class (FloatGraph::class_scale): the last layer's channels need no
+  /// common step.
+  bool class_scales = false;
+  std::vector<LayerBits> activations;  ///< of single ReLUs or clips, likewise
+  std::vector<LayerGrid> kinds;        ///< likewise
 };
 
 /// A layer where some channels' steps are coarser than their weights want.
@@ -37,6 +44,15 @@ struct CutLayer {
   std::string layer;
   std::size_t channels = 0;
 };
+
+/// What sample pictures make of one channel that a ReLU reads.
+struct ChannelRange {
+  double usual = 0;    ///< all but a thousandth of the positive values are at most this
+  double least = 0;    ///< ≤ 0
+  double largest = 0;  ///< ≥ 0
+};
+/// Of the operand of a node in a graph in which all layers before are quantised already, channel by channel.
+using RangeSource = std::function<std::vector<ChannelRange>(const FloatGraph& graph, std::size_t node)>;
 
 /// Decides in place of plain rounding what a layer's weights become. Called layer by layer in the order of
 /// the graph, in which all layers before are quantised already; weights are real and refer to that graph's
@@ -67,11 +83,21 @@ class LayerRounder {
 /// Afterwards the graph computes the same function up to that rounding; fine-tuning may follow, then lower().
 /// @throws UsageError "quantisation.bits", "layer.unknown"; InputError "quantisation.batch_norm" when
 /// fold_batch_norm() was not called
+///
+/// With activation_bits ReLUs and clips become requantised ones (FloatNode::steps): a channel's step is a
+/// power of two times what one integer is worth there, the least with which its usual values fit the bits,
+/// one of its largest magnitude one more. What the steps of channels differ by is folded into the layers that
+/// read them, like the steps of weights; channels that come to a sum share one.
 /// @param rounder null = plain rounding
+/// @param ranges for activation_bits only
 /// @param cut when not null: gets the layers with channels whose steps were raised because they lie far below
 /// the others'
 void quantise(FloatGraph& graph, const QuantisationOptions& options, LayerRounder* rounder = nullptr,
-              std::vector<CutLayer>* cut = nullptr);
+              std::vector<CutLayer>* cut = nullptr, const RangeSource& ranges = {});
+
+/// Whether every layer reads pixels or what a ReLU or clip has rounded: what activation_bits asks for. Signs,
+/// layers right behind layers or sums, and sums that are the output are not covered.
+bool can_round_activations(const FloatGraph& graph);
 
 /// The step q > 0 that minimises Σ(w − q·clamp(round(w/q), ±levels))² over the given weights; 1 when all are
 /// zero.

@@ -66,6 +66,13 @@ class SignFunction : public torch::autograd::Function<SignFunction> {
   }
 };
 
+/// Nearest whole numbers, ties up, as a requantised network rounds; the gradient passes as if nothing was
+/// rounded.
+at::Tensor rounded(const at::Tensor& x) {
+  const at::Tensor exact = x.detach();
+  return x + (at::floor(exact + 0.5) - exact);
+}
+
 at::Tensor nearest_in_codebook(const at::Tensor& weights, const at::Tensor& codebook) {
   const at::Tensor borders = (codebook.slice(0, 1) + codebook.slice(0, 0, -1)) / 2;
   return codebook.index_select(0, at::bucketize(weights.flatten(), borders)).view(weights.sizes());
@@ -103,6 +110,7 @@ std::vector<float> to_vector(const at::Tensor& tensor) {
 
 TorchGraph::TorchGraph(const FloatGraph& graph, Mode mode, at::ScalarType type)
     : nodes_(graph.nodes), mode_(mode), type_(type) {
+  if (!graph.class_scale.empty()) class_scale_ = to_tensor(graph.class_scale, type);
   load(graph);
 }
 
@@ -129,6 +137,7 @@ void TorchGraph::load(const FloatGraph& graph) {
     set(t.beta, node.beta, true);
     set(t.mean, node.mean, false);
     set(t.variance, node.variance, false);
+    set(t.steps, node.steps, false);
     if (!node.mask.empty()) t.mask = to_tensor({node.mask.begin(), node.mask.end()}, type_);
     if (!node.grid.codebook.empty()) {
       t.codebook = to_tensor({node.grid.codebook.begin(), node.grid.codebook.end()}, type_);
@@ -137,7 +146,8 @@ void TorchGraph::load(const FloatGraph& graph) {
   }
   if (!first) return;
   for (FloatNode& node : nodes_) {  // the tensors hold the values from now on
-    for (std::vector<float>* values : {&node.weights, &node.gamma, &node.beta, &node.mean, &node.variance}) {
+    for (std::vector<float>* values :
+         {&node.weights, &node.gamma, &node.beta, &node.mean, &node.variance, &node.steps}) {
       values->clear();
       values->shrink_to_fit();
     }
@@ -229,6 +239,17 @@ at::Tensor TorchGraph::layer(const FloatNode& node, const NodeTensors& t, const 
   return node.gain == 1 ? y : y * node.gain;
 }
 
+at::Tensor TorchGraph::requantised(const FloatNode& node, const NodeTensors& t, const at::Tensor& x) const {
+  const at::Tensor steps = t.steps.view({1, -1, 1, 1});
+  at::Tensor y = rounded(at::relu(x) / steps);
+  if (node.kind == FloatKind::clip) {
+    const at::Tensor limit =
+        t.gamma.defined() ? t.gamma.view({1, -1, 1, 1}) : at::full({1}, node.upper, x.options());
+    y = at::minimum(y, at::floor(limit / steps + 0.5));
+  }
+  return y * node.gain;
+}
+
 at::Tensor TorchGraph::run(const FloatNode& node, const NodeTensors& t,
                            const std::vector<at::Tensor>& values) const {
   const bool training = mode_ == Mode::training;
@@ -242,8 +263,9 @@ at::Tensor TorchGraph::run(const FloatNode& node, const NodeTensors& t,
     case FloatKind::affine:
       return x * t.gamma.view({1, -1, 1, 1}) + t.beta.view({1, -1, 1, 1});
     case FloatKind::relu:
-      return at::relu(x);
+      return t.steps.defined() ? requantised(node, t, x) : at::relu(x);
     case FloatKind::clip:
+      if (t.steps.defined()) return requantised(node, t, x);
       if (!t.gamma.defined()) return at::clamp(x, 0, node.upper);
       return at::minimum(at::relu(x), t.gamma.view({1, -1, 1, 1}));
     case FloatKind::sign:
@@ -295,7 +317,8 @@ at::Tensor TorchGraph::forward_to(const at::Tensor& input, std::size_t node) con
 
 at::Tensor TorchGraph::forward(const at::Tensor& input) {
   const at::Tensor output = forward_all(input).back();
-  return at::reshape(output, {output.size(0), -1});
+  const at::Tensor logits = at::reshape(output, {output.size(0), -1});
+  return class_scale_.defined() ? logits * class_scale_ : logits;
 }
 
 }  // namespace popcorn::compress

@@ -14,7 +14,7 @@ namespace popcorn::compress {
 /// The parameters of one node as tensors; undefined where the node has none.
 struct NodeTensors {
   at::Tensor weights, bias, mask, codebook;
-  at::Tensor gamma, beta, mean, variance;
+  at::Tensor gamma, beta, mean, variance, steps;
 };
 
 class TorchGraph {
@@ -59,10 +59,12 @@ class TorchGraph {
   at::Tensor run(const FloatNode& node, const NodeTensors& tensors,
                  const std::vector<at::Tensor>& values) const;
   at::Tensor layer(const FloatNode& node, const NodeTensors& tensors, const at::Tensor& input) const;
+  at::Tensor requantised(const FloatNode& node, const NodeTensors& tensors, const at::Tensor& input) const;
   at::Tensor effective_weights(const FloatNode& node, const NodeTensors& tensors) const;
 
   std::vector<FloatNode> nodes_;  // without parameter values
   std::vector<NodeTensors> tensors_;
+  at::Tensor class_scale_;  // undefined where there is none
   Mode mode_;
   at::ScalarType type_;
 };

@@ -228,6 +228,10 @@ void wrap(unsigned bits, Tensor<double>& y) {
   for (double& value : y) value -= size * std::floor((value + end) / size);
 }
 
+void wrap(unsigned bits, Tensor<std::int64_t>& y) {
+  for (std::int64_t& value : y) value = wrap_to_ring(value, bits);
+}
+
 void wrap(unsigned bits, Tensor<std::int32_t>& y) {
   constexpr unsigned kWidth = 32;
   if (bits >= kWidth) return;
@@ -247,6 +251,18 @@ void count_results(const IntegerNetwork& network, std::size_t index, const Tenso
 }
 
 template <typename Number>
+void note_extremes(std::size_t index, const Tensor<Number>& y, const Block& block) {
+  Number least = 0, largest = 0;
+  for (std::size_t i = 0; i < y.size(); i += kLanes) {
+    for (std::size_t lane = 0; lane < block.lanes; ++lane) {
+      least = std::min(least, y[i + lane]);
+      largest = std::max(largest, y[i + lane]);
+    }
+  }
+  block.options.extremes->add(index, static_cast<std::int64_t>(least), static_cast<std::int64_t>(largest));
+}
+
+template <typename Number>
 void rectify(const Tensor<Number>& x, Tensor<Number>& y) {
   for (std::size_t i = 0; i < y.size(); ++i) y[i] = std::max(x[i], Number{0});
 }
@@ -263,18 +279,40 @@ bool is_exact_in_double(const IntegerNetwork& network) {
   return has_sums_of(network, kMantissaBits);
 }
 
-/// A bit is left for what a rounding adds.
+/// Of sums in 32 bits: a bit is left for what a rounding adds.
+constexpr unsigned kSmallBits = 30;
+
+/// Sums that 32 bits need not hold, results that they do, as a ring says.
+bool is_wide_in_small_ring(const IntegerNetwork& network, std::size_t index) {
+  constexpr unsigned kWideBits = 53;  // biases come as double
+  const Node& node = network.nodes[index];
+  const bool sums =
+      takes_weights(node.kind) || takes_multipliers(node.kind) || node.kind == NodeKind::sum_pool2d;
+  const unsigned bits = partial_sum_bits(network, index);
+  return sums && bits > kSmallBits && bits <= kWideBits && node.ring_bits != 0 &&
+         node.ring_bits <= kSmallBits;
+}
+
 bool fits_32_bits(const IntegerNetwork& network) {
-  constexpr unsigned kBits = 30;
   constexpr std::int64_t kLargestTensor = std::int64_t{1} << 27;
-  return std::ranges::all_of(network.nodes,
-                             [](const Node& node) {
-                               return node.shape.size() <= kLargestTensor &&
-                                      std::ranges::all_of(node.shifts, [](std::int64_t shift) {
-                                        return shift <= static_cast<std::int64_t>(kBits);
-                                      });
-                             }) &&
-         has_sums_of(network, kBits);
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    const Node& node = network.nodes[i];
+    const bool shifts_fit = std::ranges::all_of(
+        node.shifts, [](std::int64_t shift) { return shift <= static_cast<std::int64_t>(kSmallBits); });
+    if (!shifts_fit || node.shape.size() > kLargestTensor) return false;
+    if (partial_sum_bits(network, i) > kSmallBits && !is_wide_in_small_ring(network, i)) return false;
+  }
+  return true;
+}
+
+void combine_into(const Node& node, const auto& operands, auto& y) {
+  using Number = std::remove_reference_t<decltype(y[0])>;
+  Number* to = y.data();
+  for (std::size_t k = 0; k < node.inputs.size(); ++k) {
+    const Tensor<Number>& x = operands[node.inputs[k]];
+    add_scaled(to, x.data(), static_cast<Number>(node.multipliers[k]), x.size());
+    if (node.kind == NodeKind::concat) to += x.size();
+  }
 }
 
 /// The network with all its images' values as one kind of number.
@@ -285,10 +323,13 @@ class LaneNetwork {
       : network_(network),
         linear_layers_(network.nodes.size()),
         paired_layers_(network.nodes.size()),
+        wide_layers_(network.nodes.size()),
+        wide_(network.nodes.size()),
         last_reader_(network.nodes.size(), network.nodes.size()) {
     for (std::size_t i = 0; i < network.nodes.size(); ++i) {
       const Node& node = network.nodes[i];
       for (const std::size_t operand : node.inputs) last_reader_[operand] = i;
+      wide_[i] = std::is_same_v<Number, std::int32_t> && is_wide_in_small_ring(network, i);
       if (takes_weights(node.kind)) add_layer(i);
     }
   }
@@ -310,11 +351,40 @@ class LaneNetwork {
   void add_layer(std::size_t index) {
     const Node& node = network_.nodes[index];
     const Shape& input = network_.nodes[node.inputs.front()].shape;
-    if (std::is_same_v<Number, std::int32_t> && PairedLayer::fits(network_, index)) {
+    if (is_wide(index)) {
+      wide_layers_[index] = linear_taps<std::int64_t>(node, input);
+    } else if (std::is_same_v<Number, std::int32_t> && PairedLayer::fits(network_, index)) {
       paired_layers_[index].emplace(node, input);
     } else {
       linear_layers_[index] = linear_taps<Number>(node, input);
     }
+  }
+
+  bool is_wide(std::size_t index) const { return wide_[index]; }
+
+  /// In 64 bits until the ring.
+  void wide_node(std::size_t index, const std::vector<Tensor<Number>>& outputs, const Block& block,
+                 Tensor<Number>& y) const {
+    const Node& node = network_.nodes[index];
+    std::vector<Tensor<std::int64_t>> operands(outputs.size());
+    for (const std::size_t k : node.inputs) operands[k].assign(outputs[k].begin(), outputs[k].end());
+    const Tensor<std::int64_t>& x = operands[node.inputs.front()];
+    const Shape& input = network_.nodes[node.inputs.front()].shape;
+    Tensor<std::int64_t> sums(y.size());
+    if (takes_weights(node.kind)) linear(node, input, wide_layers_[index], x, sums);
+    if (takes_multipliers(node.kind)) combine_into(node, operands, sums);
+    if (node.kind == NodeKind::sum_pool2d) pool<false>(node, input, x, sums);
+    finish_in_ring(index, sums, block);
+    std::ranges::transform(sums, y.begin(), [](std::int64_t value) { return static_cast<Number>(value); });
+  }
+
+  template <typename Sum>
+  void finish_in_ring(std::size_t index, Tensor<Sum>& y, const Block& block) const {
+    if (block.options.extremes != nullptr) note_extremes(index, y, block);
+    const unsigned bits = network_.nodes[index].ring_bits;
+    if (bits == 0) return;
+    if (block.options.counts != nullptr) count_results(network_, index, y, block);
+    wrap(bits, y);
   }
 
   void layer(std::size_t index, const Tensor<Number>& x, Tensor<Number>& y) const {
@@ -331,10 +401,11 @@ class LaneNetwork {
     const Tensor<Number>& x = outputs[node.inputs.front()];
     Tensor<Number> y(static_cast<std::size_t>(node.shape.size()) * kLanes);
     if (block.options.counts != nullptr) count_operands(network_, index, x, block);
-    compute(index, outputs, block, y);
-    if (node.ring_bits != 0) {
-      if (block.options.counts != nullptr) count_results(network_, index, y, block);
-      wrap(node.ring_bits, y);
+    if (is_wide(index)) {
+      wide_node(index, outputs, block, y);
+    } else {
+      compute(index, outputs, block, y);
+      finish_in_ring(index, y, block);
     }
     if (node.rectify) rectify(y, y);
     return y;
@@ -362,24 +433,17 @@ class LaneNetwork {
         return;
       case NodeKind::add:
       case NodeKind::concat:
-        return combine(node, outputs, y);
+        return combine_into(node, outputs, y);
       default:
         y = x;
-    }
-  }
-
-  static void combine(const Node& node, const std::vector<Tensor<Number>>& outputs, Tensor<Number>& y) {
-    Number* to = y.data();
-    for (std::size_t k = 0; k < node.inputs.size(); ++k) {
-      const Tensor<Number>& x = outputs[node.inputs[k]];
-      add_scaled(to, x.data(), static_cast<Number>(node.multipliers[k]), x.size());
-      if (node.kind == NodeKind::concat) to += x.size();
     }
   }
 
   const IntegerNetwork& network_;
   std::vector<LinearTaps<Number>> linear_layers_;
   std::vector<std::optional<PairedLayer>> paired_layers_;
+  std::vector<LinearTaps<std::int64_t>> wide_layers_;
+  std::vector<bool> wide_;  ///< of these, see is_wide_in_small_ring()
   std::vector<std::size_t> last_reader_;
 };
 

@@ -15,6 +15,8 @@ struct EvaluationOptions {
   Rounding rounding;              ///< to nearest, the network's definition, or stochastic
   std::uint64_t image = 0;        ///< number of the (first) input: independent roundings for each
   RangeCounts* counts = nullptr;  ///< may be null; counts values beyond their range
+  /// May be null; FastEvaluator notes what the nodes' values reach
+  ValueExtremes* extremes = nullptr;
 };
 
 /// All node outputs, in node order, for one input tensor. Exact at any size: 64-bit arithmetic where the

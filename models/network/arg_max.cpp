@@ -1,5 +1,6 @@
 #include "models/network/arg_max.h"
 
+#include <algorithm>
 #include <bit>
 #include <functional>
 
@@ -91,6 +92,11 @@ IntegerNetwork with_arg_max(IntegerNetwork network) {
                                           " outputs, the network has " + std::to_string(count));
   }
   Node output = network.nodes.back();
+  if (std::ranges::adjacent_find(output.scale, std::not_equal_to<>()) != output.scale.end()) {
+    throw InputError("model.arg_max", "the network '" + network.name +
+                                          "' has a scale for each class: its largest integer need not be the "
+                                          "label");
+  }
   network.nodes.pop_back();
   std::size_t logits = output.inputs.front();
   Builder build(network);

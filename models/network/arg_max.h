@@ -15,7 +15,8 @@ inline constexpr const char* kLabelSuffix = ".label";
 ///   s_i = sign(z_i − m)             +1 at the winner, −1 elsewhere
 ///   Σ i·(s_i + 1)                   the output: twice the label
 /// n·(1 + 1) comparisons in all, in ⌈log2 n⌉ + 1 steps.
-/// @throws InputError "model.arg_max" when the output has fewer than 2 or more than 4096 values
+/// @throws InputError "model.arg_max" when the output has fewer than 2 or more than 4096 values, or a scale
+/// for each class
 IntegerNetwork with_arg_max(IntegerNetwork network);
 
 }  // namespace popcorn::models

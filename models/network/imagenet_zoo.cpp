@@ -30,6 +30,9 @@ class Layers {
   Layers& add(std::string name, std::string first, std::string second) {
     return append({Kind::add, std::move(name), 0, {}, {std::move(first), std::move(second)}});
   }
+  Layers& concat(std::string name, std::string first, std::string second) {
+    return append({Kind::concat, std::move(name), 0, {}, {std::move(first), std::move(second)}});
+  }
   /// The layer appended last reads this one.
   Layers& from(std::string input) {
     layers_.back().inputs = {std::move(input)};
@@ -115,6 +118,106 @@ std::vector<ZooLayer> resnet18_layers() {
   return layers.take();
 }
 
+/// Four stages of bottlenecks, the stride at the 3×3 convolution as torchvision has it.
+std::vector<ZooLayer> resnet50_layers() {
+  Layers layers;
+  layers.conv("conv1", 64, 7, 2, 3).batch_norm("norm1").relu("relu1").max_pool("pool1", 3, 2, 1);
+  std::string before = "pool1";
+  const int blocks[] = {3, 4, 6, 3};
+  for (int stage = 1; stage <= 4; ++stage) {
+    const std::int64_t channels = std::int64_t{32} << stage;
+    for (int block = 1; block <= blocks[stage - 1]; ++block) {
+      const std::string id = std::to_string(stage) + "." + std::to_string(block);
+      const std::int64_t stride = stage > 1 && block == 1 ? 2 : 1;
+      std::string shortcut = before;
+      if (block == 1) {
+        layers.conv("short" + id, 4 * channels, 1, stride, 0).from(before).batch_norm("short_norm" + id);
+        shortcut = "short_norm" + id;
+      }
+      layers.conv("conv" + id + "a", channels, 1, 1, 0).from(before);
+      layers.batch_norm("norm" + id + "a").relu("relu" + id + "a");
+      layers.conv("conv" + id + "b", channels, 3, stride, 1);
+      layers.batch_norm("norm" + id + "b").relu("relu" + id + "b");
+      layers.conv("conv" + id + "c", 4 * channels, 1, 1, 0).batch_norm("norm" + id + "c");
+      before = "relu" + id;
+      layers.add("add" + id, shortcut, "norm" + id + "c").relu(before);
+    }
+  }
+  layers.average_pool("pool", 7).flatten().dense("fc", 1000);
+  return layers.take();
+}
+
+/// Four dense blocks of growth 32: normalisation and ReLU come before each convolution and see all channels
+/// so far. What such a normalisation scales by goes into the convolution, what it adds stays.
+std::vector<ZooLayer> densenet121_layers() {
+  Layers layers;
+  layers.conv("conv0", 64, 7, 2, 3).batch_norm("norm0").relu("relu0").max_pool("pool0", 3, 2, 1);
+  std::string before = "pool0";
+  std::int64_t channels = 64;
+  constexpr std::int64_t kGrowth = 32, kBottleneck = 4 * kGrowth;
+  const int sizes[] = {6, 12, 24, 16};
+  for (int block = 1; block <= 4; ++block) {
+    for (int k = 1; k <= sizes[block - 1]; ++k, channels += kGrowth) {
+      const std::string id = std::to_string(block) + "." + std::to_string(k);
+      layers.batch_norm("norm" + id + "a").from(before).relu("relu" + id + "a");
+      layers.conv("conv" + id + "a", kBottleneck, 1, 1, 0)
+          .batch_norm("norm" + id + "b")
+          .relu("relu" + id + "b");
+      layers.conv("conv" + id + "b", kGrowth, 3, 1, 1);
+      layers.concat("join" + id, before, "conv" + id + "b");
+      before = "join" + id;
+    }
+    if (block == 4) break;
+    const std::string id = std::to_string(block);
+    channels /= 2;
+    layers.batch_norm("norm_t" + id).relu("relu_t" + id).conv("conv_t" + id, channels, 1, 1, 0);
+    before = "pool_t" + id;
+    layers.average_pool(before, 2);
+  }
+  layers.batch_norm("norm5").relu("relu5").average_pool("pool5", 7).flatten().dense("classifier", 1000);
+  return layers.take();
+}
+
+/// Inverted residuals with linear bottlenecks; ReLU without its upper limit.
+std::vector<ZooLayer> mobilenetv2_layers() {
+  struct Stage {
+    std::int64_t expansion, channels;
+    int blocks;
+    std::int64_t stride;
+  };
+  const Stage stages[] = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
+                          {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
+  Layers layers;
+  layers.conv("conv0", 32, 3, 2, 1).batch_norm("norm0").relu("relu0");
+  std::string before = "relu0";
+  std::int64_t channels = 32;
+  int number = 0;
+  for (const Stage& stage : stages) {
+    for (int k = 0; k < stage.blocks; ++k) {
+      const std::string id = std::to_string(++number);
+      const std::int64_t wide = channels * stage.expansion, stride = k == 0 ? stage.stride : 1;
+      const std::string input = before;
+      if (stage.expansion > 1)
+        layers.conv("expand" + id, wide, 1, 1, 0)
+            .from(input)
+            .batch_norm("norm" + id + "a")
+            .relu("relu" + id + "a");
+      layers.conv("depthwise" + id, wide, 3, stride, 1, wide);
+      layers.batch_norm("norm" + id + "b").relu("relu" + id + "b");
+      before = "project" + id;
+      layers.conv(before, stage.channels, 1, 1, 0);
+      if (stride == 1 && channels == stage.channels) {
+        before = "add" + id;
+        layers.add(before, input, "project" + id);
+      }
+      channels = stage.channels;
+    }
+  }
+  layers.conv("conv_last", 1280, 1, 1, 0).from(before).batch_norm("norm_last").relu("relu_last");
+  layers.average_pool("pool", 7).flatten().dense("fc", 1000);
+  return layers.take();
+}
+
 std::vector<ZooNetwork> all_networks() {
   const std::string pruned = "Han, Mao, Dally 2016, Deep Compression, table ";
   std::vector<ZooNetwork> networks;
@@ -150,6 +253,15 @@ std::vector<ZooNetwork> all_networks() {
                                       pruned + "5"));
   networks.push_back(imagenet_network("resnet18", "ResNet-18 (He et al. 2016)", 224, resnet18_layers(),
                                       {{"*", 0.3}}, "none: 0.3 is assumed for every layer"));
+  networks.push_back(imagenet_network("resnet50", "ResNet-50 (He et al. 2016; strides as in torchvision)",
+                                      224, resnet50_layers(), {{"*", 0.3}},
+                                      "none: 0.3 is assumed for every layer"));
+  networks.push_back(imagenet_network("densenet121", "DenseNet-121 (Huang et al. 2017)", 224,
+                                      densenet121_layers(), {{"*", 0.5}},
+                                      "none: 0.5 is assumed for every layer"));
+  networks.push_back(
+      imagenet_network("mobilenetv2", "MobileNetV2 (Sandler et al. 2018; ReLU in place of ReLU6)", 224,
+                       mobilenetv2_layers(), {{"*", 0.7}}, "none: 0.7 is assumed for every layer"));
   return networks;
 }
 

@@ -1,5 +1,7 @@
 #include "models/network/value_range.h"
 
+#include <algorithm>
+
 namespace popcorn::models {
 
 namespace {
@@ -45,6 +47,17 @@ std::optional<ValueRange> step_range(const IntegerNetwork& network, std::size_t 
   }
   const std::int64_t end = std::int64_t{1} << (ring_bits - 2);
   return ValueRange{-end, end - 1};
+}
+
+void ValueExtremes::add(std::size_t node, std::int64_t least, std::int64_t largest) {
+  const std::lock_guard lock(mutex_);
+  ValueRange& range = extremes_.at(node);
+  range.low = std::min(range.low, least);
+  range.high = std::max(range.high, largest);
+}
+
+std::int64_t ValueExtremes::largest_magnitude(std::size_t node) const {
+  return std::max(of(node).high, -of(node).low);
 }
 
 std::uint64_t RangeCounts::values() const {

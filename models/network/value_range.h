@@ -4,7 +4,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "models/network/integer_network.h"
@@ -49,6 +51,23 @@ class RangeCounts {
  private:
   std::vector<std::atomic<std::uint64_t>> values_;
   std::vector<std::atomic<std::uint64_t>> beyond_;
+};
+
+/// Least and largest result of each node, before its ring and its ReLU. Thread-safe.
+class ValueExtremes {
+ public:
+  explicit ValueExtremes(const IntegerNetwork& network) : extremes_(network.nodes.size(), ValueRange{0, 0}) {}
+  ValueExtremes(ValueExtremes&& other) noexcept : extremes_(std::move(other.extremes_)) {}
+  ValueExtremes& operator=(ValueExtremes&&) = delete;
+
+  void add(std::size_t node, std::int64_t least, std::int64_t largest);
+  /// With 0 where nothing was seen.
+  ValueRange of(std::size_t node) const { return extremes_.at(node); }
+  std::int64_t largest_magnitude(std::size_t node) const;
+
+ private:
+  std::mutex mutex_;
+  std::vector<ValueRange> extremes_;
 };
 
 }  // namespace popcorn::models

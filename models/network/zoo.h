@@ -44,7 +44,7 @@ struct ZooNetwork {
 
 /// The small networks, which `popcorn train` trains.
 const std::vector<ZooNetwork>& zoo();
-/// AlexNet, VGG-16, ResNet-18 for ImageNet: to be trained elsewhere.
+/// AlexNet, VGG-16, ResNet-18 and -50, DenseNet-121, MobileNetV2 for ImageNet: to be trained elsewhere.
 const std::vector<ZooNetwork>& imagenet_zoo();
 /// Of either.
 /// @throws UsageError "zoo.unknown" that lists the known names

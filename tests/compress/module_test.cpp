@@ -253,6 +253,36 @@ TEST_CASE("train and compress work through the module and end with the documente
     CHECK(misfit.code == 3);
     CHECK(misfit.err.find("maps 1x28x28 to 10") != std::string::npos);
   }
+  SECTION("activations are rounded, after pruning alone and in fine-tuning") {
+    for (const std::vector<std::string>& how :
+         {std::vector<std::string>{"--post-training", "--calibration-images", "100"}, {"--epochs", "1"}}) {
+      std::vector<std::string> options = {
+          "--activation-bits", "6",      "--layer-activation-bits", "relu2=7", "--bits", "5",
+          "--class-scales",    "--html", place / "r.html",          "--json"};
+      options.insert(options.end(), how.begin(), how.end());
+      const test::ModuleOutcome done = with(options);
+      INFO(done.err);
+      REQUIRE(done.code == 0);
+      const auto report = nlohmann::json::parse(done.out);
+      CHECK(report["shares"]["bytes"] > report["shares"]["fast_bytes"]);
+      CHECK(report["beyond_range"] == 0);
+      CHECK(report["same_answers"] > 0.5);
+      std::uint64_t bytes = 0;
+      for (const auto& layer : report["layers"]) bytes += layer["shares"]["bytes"].get<std::uint64_t>();
+      CHECK(report["shares"]["bytes"] == bytes);
+      const models::IntegerNetwork network = models::read_network(model);
+      CHECK(network.is_requantised());
+      CHECK(network.output().scale.size() == 10);
+      for (const models::Node& node : network.nodes) CHECK(node.weight_bits() <= 5);
+      const Bytes html = read_file(place / "r.html");
+      CHECK(std::string(html.begin(), html.end()).find("data-key=\"ring_bits\"") != std::string::npos);
+    }
+    const test::ModuleOutcome exported = run_compress_module({"export", model, "-o", place / "x.onnx"});
+    CHECK(exported.code == 0);
+    CHECK(with({"--activation-bits", "8", "--layer-activation-bits", "nowhere=7"}).code == 2);
+    CHECK(with({"--activation-bits", "8", "--layer-activation-bits", "relu2"}).code == 2);
+    CHECK(with({"--activation-bits", "17"}).code == 2);
+  }
   SECTION("bad arguments") {
     CHECK(run_compress_module({}).code == 2);
     CHECK(run_compress_module({"compress"}).code == 2);

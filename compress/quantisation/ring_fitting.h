@@ -1,0 +1,20 @@
+// How wide the rings of a requantised network must be, from what sample inputs make of it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "models/network/integer_network.h"
+
+namespace popcorn::compress {
+
+/// Gives layers with weights, sums, sum-pools and rescales the rings that the inputs' largest values ask for:
+/// their bits, a sign, `margin_bits`, and one bit more where a step on signed values comes next, see
+/// models::step_range(). None where the static bound is no wider. Calls finish().
+/// @param network requantised; rings it has are forgotten
+/// @param inputs `count` inputs, row after row, as models::FastEvaluator takes them
+/// @throws UsageError "requantise.inputs" without inputs
+void fit_rings(models::IntegerNetwork& network, const std::vector<std::int16_t>& inputs, std::size_t count,
+               unsigned margin_bits = 1);
+
+}  // namespace popcorn::compress
