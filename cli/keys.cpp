@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "cli/terminal/output.h"
+#include "protocols/engines.h"
 #include "protocols/sign_test.h"
 
 namespace popcorn::cli {
@@ -28,6 +29,15 @@ void check_key_bits(const KeyOptions& options) {
       options.bits >= kSmallestTestKey && options.bits <= kLargestTestKey && options.bits % 128 == 0;
   if (is_standard || (options.insecure_test_key && is_test_size)) return;
   throw UsageError("key.bits", "a key has 2048, 3072 or 4096 bits, not " + std::to_string(options.bits));
+}
+
+void add_engine_option(CLI::App& command, std::string& name) {
+  std::vector<std::string> names;
+  for (const std::string_view known : protocols::engine_names()) names.emplace_back(known);
+  CLI::Option* option = command.add_option("--engine", name, "How the inference is computed")
+                            ->check(CLI::IsMember(names))
+                            ->type_name("NAME");
+  if (!name.empty()) option->capture_default_str();
 }
 
 void add_sign_test_option(CLI::App& command, std::string& name) {

@@ -28,6 +28,9 @@ void add_key_size_options(CLI::App& command, KeyOptions& options, unsigned defau
 /// @throws UsageError "key.bits" unless the size is 2048, 3072 or 4096, or a test key was asked for
 void check_key_bits(const KeyOptions& options);
 
+/// --engine, one of protocols::engine_names(); `name` holds the default.
+void add_engine_option(CLI::App& command, std::string& name);
+
 /// --sign-test, one of protocols::sign_test_names(); `name` holds the default.
 void add_sign_test_option(CLI::App& command, std::string& name);
 

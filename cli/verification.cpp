@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "models/evaluation/plaintext_evaluator.h"
-#include "protocols/layer_samples.h"
+#include "protocols/engines.h"
 
 namespace popcorn::cli {
 
@@ -32,24 +32,19 @@ VerifiedTensors verify_inference(const Parties& parties, const std::string& inpu
                                  const WideVector& input, const std::vector<WideVector>& expected,
                                  const std::function<void(const models::Node&)>& progress) {
   const models::IntegerNetwork& network = parties.model->network();
-  const paillier::Evaluator evaluator(parties.context);
-  // Wide enough for any plaintext, so that a wrong value is shown and not refused as too large.
-  const std::size_t limbs = WideVector::limbs_for_bits(parties.owner->public_key().bits());
   VerifiedTensors verified;
   std::vector<bool> seen(network.nodes.size(), false);
 
   protocols::ServerSession server(parties.model, parties.context, parties.session);
-  server.observe([&](std::size_t index, const paillier::CiphertextBatch& tensor) {
+  protocols::ClientSession client(parties.model->bundle(), parties.owner, input, parties.session);
+  server.observe(client, [&](std::size_t index, const WideVector& values) {
     const models::Node& node = network.nodes.at(index);
-    Bytes wire;
-    evaluator.serialise(tensor, wire);
-    require_equal(input_name, node, parties.owner->decrypt(wire, tensor.size(), limbs), expected.at(index));
-    verified.values += tensor.size();
+    require_equal(input_name, node, values, expected.at(index));
+    verified.values += values.size();
     ++verified.tensors;
     seen[index] = true;
     if (progress) progress(node);
   });
-  protocols::ClientSession client(parties.model->bundle(), parties.owner, input, parties.session);
   std::optional<ByteView> message = client.start();
   while (message) message = client.handle(server.handle(*message));
 
@@ -66,7 +61,13 @@ VerifiedTensors verify_inference(const Parties& parties, const std::string& inpu
 VerifiedTensors verify_samples(const Parties& parties, const models::IntegerNetwork& network,
                                const std::string& input_name, const WideVector& input, std::size_t count,
                                const std::function<void(const models::Node&)>& progress) {
-  protocols::LayerSamples samples(network, parties.owner, parties.context, parties.session.sign_test);
+  const std::unique_ptr<protocols::LayerCheck> samples =
+      protocols::engine_named(parties.session.engine)
+          .layer_check(network, parties.owner, parties.context, parties.session, system_rng());
+  if (samples == nullptr) {
+    throw UsageError("verify.sample",
+                     "the engine \"" + parties.session.engine + "\" runs whole inferences only");
+  }
   std::vector<std::size_t> readers(network.nodes.size(), 0);
   for (const models::Node& node : network.nodes) {
     for (const std::size_t operand : node.inputs) ++readers[operand];
@@ -79,7 +80,7 @@ VerifiedTensors verify_samples(const Parties& parties, const models::IntegerNetw
     for (const std::size_t operand : node.inputs) operands.push_back(&tensors[operand]);
     tensors[i] = i == 0 ? input : models::evaluate_node(network, i, operands);
     try {
-      const std::size_t values = samples.check(i, operands, tensors[i], count);
+      const std::size_t values = samples->check(i, operands, tensors[i], count);
       verified.values += values;
       verified.tensors += values > 0 ? 1 : 0;
     } catch (const CheckError& error) {

@@ -23,7 +23,7 @@ struct VerifiedTensors {
   std::size_t values = 0;
 };
 
-/// Decrypts the tensor of every node as soon as the server has it and compares it with `expected`, the
+/// Reveals the tensor of every node as soon as it exists and compares it with `expected`, the
 /// outputs of all nodes (models::evaluate_all). @param input_name used in messages. @param progress called
 /// after each node
 /// @throws CheckError "verify.mismatch" that names the input, the node and the first differing element,
@@ -33,8 +33,8 @@ VerifiedTensors verify_inference(const Parties& parties, const std::string& inpu
                                  const std::function<void(const models::Node&)>& progress = {});
 
 /// About `count` values of every node on ciphertexts of the plaintext operands (see
-/// protocols/layer_samples.h): every layer is checked, but not that one's result is the next one's operand.
-/// @throws CheckError "verify.mismatch"
+/// protocols/layer_check.h): every layer is checked, but not that one's result is the next one's operand.
+/// @throws CheckError "verify.mismatch"; UsageError "verify.sample" for an engine that has no such check
 /// @param parties without a model
 VerifiedTensors verify_samples(const Parties& parties, const models::IntegerNetwork& network,
                                const std::string& input_name, const WideVector& input, std::size_t count,

@@ -2,8 +2,8 @@
 
 #include "base/error.h"
 #include "paillier/weighted_sum/weighted_sum.h"
+#include "protocols/cost_prediction.h"
 #include "protocols/linear_layer.h"
-#include "protocols/session.h"
 
 namespace popcorn::compress {
 
@@ -34,9 +34,10 @@ Cost& Cost::operator+=(const Cost& other) {
 
 NetworkCost network_cost(const models::IntegerNetwork& network, const CostSettings& settings) {
   try {
-    const auto model = protocols::ServedModel::create(network);
+    const auto model =
+        protocols::ServedModel::create(network, protocols::kDefaultChunk, {}, {protocols::kDefaultEngine});
     const protocols::InferenceCost exact =
-        protocols::predict_cost(*model, settings.key_bits, settings.sign_test);
+        protocols::predict_cost(*model, settings.key_bits, {.sign_test = settings.sign_test});
     NetworkCost cost;
     for (const auto& layer : exact.layers) {
       cost.nodes.push_back({layer.multiplications, layer.ciphertexts_up, layer.ciphertexts_down,

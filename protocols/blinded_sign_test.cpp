@@ -4,8 +4,8 @@
 
 #include "protocols/costs.h"
 #include "protocols/draws.h"
+#include "protocols/security.h"
 #include "protocols/slots.h"
-#include "protocols/steps.h"
 #include "protocols/wide_math.h"
 
 namespace popcorn::protocols {
@@ -112,7 +112,7 @@ class Client final : public ClientSignTest {
   std::span<const std::uint8_t> bits() const override { return bits_; }
 
   void save(unsigned /*exchange*/, StateWriter& /*out*/) const override {}  // the answer ends the test
-  void restore(const SignTestShape& shape, unsigned /*exchange*/, SetUp /*set_up*/,
+  void restore(const SignTestShape& shape, unsigned /*exchange*/, ot::SetUp /*set_up*/,
                StateReader& /*in*/) override {
     begin(shape);
   }
@@ -158,11 +158,11 @@ class Blinded final : public SignTest {
   }
 
   std::unique_ptr<ServerSignTest> server(const paillier::Evaluator& evaluator, Rng& rng,
-                                         std::shared_ptr<const SignTestState> /*state*/) const override {
+                                         std::shared_ptr<const ot::KeptSetUp> /*state*/) const override {
     return std::make_unique<Server>(evaluator, rng);
   }
   std::unique_ptr<ClientSignTest> client(const paillier::KeyOwner& owner, Rng& /*rng*/,
-                                         std::shared_ptr<const SignTestState> /*state*/) const override {
+                                         std::shared_ptr<const ot::KeptSetUp> /*state*/) const override {
     return std::make_unique<Client>(owner);
   }
 };

@@ -6,25 +6,15 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "base/sha256.h"
 #include "models/input/input_encoding.h"
-#include "protocols/sign_test.h"
-#include "protocols/wire.h"
 
 namespace popcorn::protocols {
 
 namespace {
 
 constexpr unsigned kBundleVersion = 1;
-
-/// Everything that both parties must agree on: the function and the parameters of the protocol.
-std::string configuration_name(const models::IntegerNetwork& network, std::uint64_t chunk) {
-  const std::string text = "popcorn protocol " + std::to_string(kWireMajor) + "." +
-                           std::to_string(kWireMinor) + " sigma " + std::to_string(kStatisticalSecurity) +
-                           " kappa " + std::to_string(kBlindingBits) + " chunk " + std::to_string(chunk) +
-                           " network " + network.config_id();
-  return to_hex(sha256(as_bytes(text)));
-}
+/// The engine of bundles from before there were several.
+constexpr const char* kFirstEngine = "ciphertext";
 
 [[noreturn]] void fail(const std::string& field, const std::string& expected) {
   throw InputError("bundle." + field, "client bundle: \"" + field + "\" must be " + expected);
@@ -134,35 +124,16 @@ ClientBundle bundle_of(const Json& json) {
   for (const Json& step : array_member(json, "steps", "steps", Limits::kSteps))
     bundle.steps.push_back(step_of(step));
   bundle.sign_tests = texts_member(json, "sign_tests", Limits::kSignTests);
+  bundle.engines = {kFirstEngine};
+  if (json.contains("engines")) bundle.engines = texts_member(json, "engines", Limits::kEngines);
+  if (bundle.engines.empty()) fail("engines", "a list with at least one name");
   return bundle;
 }
 
 }  // namespace
 
-ClientBundle make_client_bundle(const models::IntegerNetwork& network, std::uint64_t chunk,
-                                const std::vector<std::string>& sign_tests) {
-  ClientBundle bundle;
-  bundle.model = network.name;
-  bundle.config_id = configuration_name(network, chunk);
-  bundle.encoding = network.encoding;
-  bundle.answer = network.answer;
-  bundle.labels = network.labels;
-  bundle.output_scale = network.output().scale;
-  bundle.softmax = network.softmax;
-  bundle.output_count = static_cast<std::uint64_t>(network.output().shape.size());
-  bundle.output_bits = network.output().bounds.bits;
-  bundle.steps = plan_steps(network, chunk);
-  for (Step& step : bundle.steps) {  // the client knows sizes, not places
-    step.node = 0;
-    step.level = 0;
-    step.first = 0;
-  }
-  for (const std::string_view name : sign_test_names()) bundle.sign_tests.emplace_back(name);
-  if (!sign_tests.empty()) {
-    for (const std::string& name : sign_tests) sign_test_named(name);  // refuses unknown ones
-    bundle.sign_tests = sign_tests;
-  }
-  return bundle;
+std::string chosen_of(const std::string& asked, const std::vector<std::string>& offered) {
+  return asked.empty() && !offered.empty() ? offered.front() : asked;
 }
 
 std::string bundle_to_json(const ClientBundle& bundle) {
@@ -180,6 +151,7 @@ std::string bundle_to_json(const ClientBundle& bundle) {
   json["steps"] = Json::array();
   for (const Step& step : bundle.steps) json["steps"].push_back(json_of(step));
   json["sign_tests"] = bundle.sign_tests;
+  json["engines"] = bundle.engines;
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -21,14 +21,15 @@ struct ClientBundle {
   bool softmax = true;
   std::uint64_t output_count = 0;
   unsigned output_bits = 0;
+  std::vector<std::string> engines;  ///< accepted by the server, preferred first; not empty
+
+  // Of the engine "ciphertext".
   std::vector<Step> steps;              ///< kind, name, count, bits
   std::vector<std::string> sign_tests;  ///< accepted by the server, preferred first
 };
 
-/// @param chunk most comparisons of one step, see plan_steps(). @throws InputError "model.*"
-/// @param sign_tests accepted ones; empty = all of this program
-ClientBundle make_client_bundle(const models::IntegerNetwork& network, std::uint64_t chunk = kDefaultChunk,
-                                const std::vector<std::string>& sign_tests = {});
+/// What was asked for or, when that is empty, what the server prefers of what it offers.
+std::string chosen_of(const std::string& asked, const std::vector<std::string>& offered);
 std::string bundle_to_json(const ClientBundle& bundle);
 /// Bounded and validated: every byte may be hostile. @throws InputError "bundle.*" that names the field
 ClientBundle bundle_from_json(std::string_view json);

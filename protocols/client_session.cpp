@@ -3,16 +3,11 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "protocols/engines.h"
+#include "protocols/kept_options.h"
 #include "protocols/message_pieces.h"
 #include "protocols/ot/failed_check.h"
-#include "protocols/relu_step.h"
-#include "protocols/round_plan.h"
 #include "protocols/session.h"
-#include "protocols/session_options.h"
-#include "protocols/session_state.h"
-#include "protocols/share.h"
-#include "protocols/sign_step.h"
-#include "protocols/slots.h"
 
 namespace popcorn::protocols {
 
@@ -42,20 +37,24 @@ void check_input(const ClientBundle& bundle, const WideVector& input) {
 }  // namespace
 
 struct ClientSession::State {
-  State(const ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> key_owner,
-        const SessionOptions& options, bool resumes_set_up, Rng& rng)
+  State(const ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> key_owner, WideVector input,
+        SessionOptions asked, bool resumes_set_up, Rng& rng)
       : config_id(bundle.config_id),
-        output(options.output),
+        options(std::move(asked)),
         owner(std::move(key_owner)),
-        plan(bundle, accepted_sign_test(bundle, options), owner->public_key().bits(), resumes_set_up),
-        sign_test(plan.sign_test().client(*owner, rng, options.sign_test_state)) {}
+        resumes(resumes_set_up && accepted_engine(bundle, options).uses_transfers(bundle, options)),
+        engine(accepted_engine(bundle, options)
+                   .client({bundle, owner, options, resumes_set_up, rng}, std::move(input))),
+        schedule(engine->schedule()) {}
 
   const Sha256& key_name() const { return owner->public_key().fingerprint(); }
 
-  MessageWriter writer(std::uint64_t number) const {
-    MessageAddress address = plan.client_address(number);
+  Bytes make_message(std::uint64_t number) const {
+    MessageAddress address = schedule.client_address(number);
     address.key = key_name();
-    return {plan.client_message(number), address};
+    MessageWriter writer(schedule.client_message(number), address);
+    engine->message(number, writer.out());
+    return writer.finish();
   }
 
   void expect_answer() const {
@@ -67,40 +66,11 @@ struct ClientSession::State {
 
   double& phase_of(MessageKind kind) { return kind == MessageKind::logits ? phases.decrypt : phases.step; }
 
-  WideVector decrypt(ByteView ciphertexts) const {
-    return owner->decrypt(ciphertexts, ciphertexts.size() / owner->public_key().ciphertext_bytes(),
-                          packed_limbs(plan.key_bits()));
-  }
-
-  /// Takes shares and sign test of a question. Changes nothing but the sign test, and that only on success.
-  /// @param packed the decrypted shares
-  void take_question(const RoundPlan::Place& place, WideVector packed, ByteView section) {
-    const Step& step = plan.steps()[place.step];
-    if (place.exchange == 0) {
-      WideVector opened;
-      if (plan.has_shares(step)) {
-        opened = open_packed(std::move(packed), share_layout(step.bits, plan.key_bits()),
-                             static_cast<std::size_t>(step.count));
-      }
-      sign_test->begin(plan.sign_test_shape(place.step));
-      sign_test->question(place.exchange, opened, section);
-      shares = std::move(opened);
-    } else {
-      sign_test->question(place.exchange, shares, section);
-    }
-  }
-
   /// Takes an answer that is the one due, its ciphertexts decrypted.
-  std::optional<ByteView> proceed(MessageKind kind, WideVector packed, ByteView section) {
+  std::optional<ByteView> proceed(MessageKind kind, WideVector plaintexts, ByteView section) {
     const PhaseTimer timer(phase_of(kind));
     try {
-      if (kind == MessageKind::logits) {
-        logits = open_packed(std::move(packed), logits_layout(plan.output_bits(), plan.key_bits()),
-                             static_cast<std::size_t>(plan.outputs()));
-        finished = true;
-        return std::nullopt;
-      }
-      take_question(plan.place(round + 1), std::move(packed), section);
+      engine->take(round, std::move(plaintexts), section);
     } catch (const ot::FailedCheck&) {
       failed = check_failed = true;
       throw;
@@ -110,8 +80,12 @@ struct ClientSession::State {
       failed = true;
       throw;
     }
+    if (round + 1 == schedule.rounds()) {
+      finished = true;
+      return std::nullopt;
+    }
     try {
-      message = answer(round + 1);
+      message = make_message(round + 1);
       ++round;
     } catch (...) {
       failed = true;
@@ -123,58 +97,45 @@ struct ClientSession::State {
   /// What has come of an answer.
   struct Arriving {
     explicit Arriving(State& state)
-        : pieces(state.plan.server_message(state.round).bytes(), kDecryptTogether,
-                 {[&state, this](const MessagePrefix& prefix) {
-                    state.plan.check_server(state.round, state.key_name(), prefix);
-                    packed = WideVector(static_cast<std::size_t>(prefix.shape.ciphertexts),
-                                        packed_limbs(state.plan.key_bits()));
+        : pieces(state.schedule.server_message(state.round).bytes(), kDecryptTogether,
+                 {[&state](const MessagePrefix& prefix) {
+                    state.schedule.check_server(state.round, state.key_name(), prefix);
                   },
                   [&state, this](std::uint64_t first, ByteView ciphertexts) {
-                    const PhaseTimer timer(state.phase_of(pieces.prefix().shape.kind));
-                    const WideVector some = state.decrypt(ciphertexts);
-                    std::ranges::copy(some.words(), packed.words().begin() +
-                                                        static_cast<std::ptrdiff_t>(first * packed.limbs()));
+                    const MessageShape& shape = pieces.prefix().shape;
+                    const PhaseTimer timer(state.phase_of(shape.kind));
+                    const WideVector some = state.engine->decrypt(state.round, ciphertexts);
+                    if (first == 0) {
+                      plaintexts = WideVector(static_cast<std::size_t>(shape.ciphertexts), some.limbs());
+                    }
+                    const auto place = static_cast<std::ptrdiff_t>(first * some.limbs());
+                    std::ranges::copy(some.words(), plaintexts.words().begin() + place);
                   }}) {}
 
-    WideVector packed;
+    WideVector plaintexts;
     MessagePieces pieces;
   };
 
-  Bytes answer(std::uint64_t number) {
-    const RoundPlan::Place& place = plan.place(number);
-    const Step& step = plan.steps()[place.step];
-    MessageWriter message_writer = writer(number);
-    sign_test->answer(place.exchange, message_writer.out());
-    if (place.last && step.kind == StepKind::sign)
-      answer_sign(*owner, sign_test->bits(), message_writer.out());
-    if (place.last && step.kind != StepKind::sign) {
-      answer_relu(*owner, shares, sign_test->bits(), message_writer.out());
-    }
-    return message_writer.finish();
-  }
-
-  std::string config_id, output;
+  std::string config_id;
+  SessionOptions options;
   std::shared_ptr<const paillier::KeyOwner> owner;
-  RoundPlan plan;
-  std::unique_ptr<ClientSignTest> sign_test;
-  WideVector input;
-  WideVector shares;  ///< c of the step in progress
-  Bytes message;      ///< given last
+  bool resumes;
+  std::unique_ptr<ClientEngine> engine;
+  const Schedule& schedule;
+  Bytes message;  ///< given last
   ClientPhases phases;
   std::uint64_t round = 0;
   bool failed = false;
   bool check_failed = false;
   bool finished = false;
-  WideVector logits;
   std::unique_ptr<Arriving> arriving;
 };
 
 ClientSession::ClientSession(const ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> owner,
-                             const WideVector& input, SessionOptions options, Rng& rng)
-    : state_(std::make_unique<State>(bundle, std::move(owner), options, options.sign_test_state != nullptr,
-                                     rng)) {
+                             const WideVector& input, SessionOptions options, Rng& rng) {
   check_input(bundle, input);
-  state_->input = input;
+  const bool resumes = options.transfer_set_up != nullptr;
+  state_ = std::make_unique<State>(bundle, std::move(owner), input, std::move(options), resumes, rng);
 }
 
 ClientSession::ClientSession(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -184,14 +145,11 @@ ClientSession::~ClientSession() = default;
 const Bytes& ClientSession::start() {
   State& state = *state_;
   if (state.round > 0 || state.finished) {
-    throw Error("round.repeated", "the session has left round 0; its input message is not kept");
+    throw Error("round.repeated", "the session has left round 0; its first message is not kept");
   }
   if (state.message.empty()) {
-    MessageWriter writer = state.writer(0);
     const PhaseTimer timer(state.phases.encrypt);
-    state.owner->encrypt(state.input, writer.out());
-    if (state.plan.set_up() != SetUp::done) state.sign_test->request(writer.out());
-    state.message = writer.finish();
+    state.message = state.make_message(0);
   }
   return state.message;
 }
@@ -199,13 +157,13 @@ const Bytes& ClientSession::start() {
 std::optional<ByteView> ClientSession::handle(ByteView message) {
   State& state = *state_;
   state.expect_answer();
-  const Message got = state.plan.expect_server(state.round, state.key_name(), message);
-  WideVector packed;
+  const Message got = state.schedule.expect_server(state.round, state.key_name(), message);
+  WideVector plaintexts;
   {
     const PhaseTimer timer(state.phase_of(got.shape.kind));
-    packed = state.decrypt(got.ciphertexts);
+    if (!got.ciphertexts.empty()) plaintexts = state.engine->decrypt(state.round, got.ciphertexts);
   }
-  return state.proceed(got.shape.kind, std::move(packed), got.sign_test);
+  return state.proceed(got.shape.kind, std::move(plaintexts), got.sign_test);
 }
 
 void ClientSession::begin_answer() {
@@ -222,22 +180,29 @@ std::optional<ByteView> ClientSession::finish_answer() {
   if (!state_->arriving) throw Error("round.no_answer", "call begin_answer() before finish_answer()");
   const std::unique_ptr<State::Arriving> arrived = std::move(state_->arriving);
   arrived->pieces.expect_end();
-  return state_->proceed(arrived->pieces.prefix().shape.kind, std::move(arrived->packed),
+  return state_->proceed(arrived->pieces.prefix().shape.kind, std::move(arrived->plaintexts),
                          arrived->pieces.sign_test());
 }
 
+ClientEngine& ClientSession::engine() noexcept {
+  return *state_->engine;
+}
 std::uint64_t ClientSession::round() const noexcept {
   return state_->round;
 }
 std::uint64_t ClientSession::rounds() const noexcept {
-  return state_->plan.rounds();
+  return state_->schedule.rounds();
 }
 bool ClientSession::finished() const noexcept {
   return state_->finished;
 }
 
 std::string ClientSession::step_name() const {
-  return state_->round == 0 ? "input" : state_->plan.step_name(state_->plan.place(state_->round).step);
+  return state_->schedule.name_of(state_->round);
+}
+
+std::uint64_t ClientSession::encryptions() const {
+  return state_->schedule.encryptions_from(1);
 }
 
 ClientPhases ClientSession::phases() const noexcept {
@@ -247,12 +212,12 @@ ClientPhases ClientSession::phases() const noexcept {
 const WideVector& ClientSession::logits() const {
   if (!state_->finished)
     throw Error("round.not_finished", "the inference is not over yet; there are no logits");
-  return state_->logits;
+  return state_->engine->result();
 }
 
-std::shared_ptr<const SignTestState> ClientSession::sign_test_state() const {
+std::shared_ptr<const ot::KeptSetUp> ClientSession::transfer_set_up() const {
   if (state_->check_failed) return nullptr;
-  return state_->sign_test->state();
+  return state_->engine->transfer_set_up();
 }
 
 const Bytes& ClientSession::message() const noexcept {
@@ -277,36 +242,39 @@ std::string read_text(StateReader& in) {
 
 }  // namespace
 
-//   u32 magic, u16 version, text config_id, 32 key fingerprint, text sign test, text output,
-//   u8 resumes a set-up, [u64 length, kept set-up] where the test has one, u64 round, [u64 length, message],
-//   where the step goes on: u16 words, shares; then what ClientSignTest::save() appends
+bool ClientSession::can_be_kept() const {
+  return !state_->failed && !state_->finished && state_->round > 0 &&
+         state_->engine->can_be_kept(state_->round);
+}
+
+//   u32 magic, u16 version, [text engine], text config_id, 32 key fingerprint, text sign test, text output,
+//   u8 resumes a set-up, [u64 length, kept set-up] where the engine uses transfers, u64 round, u64 length,
+//   message; then what ClientEngine::save() appends
 Bytes ClientSession::save() const {
   const State& state = *state_;
   if (state.failed || state.finished) throw Error("session.over", "a session that is over cannot be kept");
   if (state.round == 0) throw Error("session.not_started", "a session is kept from its first answer on");
+  if (!can_be_kept()) throw Error("session.not_kept", "this session cannot be kept at the moment");
   Bytes bytes;
   StateWriter out(bytes);
   out.u32(kStateMagic);
-  out.u16(kSessionStateVersion);
+  out.u16(state_version(state.options));
+  if (state_version(state.options) != kSessionStateVersion)
+    write_section(out, as_bytes(state.options.engine));
   write_section(out, as_bytes(state.config_id));
   out.bytes(state.key_name());
-  write_section(out, as_bytes(state.plan.sign_test().name()));
-  write_section(out, as_bytes(state.output));
-  out.u8(state.plan.set_up() == SetUp::resumed ? 1 : 0);
-  if (state.plan.set_up() != SetUp::done) {
+  write_section(out, as_bytes(state.options.sign_test));
+  write_section(out, as_bytes(state.options.output));
+  out.u8(state.resumes ? 1 : 0);
+  if (const auto set_up = state.engine->transfer_set_up()) {
     Bytes kept;
-    state.sign_test->state()->serialise(kept);
+    set_up->serialise(kept);
     write_section(out, kept);
     OPENSSL_cleanse(kept.data(), kept.size());
   }
   out.u64(state.round);
   write_section(out, state.message);
-  const RoundPlan::Place& place = state.plan.place(state.round);
-  if (!place.last) {
-    out.u16(static_cast<std::uint16_t>(state.shares.limbs()));
-    out.integers(state.shares);
-  }
-  state.sign_test->save(place.exchange, out);
+  state.engine->save(state.round, out);
   return bytes;
 }
 
@@ -314,51 +282,39 @@ std::unique_ptr<ClientSession> ClientSession::restore(const ClientBundle& bundle
                                                       std::shared_ptr<const paillier::KeyOwner> owner,
                                                       ByteView bytes, Rng& rng) {
   StateReader in(bytes);
-  if (in.u32() != kStateMagic || in.u16() != kSessionStateVersion) {
-    StateReader::reject("it is not one, or of another version of this program");
-  }
+  if (in.u32() != kStateMagic) StateReader::reject("it is none");
+  SessionOptions options;
+  if (has_engine_name(in.u16())) options.engine = kept_engine(read_text(in));
   if (read_text(in) != bundle.config_id) StateReader::reject("it belongs to another model");
   if (!std::ranges::equal(in.bytes(sizeof(Sha256)), owner->public_key().fingerprint())) {
     StateReader::reject("it belongs to another key");
   }
-  SessionOptions options;
   options.sign_test = read_text(in);
   options.output = read_text(in);
   const bool resumes = in.flag();
-  const SignTest& sign_test = kept_sign_test(bundle, options);
-  const SetUp set_up = sign_test.set_up(resumes);
-  if (set_up != SetUp::done && !bundle.steps.empty()) {
+  if (kept_engine_uses_transfers(bundle, options)) {
     const std::uint64_t size = in.u64();
     if (size > Limits::kBundleBytes) StateReader::reject("its set-up is too large");
-    options.sign_test_state = sign_test.client_state(in.bytes(static_cast<std::size_t>(size)));
+    options.transfer_set_up = ot::client_set_up(in.bytes(static_cast<std::size_t>(size)));
   }
-  auto state = std::make_unique<State>(bundle, std::move(owner), options, resumes, rng);
+  auto state =
+      std::make_unique<State>(bundle, std::move(owner), WideVector(), std::move(options), resumes, rng);
   state->round = in.u64();
-  if (state->round == 0 || state->round >= state->plan.rounds()) StateReader::reject("it has no such round");
+  if (state->round == 0 || state->round >= state->schedule.rounds())
+    StateReader::reject("it has no such round");
   const std::uint64_t length = in.u64();
-  if (length != state->plan.client_message(state->round).bytes()) {
+  if (length != state->schedule.client_message(state->round).bytes()) {
     StateReader::reject("its message is not as long as its round's");
   }
   const ByteView message = in.bytes(static_cast<std::size_t>(length));
   state->message.assign(message.begin(), message.end());
-  const RoundPlan::Place& place = state->plan.place(state->round);
-  const SignTestShape shape = state->plan.sign_test_shape(place.step);
-  if (!place.last) {
-    const std::size_t limbs = in.u16();
-    if (limbs < 1 || limbs > WideVector::limbs_for_bits(state->plan.key_bits())) {
-      StateReader::reject("its shares are wider than a plaintext");
-    }
-    ByteReader words(in.bytes(8 * limbs * static_cast<std::size_t>(shape.count)), "session_state");
-    state->shares = WideVector(static_cast<std::size_t>(shape.count), limbs);
-    for (std::uint64_t& word : state->shares.words()) word = words.u64();
-  }
-  state->sign_test->restore(shape, place.exchange, set_up, in);
+  state->engine->restore(state->round, in);
   in.expect_end();
   return std::unique_ptr<ClientSession>(new ClientSession(std::move(state)));
 }
 
 std::size_t ClientSession::max_message_bytes() const {
-  return static_cast<std::size_t>(state_->plan.server_message(state_->round).bytes());
+  return static_cast<std::size_t>(state_->schedule.server_message(state_->round).bytes());
 }
 
 }  // namespace popcorn::protocols

@@ -10,9 +10,7 @@
 #include "base/error.h"
 #include "protocols/linear_layer.h"
 #include "protocols/max_pool_step.h"
-#include "protocols/relu_step.h"
-#include "protocols/share.h"
-#include "protocols/sign_step.h"
+#include "protocols/round_plan.h"
 
 namespace popcorn::protocols {
 
@@ -101,13 +99,9 @@ LayerSamples::LayerSamples(const models::IntegerNetwork& network,
       steps_(plan_steps(network)),
       evaluator_(std::move(context), rng),
       rng_(rng),
-      sign_test_(sign_test_named(sign_test)),
-      server_(sign_test_.server(evaluator_, rng)),
-      client_(sign_test_.client(*owner_, rng)) {
-  check_plaintext_space(network, steps_, owner_->public_key().bits(), sign_test_);
+      step_(sign_test_named(sign_test), *owner_, evaluator_, rng) {
+  check_plaintext_space(network, steps_, owner_->public_key().bits(), sign_test_named(sign_test));
 }
-
-LayerSamples::~LayerSamples() = default;
 
 std::size_t LayerSamples::check(std::size_t index, const std::vector<const WideVector*>& operands,
                                 const WideVector& expected, std::size_t count) {
@@ -132,7 +126,7 @@ std::size_t LayerSamples::check(std::size_t index, const std::vector<const WideV
       const Places places = sample_places(expected.size(), count, rng_);
       const unsigned bits = std::max(1U, network_.nodes[node.inputs.front()].bounds.bits);
       const StepKind kind = node.kind == NodeKind::relu ? StepKind::relu : StepKind::sign;
-      compare(node, run_step(kind, bits, encrypt(gather(*operands.at(0), places))), places, expected);
+      compare(node, step_.run(kind, bits, encrypt(gather(*operands.at(0), places))), places, expected);
       return places.size();
     }
     case NodeKind::flatten:
@@ -227,7 +221,7 @@ std::size_t LayerSamples::check_level(const models::Node& node, const Tournament
   const WideVector plain = gather(values, used);
   const CiphertextBatch batch = encrypt(plain);
   const CiphertextBatch relu =
-      run_step(StepKind::max_pool, bits, differences(evaluator_, small, 0, pairs, batch));
+      step_.run(StepKind::max_pool, bits, differences(evaluator_, small, 0, pairs, batch));
   WideVector expected(pairs, plain.limbs());
   for (std::uint32_t i = 0; i < pairs; ++i) {
     const bool left = WideVector::compare(plain, i, plain, pairs + i) >= 0;
@@ -241,42 +235,6 @@ CiphertextBatch LayerSamples::encrypt(const WideVector& values) const {
   Bytes wire;
   owner_->encrypt(values, wire);
   return evaluator_.parse(wire, values.size());
-}
-
-CiphertextBatch LayerSamples::run_step(StepKind kind, unsigned bits, const CiphertextBatch& x) {
-  const unsigned key_bits = owner_->public_key().bits();
-  SignTestShape shape{x.size(), bits, key_bits, SetUp::done};
-  if (!is_set_up_) {
-    shape.set_up = sign_test_.set_up(false);
-    is_set_up_ = true;
-    Bytes request;
-    client_->request(request);
-    if (!request.empty()) server_->request(request);
-  }
-  server_->begin(shape);
-  WideVector masks, opened;
-  const bool has_shares = kind != StepKind::sign || sign_test_.needs_shares();
-  if (has_shares) {
-    Bytes shares;
-    masks = seal_shares(evaluator_, x, bits, rng_, shares);
-    opened = open_shares(*owner_, shares, x.size(), bits);
-  }
-  client_->begin(shape);
-  for (unsigned exchange = 0; exchange < sign_test_.exchanges(bits); ++exchange) {
-    Bytes question, answer;
-    server_->question(exchange, {x, masks}, question);
-    client_->question(exchange, opened, question);
-    client_->answer(exchange, answer);
-    server_->answer(exchange, answer);
-  }
-  Bytes selection;
-  if (kind == StepKind::sign) {
-    answer_sign(*owner_, client_->bits(), selection);
-    return select_sign(evaluator_, server_->flips(), evaluator_.parse(selection, x.size()));
-  }
-  answer_relu(*owner_, opened, client_->bits(), selection);
-  return select_relu(evaluator_, x, masks, mask_bits(bits), server_->flips(),
-                     evaluator_.parse(selection, 2 * x.size()));
 }
 
 void LayerSamples::compare(const models::Node& node, const CiphertextBatch& computed, const Places& places,

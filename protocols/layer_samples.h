@@ -13,7 +13,8 @@
 #include "models/network/integer_network.h"
 #include "paillier/evaluator.h"
 #include "paillier/keys/key_owner.h"
-#include "protocols/sign_test.h"
+#include "protocols/ciphertext/local_step.h"
+#include "protocols/layer_check.h"
 #include "protocols/steps.h"
 #include "protocols/tournament.h"
 
@@ -24,13 +25,12 @@ namespace popcorn::protocols {
 std::vector<std::uint32_t> sample_places(std::uint64_t size, std::size_t count, Rng& rng);
 
 /// Takes nodes in the order of the network. Not thread-safe.
-class LayerSamples {
+class LayerSamples final : public LayerCheck {
  public:
   /// The references must outlive the object. @throws InputError "model.too_wide" as a session would
   LayerSamples(const models::IntegerNetwork& network, std::shared_ptr<const paillier::KeyOwner> owner,
                std::shared_ptr<const paillier::PublicContext> context, const std::string& sign_test,
                Rng& rng = system_rng());
-  ~LayerSamples();
 
   /// Encrypts the operands of about `count` neurons of a node (of every level of a max-pool), evaluates them
   /// as a session's server does — the weighted sums with the node's own weights, steps with the real sign
@@ -38,7 +38,7 @@ class LayerSamples {
   /// node's whole tensor. Returns the number of values compared; 0 for nodes that compute nothing.
   /// @throws CheckError "verify.mismatch" that names node and element
   std::size_t check(std::size_t node, const std::vector<const WideVector*>& operands,
-                    const WideVector& expected, std::size_t count);
+                    const WideVector& expected, std::size_t count) override;
 
  private:
   using Places = std::vector<std::uint32_t>;
@@ -52,8 +52,6 @@ class LayerSamples {
                           unsigned bits, std::size_t count);
 
   paillier::CiphertextBatch encrypt(const WideVector& values) const;
-  /// The step's result for every x: both parties' messages pass between their halves of the sign test.
-  paillier::CiphertextBatch run_step(StepKind kind, unsigned bits, const paillier::CiphertextBatch& x);
   void compare(const models::Node& node, const paillier::CiphertextBatch& computed, const Places& places,
                const WideVector& expected) const;
 
@@ -62,10 +60,7 @@ class LayerSamples {
   std::vector<Step> steps_;
   paillier::Evaluator evaluator_;
   Rng& rng_;
-  const SignTest& sign_test_;
-  std::unique_ptr<ServerSignTest> server_;
-  std::unique_ptr<ClientSignTest> client_;
-  bool is_set_up_ = false;
+  LocalStep step_;
 };
 
 }  // namespace popcorn::protocols

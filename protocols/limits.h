@@ -20,6 +20,7 @@ struct Limits {
   static constexpr std::size_t kBundleBytes = std::size_t{1} << 24;       ///< JSON of a client bundle
   static constexpr std::size_t kNameBytes = 512;                          ///< names, labels and identifiers
   static constexpr std::size_t kSignTests = 16;  ///< entries of ClientBundle::sign_tests
+  static constexpr std::size_t kEngines = 16;    ///< entries of ClientBundle::engines
 };
 
 }  // namespace popcorn::protocols

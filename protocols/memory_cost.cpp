@@ -1,10 +1,14 @@
 #include "protocols/memory_cost.h"
 
 #include <algorithm>
+#include <numeric>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "base/wide_vector.h"
 #include "paillier/operation_costs.h"
+#include "protocols/ciphertext/network_walk.h"
 #include "protocols/share.h"
 #include "protocols/slots.h"
 
@@ -34,10 +38,13 @@ std::uint64_t sealing_bytes(std::uint64_t count, const SlotLayout& layout, unsig
          integers(count, layout.slot_bits);
 }
 
-class ServerWalk {
+/// The back-end of the walk that adds up bytes: a tensor is its size.
+class ServerMemory {
  public:
-  ServerWalk(const ServedModel::Parts& model, const RoundPlan& plan)
-      : model_(model), plan_(plan), bits_(plan.key_bits()), tensors_(model.network.nodes.size()) {}
+  using Tensor = std::uint64_t;
+
+  ServerMemory(const CiphertextNetwork& model, const RoundPlan& plan)
+      : model_(model), plan_(plan), bits_(plan.key_bits()), walk_(model, *this) {}
 
   std::uint64_t peak() {
     if (!plan_.steps().empty()) {  // what the set-up holds before there are neurons
@@ -45,132 +52,101 @@ class ServerWalk {
       shape.count = 0;
       sign_test_ = plan_.sign_test().memory(shape).server;
     }
-    for (round_ = 0; round_ < plan_.rounds(); ++round_) {
-      messages_ = plan_.client_message(round_).bytes();
-      const std::uint64_t received = plan_.client_message(round_).ciphertexts;
-      note(parsed_bytes(received, bits_));
-      messages_ += plan_.server_message(round_).bytes();
-      if (round_ == 0) {
-        store(0, batch(received));
-      } else if (plan_.place(round_).last) {
-        close_step(received);
-      }
-      const bool step_goes_on = round_ > 0 && !plan_.place(round_).last;
-      if (step_goes_on || advance()) {
-        question();
-      } else {
-        const std::uint64_t outputs = plan_.outputs();
-        note(sealing_bytes(outputs, logits_layout(plan_.output_bits(), bits_), bits_));
-      }
-    }
+    for (std::uint64_t round = 0; round < plan_.rounds(); ++round) answer(round);
     return peak_ + paillier::task_bytes(bits_) + kSessionBytes;
   }
 
- private:
-  std::uint64_t batch(std::uint64_t count) const { return paillier::batch_bytes(count, bits_); }
-  const Step& step() const { return model_.steps[step_]; }
-  const Tournament::Level& level() const {
-    return model_.nodes[step().node].tournament->levels[step().level];
+  Tensor evaluate(std::size_t node, std::span<const Tensor* const> /*operands*/) {
+    note(model_.nodes[node].linear->working_bytes(bits_));
+    return batch(static_cast<std::uint64_t>(model_.network.nodes[node].shape.size()));
   }
+  Tensor choose(Tensor /*values*/, std::span<const std::uint32_t> places) {
+    return noted(batch(places.size()));
+  }
+  Tensor differences(const Tournament::Level& /*level*/, const Step& step, Tensor /*values*/) {
+    note(4 * batch(step.count));
+    return batch(step.count);
+  }
+  Tensor part(const Step& step, Tensor /*values*/) {
+    note(2 * batch(step.count));
+    return batch(step.count);
+  }
+  Tensor winners(const Tournament::Level& /*level*/, const Step& /*step*/, Tensor result, Tensor /*values*/) {
+    return result;  // close() has noted it
+  }
+  Tensor join(const std::vector<Tensor>& parts) {
+    const std::uint64_t joined = std::accumulate(parts.begin(), parts.end(), std::uint64_t{0});
+    note(joined + joined);
+    return joined;
+  }
+  Tensor next_level(const std::vector<Tensor>& parts, const Tournament::Level& level, Tensor /*values*/) {
+    const std::uint64_t joined = std::accumulate(parts.begin(), parts.end(), std::uint64_t{0});
+    const std::uint64_t values = batch(level.left.size() + level.kept.size());
+    note(joined + joined + batch(level.kept.size()) + values);
+    return values;
+  }
+  void open(std::size_t number, Tensor x) {
+    const Step& step = model_.steps[number];
+    open_ = x;
+    if (plan_.has_shares(step)) open_ += integers(step.count, mask_bits(step.bits));
+    if (plan_.sign_test().permutes()) open_ += step.count * kPlaceBytes;
+    sign_test_ = plan_.sign_test().memory(plan_.sign_test_shape(number)).server;
+  }
+  Tensor close(std::size_t number) {
+    const std::uint64_t x = batch(model_.steps[number].count);
+    note(5 * x);
+    open_ = sign_test_ = 0;
+    return x;
+  }
+  void stored(std::size_t /*node*/, Tensor /*tensor*/) { note(0); }
+
+ private:
+  void answer(std::uint64_t round) {
+    messages_ = plan_.client_message(round).bytes();
+    const std::uint64_t received = plan_.client_message(round).ciphertexts;
+    note(parsed_bytes(received, bits_));
+    messages_ += plan_.server_message(round).bytes();
+    const bool closes = round > 0 && plan_.place(round).last;
+    if (round == 0) {
+      walk_.set_input(batch(received));
+    } else if (closes) {
+      selection_ = batch(received);
+      walk_.close_step();
+      selection_ = 0;
+    }
+    if ((round > 0 && !closes) || walk_.advance()) {
+      question(walk_.step());
+    } else {
+      note(sealing_bytes(plan_.outputs(), logits_layout(plan_.output_bits(), bits_), bits_));
+    }
+  }
+
+  void question(const Step& step) {
+    if (plan_.has_shares(step)) {
+      note(sealing_bytes(step.count, share_layout(step.bits, bits_), bits_) +
+           integers(step.count, mask_bits(step.bits)));
+    }
+    note(0);
+  }
+
+  std::uint64_t batch(std::uint64_t count) const { return paillier::batch_bytes(count, bits_); }
 
   /// Something that is needed at this moment beside what is held.
   void note(std::uint64_t working) {
-    std::uint64_t held = values_ + parts_ + open_ + sign_test_ + messages_;
-    for (const std::uint64_t tensor : tensors_) held += tensor;
+    std::uint64_t held = open_ + sign_test_ + messages_ + selection_;
+    walk_.for_each_held([&](Tensor bytes) { held += bytes; });
     peak_ = std::max(peak_, held + working);
   }
-
-  bool advance() {
-    while (node_ < tensors_.size()) {
-      if (step_ < model_.steps.size() && step().node == node_) {
-        open_step();
-        return true;
-      }
-      evaluate();
-    }
-    return false;
+  Tensor noted(std::uint64_t bytes) {
+    note(bytes);
+    return bytes;
   }
 
-  void evaluate() {
-    const models::Node& node = model_.network.nodes[node_];
-    const NodePlan& plan = model_.nodes[node_];
-    const std::uint64_t result = batch(static_cast<std::uint64_t>(node.shape.size()));
-    if (plan.linear == nullptr && plan.tournament == nullptr) {  // shares the tensor of its operand
-      const std::size_t operand = node.inputs.front();
-      const std::uint64_t shared = tensors_[operand];
-      const bool stays = model_.nodes[operand].last_reader != node_;
-      store(node_, stays ? 0 : shared);
-      return;
-    }
-    note(plan.linear == nullptr ? result : plan.linear->working_bytes(bits_));
-    store(node_, result);
-  }
-
-  void store(std::size_t index, std::uint64_t bytes) {
-    tensors_[index] = bytes;
-    note(0);
-    for (const std::size_t operand : model_.network.nodes[index].inputs) {
-      if (model_.nodes[operand].last_reader == index) tensors_[operand] = 0;
-    }
-    node_ = index + 1;
-  }
-
-  void open_step() {
-    const std::uint64_t x = batch(step().count);
-    note(step().kind == StepKind::max_pool ? 4 * x : 2 * x);
-    open_ = x;
-    if (plan_.has_shares(step())) open_ += integers(step().count, mask_bits(step().bits));
-    if (plan_.sign_test().permutes()) open_ += step().count * kPlaceBytes;
-    sign_test_ = plan_.sign_test().memory(plan_.sign_test_shape(step_)).server;
-  }
-
-  void question() {
-    if (plan_.has_shares(step())) {
-      const SlotLayout layout = share_layout(step().bits, bits_);
-      note(sealing_bytes(step().count, layout, bits_) + integers(step().count, mask_bits(step().bits)));
-    }
-    note(0);
-  }
-
-  void close_step(std::uint64_t received) {
-    const std::uint64_t x = batch(step().count);
-    note(batch(received) + 5 * x);
-    open_ = sign_test_ = 0;
-    parts_ += x;
-    const bool more = step_ + 1 < model_.steps.size() && model_.steps[step_ + 1].node == step().node &&
-                      model_.steps[step_ + 1].level == step().level;
-    if (!more) finish_level(batch(received));
-    ++step_;
-  }
-
-  void finish_level(std::uint64_t selection) {
-    const std::uint64_t joined = parts_;
-    const std::size_t node = step().node;
-    if (step().kind != StepKind::max_pool) {
-      note(selection + joined);
-      parts_ = 0;
-      store(node, joined);
-      return;
-    }
-    const std::uint64_t values = batch(level().left.size() + level().kept.size());
-    note(selection + joined + batch(level().kept.size()) + values);
-    parts_ = 0;
-    values_ = values;
-    const Tournament& tournament = *model_.nodes[node].tournament;
-    if (step().level + 1 < tournament.levels.size()) return;
-    const std::uint64_t result = batch(tournament.result.size());
-    note(selection + result);
-    values_ = 0;
-    store(node, result);
-  }
-
-  const ServedModel::Parts& model_;
+  const CiphertextNetwork& model_;
   const RoundPlan& plan_;
   unsigned bits_;
-  std::vector<std::uint64_t> tensors_;
-  std::uint64_t values_ = 0, parts_ = 0, open_ = 0, sign_test_ = 0, messages_ = 0;
-  std::uint64_t round_ = 0;
-  std::size_t node_ = 0, step_ = 0;
+  NetworkWalk<ServerMemory, Tensor> walk_;
+  std::uint64_t open_ = 0, sign_test_ = 0, messages_ = 0, selection_ = 0;
   std::uint64_t peak_ = 0;
 };
 
@@ -203,8 +179,8 @@ std::uint64_t predict_client_memory(const RoundPlan& plan) {
   return input + peak + paillier::task_bytes(bits) + kSessionBytes;
 }
 
-SessionMemory predict_memory(const ServedModel::Parts& model, const RoundPlan& plan) {
-  return {ServerWalk(model, plan).peak(), predict_client_memory(plan)};
+SessionMemory predict_memory(const CiphertextNetwork& model, const RoundPlan& plan) {
+  return {ServerMemory(model, plan).peak(), predict_client_memory(plan)};
 }
 
 }  // namespace popcorn::protocols

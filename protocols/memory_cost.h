@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
+#include "protocols/ciphertext/ciphertext_network.h"
 #include "protocols/round_plan.h"
-#include "protocols/served_model.h"
 
 namespace popcorn::protocols {
 
@@ -14,7 +14,7 @@ struct SessionMemory {
   std::uint64_t server = 0;
   std::uint64_t client = 0;
 };
-SessionMemory predict_memory(const ServedModel::Parts& model, const RoundPlan& plan);
+SessionMemory predict_memory(const CiphertextNetwork& model, const RoundPlan& plan);
 /// The client's part of it, which needs no model.
 std::uint64_t predict_client_memory(const RoundPlan& plan);
 

@@ -1,4 +1,4 @@
-// The server's computation of one inference: tensors, the layer in progress, the open step.
+// The server's computation of one inference: the walk over the network on ciphertexts, and the open step.
 //
 //   set_input ─► advance ─► [question ─► answer]… ─► close_step ─► advance ─► … ─► append_output
 //
@@ -9,35 +9,40 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/random.h"
 #include "paillier/evaluator.h"
+#include "protocols/ciphertext/network_walk.h"
+#include "protocols/ciphertext/step_halves.h"
 #include "protocols/round_plan.h"
-#include "protocols/served_model.h"
 #include "protocols/session_state.h"
-#include "protocols/sign_test.h"
 
 namespace popcorn::protocols {
 
 class NetworkRun {
  public:
   /// The references must outlive the object.
-  NetworkRun(const ServedModel::Parts& model, const RoundPlan& plan, const paillier::Evaluator& evaluator,
-             Rng& rng, std::shared_ptr<const SignTestState> state = {});
+  NetworkRun(const CiphertextNetwork& model, const RoundPlan& plan, const paillier::Evaluator& evaluator,
+             Rng& rng, std::shared_ptr<const ot::KeptSetUp> set_up = {});
+  NetworkRun(const NetworkRun&) = delete;
+  NetworkRun& operator=(const NetworkRun&) = delete;
 
-  void observe(ServerSession::Observer observer) { observer_ = std::move(observer); }
-  void set_input(paillier::CiphertextBatch input);
+  /// Called with every node and its tensor once it is there.
+  using TensorObserver = std::function<void(std::size_t, const paillier::CiphertextBatch&)>;
+  void observe(TensorObserver observer) { observer_ = std::move(observer); }
+  void set_input(paillier::CiphertextBatch input) { walk_.set_input(std::move(input)); }
   /// Evaluates nodes up to the next step and opens it; false when there is none and the output is ready.
-  bool advance();
+  bool advance() { return walk_.advance(); }
   /// Appends the sections of the open step's question: shares (exchange 0) and sign test.
-  void question(unsigned exchange, Bytes& out);
+  void question(unsigned exchange, Bytes& out) { step_.question(exchange, out); }
   /// Takes the sign-test section of the input message. @throws InputError, and is then as it was
-  void request(ByteView section) { sign_test_->request(section); }
-  std::shared_ptr<const SignTestState> sign_test_state() const { return sign_test_->state(); }
+  void request(ByteView section) { step_.request(section); }
+  std::shared_ptr<const ot::KeptSetUp> transfer_set_up() const { return step_.transfer_set_up(); }
   /// Takes the sign-test section of an answer. @throws InputError, and is then as it was
-  void answer(unsigned exchange, ByteView section) { sign_test_->answer(exchange, section); }
+  void answer(unsigned exchange, ByteView section) { step_.answer(exchange, section); }
   /// Ends the open step with the client's selection.
   void close_step(const paillier::CiphertextBatch& selection);
   /// Appends the packed, re-randomised output tensor.
@@ -46,50 +51,37 @@ class NetworkRun {
   /// Appends all that is held while the client's answer of `round` (1 or later) is awaited, the sign test's
   /// part included.
   void save(std::uint64_t round, StateWriter& out) const;
-  /// Brings a new object (with the same state of the sign test) to where save() was called.
+  /// Brings a new object (with the same kept set-up) to where save() was called.
   /// @throws InputError "session_state.*"
   void restore(std::uint64_t round, StateReader& in);
   /// Wall seconds spent in evaluating nodes.
   double linear_seconds() const noexcept { return linear_seconds_; }
 
- private:
-  /// A step that waits for the client.
-  struct OpenStep {
-    paillier::CiphertextBatch x;  ///< what is compared with 0, permuted
-    WideVector masks;             ///< r, in the same order
-    std::vector<std::uint32_t>
-        permutation;  ///< x[i] belongs to comparison permutation[i]; empty: not permuted
-  };
-  using Tensor = std::shared_ptr<const paillier::CiphertextBatch>;
+  // The back-end of the walk.
+  using Tensor = paillier::CiphertextBatch;
+  Tensor evaluate(std::size_t node, std::span<const Tensor* const> operands);
+  Tensor choose(const Tensor& values, std::span<const std::uint32_t> places) { return values.gather(places); }
+  Tensor differences(const Tournament::Level& level, const Step& step, const Tensor& values);
+  Tensor part(const Step& step, const Tensor& values);
+  Tensor winners(const Tournament::Level& level, const Step& step, Tensor result, const Tensor& values);
+  Tensor join(std::vector<Tensor> parts);
+  Tensor next_level(std::vector<Tensor> parts, const Tournament::Level& level, const Tensor& values);
+  void open(std::size_t step, Tensor x);
+  Tensor close(std::size_t step);
+  void stored(std::size_t node, const Tensor& tensor);
 
-  const Step& step() const { return model_.steps[step_]; }
-  const models::Node& node_of(std::size_t index) const { return model_.network.nodes[index]; }
-  const Tensor& operand_of(std::size_t index) const { return tensors_[node_of(index).inputs.front()]; }
-  /// Values that the open step's layer or tournament level works on.
-  const paillier::CiphertextBatch& level_values() const;
-  const Tournament::Level& level() const;
-  bool step_is_due() const;
-  void open_step();
-  void finish_level(std::size_t node);
+ private:
   void restore_tensors(StateReader& in);
   void restore_level(StateReader& in);
-  Tensor evaluate(std::size_t index) const;
-  void store(std::size_t index, Tensor tensor);
 
-  const ServedModel::Parts& model_;
+  const CiphertextNetwork& model_;
   const RoundPlan& plan_;
   const paillier::Evaluator& evaluator_;
-  Rng& rng_;
-  std::unique_ptr<ServerSignTest> sign_test_;
-  ServerSession::Observer observer_;
-
-  std::vector<Tensor> tensors_;  ///< one a node; empty before it is evaluated and after its last reader
+  ServerStep step_;
+  NetworkWalk<NetworkRun, Tensor> walk_;
+  TensorObserver observer_;
+  const Tensor* selection_ = nullptr;  ///< while a step is closed
   double linear_seconds_ = 0;
-  std::size_t node_ = 0;  ///< next node to evaluate
-  std::size_t step_ = 0;  ///< next step to open, or the open one
-  OpenStep open_;
-  std::vector<paillier::CiphertextBatch> parts_;  ///< results of the finished steps of the level in progress
-  paillier::CiphertextBatch values_;              ///< of a tournament's level after the first
 };
 
 }  // namespace popcorn::protocols

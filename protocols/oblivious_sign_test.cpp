@@ -19,15 +19,11 @@ namespace popcorn::protocols {
 
 namespace {
 
-constexpr std::size_t kNonceBytes = 16;
-using Nonce = std::array<std::uint8_t, kNonceBytes>;
-
-/// 1 were seeds of base transfers on Paillier, which a client could read the choices of; 2 those of another
-/// extension: forgotten.
-constexpr std::uint8_t kStateVersion = 3;
-/// So that a party's state is never taken for the other's.
-template <typename Seeds>
-inline constexpr std::uint8_t kSide = std::is_same_v<Seeds, ot::ChosenSeeds> ? 1 : 2;
+constexpr std::size_t kNonceBytes = ot::kSetUpNonceBytes;
+using Nonce = ot::SetUpNonce;
+using ot::KeptReceiverSeeds;
+using ot::KeptSenderSeeds;
+using ot::SetUp;
 
 /// Of one session: the client's nonce (in a resumed session only; a full set-up draws new seeds) and the
 /// server's.
@@ -36,63 +32,6 @@ Bytes session_nonce(const SetUp set_up, const Nonce& client, const Nonce& server
   if (set_up == SetUp::resumed) nonce.assign(client.begin(), client.end());
   nonce.insert(nonce.end(), server.begin(), server.end());
   return nonce;
-}
-
-/// The kept seeds of one side; named by the nonce of the session that made them.
-template <typename Seeds>
-class KeptSeeds final : public SignTestState {
- public:
-  KeptSeeds(const Nonce& id, const Seeds& seeds) : id_(id), seeds_(seeds) {}
-  ~KeptSeeds() override { OPENSSL_cleanse(&seeds_, sizeof seeds_); }
-  ByteView id() const noexcept override { return id_; }
-  const Seeds& seeds() const noexcept { return seeds_; }
-
-  void serialise(Bytes& out) const override {
-    out.reserve(out.size() + kBytes);
-    ByteWriter writer(out);
-    writer.u8(kStateVersion);
-    writer.u8(kSide<Seeds>);
-    writer.bytes(id_);
-    writer.bytes({reinterpret_cast<const std::uint8_t*>(&seeds_), sizeof seeds_});
-  }
-
-  /// @throws InputError "sign_test.state"
-  static std::shared_ptr<const KeptSeeds> parse(ByteView bytes) {
-    if (bytes.size() != kBytes || bytes[0] != kStateVersion || bytes[1] != kSide<Seeds>) {
-      throw InputError("sign_test.state", "this is not the kept set-up of an oblivious sign test");
-    }
-    Nonce id;
-    Seeds seeds;
-    std::ranges::copy(bytes.subspan(2, kNonceBytes), id.begin());
-    std::memcpy(&seeds, bytes.data() + 2 + kNonceBytes, sizeof seeds);
-    const auto kept = std::make_shared<const KeptSeeds>(id, seeds);
-    OPENSSL_cleanse(&seeds, sizeof seeds);
-    if constexpr (std::is_same_v<Seeds, ot::ChosenSeeds>) {
-      const auto is_no_bit = [](std::uint8_t choice) { return choice > 1; };
-      const auto& choices = kept->seeds().choices;
-      if (choices[0] != 0 || std::ranges::any_of(choices, is_no_bit)) {
-        throw InputError("sign_test.state",
-                         "a kept set-up has choices other than 0 and 1, or a first one of 1");
-      }
-    }
-    return kept;
-  }
-
-  static constexpr std::size_t kBytes = 2 + kNonceBytes + sizeof(Seeds);
-
- private:
-  Nonce id_;
-  Seeds seeds_;
-};
-using KeptSenderSeeds = KeptSeeds<ot::ChosenSeeds>;
-using KeptReceiverSeeds = KeptSeeds<ot::OfferedSeeds>;
-
-template <typename Kept>
-std::shared_ptr<const Kept> as_kept(std::shared_ptr<const SignTestState> state) {
-  auto kept = std::dynamic_pointer_cast<const Kept>(state);
-  if (state != nullptr && kept == nullptr)
-    throw Error("sign_test.state", "a state of another sign test was given");
-  return kept;
 }
 
 using Shapes = std::vector<ot::TableShape>;
@@ -141,9 +80,9 @@ void xor_into(std::vector<std::uint8_t>& bits, const std::vector<std::uint8_t>& 
 
 class ObliviousServer final : public ServerSignTest {
  public:
-  ObliviousServer(Rng& rng, std::shared_ptr<const SignTestState> state)
+  ObliviousServer(Rng& rng, std::shared_ptr<const ot::KeptSetUp> state)
       : rng_(rng),
-        kept_(as_kept<KeptSenderSeeds>(std::move(state))),
+        kept_(ot::as_kept<KeptSenderSeeds>(std::move(state))),
         set_up_(kept_ == nullptr ? SetUp::full : SetUp::resumed) {
     rng.fill(nonce_);
   }
@@ -189,7 +128,7 @@ class ObliviousServer final : public ServerSignTest {
 
   std::span<const std::uint8_t> flips() const override { return flips_; }
   /// A new set-up is worth keeping once a request made with it has passed its check.
-  std::shared_ptr<const SignTestState> state() const override {
+  std::shared_ptr<const ot::KeptSetUp> state() const override {
     return set_up_ == SetUp::resumed || checked_ ? kept_ : nullptr;
   }
 
@@ -213,7 +152,7 @@ class ObliviousServer final : public ServerSignTest {
     std::ranges::copy(in.bytes(kNonceBytes), nonce_.begin());
     std::ranges::copy(in.bytes(kNonceBytes), client_nonce_.begin());
     if (set_up_ == SetUp::full) {
-      kept_ = KeptSenderSeeds::parse(in.bytes(KeptSenderSeeds::kBytes));
+      kept_ = ot::server_set_up(in.bytes(KeptSenderSeeds::kBytes));
       checked_ = in.flag();
       // The first answer is the first that is checked.
       const bool waits_for_first = shape.set_up == SetUp::full && exchange == 0;
@@ -251,8 +190,8 @@ class ObliviousServer final : public ServerSignTest {
 
 class ObliviousClient final : public ClientSignTest {
  public:
-  ObliviousClient(Rng& rng, std::shared_ptr<const SignTestState> state)
-      : rng_(rng), kept_(as_kept<KeptReceiverSeeds>(std::move(state))) {}
+  ObliviousClient(Rng& rng, std::shared_ptr<const ot::KeptSetUp> state)
+      : rng_(rng), kept_(ot::as_kept<KeptReceiverSeeds>(std::move(state))) {}
 
   void request(Bytes& out) override {
     if (kept_ != nullptr) {
@@ -293,7 +232,7 @@ class ObliviousClient final : public ClientSignTest {
   }
 
   std::span<const std::uint8_t> bits() const override { return bits_; }
-  std::shared_ptr<const SignTestState> state() const override { return kept_; }
+  std::shared_ptr<const ot::KeptSetUp> state() const override { return kept_; }
 
   void save(unsigned exchange, StateWriter& out) const override {
     out.bytes(own_nonce_);
@@ -394,18 +333,12 @@ class ObliviousSignTest final : public SignTest {
   }
 
   std::unique_ptr<ServerSignTest> server(const paillier::Evaluator& /*evaluator*/, Rng& rng,
-                                         std::shared_ptr<const SignTestState> state) const override {
+                                         std::shared_ptr<const ot::KeptSetUp> state) const override {
     return std::make_unique<ObliviousServer>(rng, std::move(state));
   }
   std::unique_ptr<ClientSignTest> client(const paillier::KeyOwner& /*owner*/, Rng& rng,
-                                         std::shared_ptr<const SignTestState> state) const override {
+                                         std::shared_ptr<const ot::KeptSetUp> state) const override {
     return std::make_unique<ObliviousClient>(rng, std::move(state));
-  }
-  std::shared_ptr<const SignTestState> server_state(ByteView bytes) const override {
-    return KeptSenderSeeds::parse(bytes);
-  }
-  std::shared_ptr<const SignTestState> client_state(ByteView bytes) const override {
-    return KeptReceiverSeeds::parse(bytes);
   }
 };
 

@@ -1,9 +1,10 @@
 #include "protocols/round_plan.h"
 
 #include <algorithm>
-#include <tuple>
 
 #include "base/error.h"
+#include "protocols/blinded_sign_test.h"
+#include "protocols/ciphertext/step_halves.h"
 #include "protocols/slots.h"
 
 namespace popcorn::protocols {
@@ -16,6 +17,12 @@ void check_width(const std::string& what, unsigned bits, unsigned key_bits) {
                                            std::to_string(key_bits) + "-bit key holds " +
                                            std::to_string(key_bits - 2));
   }
+}
+
+[[noreturn]] void throw_too_wide(const std::string& node, unsigned bits, unsigned key_bits) {
+  throw InputError("model.too_wide", "node \"" + node + "\" needs plaintexts of " + std::to_string(bits) +
+                                         " bits, a " + std::to_string(key_bits) + "-bit key holds " +
+                                         std::to_string(key_bits - 2));
 }
 
 }  // namespace
@@ -39,11 +46,11 @@ RoundPlan::RoundPlan(const ClientBundle& bundle, const SignTest& sign_test, unsi
 }
 
 bool RoundPlan::has_shares(const Step& step) const noexcept {
-  return step.kind != StepKind::sign || sign_test_->needs_shares();
+  return protocols::has_shares(step.kind, *sign_test_);
 }
 
 std::uint64_t RoundPlan::selection_ciphertexts(const Step& step) const noexcept {
-  return step.kind == StepKind::sign ? step.count : 2 * step.count;
+  return protocols::selection_ciphertexts(step.kind, step.count);
 }
 
 MessageShape RoundPlan::client_message(std::uint64_t round) const {
@@ -81,62 +88,33 @@ MessageAddress RoundPlan::server_address(std::uint64_t round) const {
 }
 
 std::string RoundPlan::step_name(std::uint64_t step) const {
-  return step < steps_.size() ? steps_[static_cast<std::size_t>(step)].name : "output";
+  return step < steps_.size() ? steps_[static_cast<std::size_t>(step)].name : "";
 }
 
-std::string RoundPlan::describe(MessageKind kind, const MessageAddress& address) const {
-  if (kind == MessageKind::input || kind == MessageKind::logits) return "the " + std::string(to_string(kind));
-  std::string text = "the " + std::string(to_string(kind)) + " of step " + std::to_string(address.step);
-  if (address.step < steps_.size()) text += " (" + step_name(address.step) + ")";
-  if (address.exchange != 0) text += ", exchange " + std::to_string(address.exchange);
-  return text;
+std::uint64_t RoundPlan::rerandomisations() const {
+  std::uint64_t count = Schedule::rerandomisations();
+  for (std::size_t step = 0; step < steps_.size(); ++step) {
+    count += sign_test_->cost(sign_test_shape(step)).ciphertexts_down;
+  }
+  return count;
 }
 
-void RoundPlan::check(const MessageShape& shape, const MessageAddress& address, const Sha256& key,
-                      const MessagePrefix& got) const {
-  if (got.address.key != key) {
-    throw InputError("message.foreign_key", "the message belongs to key " + to_hex(got.address.key) +
-                                                ", this session to key " + to_hex(key));
+void check_plaintext_space(const models::IntegerNetwork& network, const std::vector<Step>& steps,
+                           unsigned key_bits, const SignTest& sign_test) {
+  const unsigned available = key_bits - 2;
+  for (const models::Node& node : network.nodes) {
+    if (node.bounds.bits + 1 > available) throw_too_wide(node.name, node.bounds.bits + 1, key_bits);
   }
-  const auto place_of = [](MessageKind kind, const MessageAddress& at) {
-    return std::tuple(kind != MessageKind::input, at.step, at.exchange);
-  };
-  const auto due = place_of(shape.kind, address);
-  const auto arrived = place_of(got.shape.kind, got.address);
-  if (got.shape.kind != shape.kind || arrived != due) {
-    throw InputError(
-        arrived < due ? "round.repeated" : "round.out_of_order",
-        "expected " + describe(shape.kind, address) + ", got " + describe(got.shape.kind, got.address));
-  }
-  if (got.shape != shape) {
-    throw InputError(
-        "message.size",
-        describe(shape.kind, address) + " must have " + std::to_string(shape.elements) + " elements in " +
-            std::to_string(shape.ciphertexts) + " ciphertexts of " + std::to_string(shape.ciphertext_bytes) +
-            " bytes and " + std::to_string(shape.sign_test_bytes) + " bytes of sign test; it declares " +
-            std::to_string(got.shape.elements) + " in " + std::to_string(got.shape.ciphertexts) + " of " +
-            std::to_string(got.shape.ciphertext_bytes) + " and " + std::to_string(got.shape.sign_test_bytes));
+  for (const Step& step : steps) {
+    const unsigned needed = std::max(share_slot_bits(step.bits), sign_test.plaintext_bits(step.bits));
+    if (needed > available) throw_too_wide(network.nodes[step.node].name, needed, key_bits);
   }
 }
 
-Message RoundPlan::expect_client(std::uint64_t round, const Sha256& key, ByteView message) const {
-  const Message got = parse_message(message);
-  check_client(round, key, {got.shape, got.address});
-  return got;
-}
-
-Message RoundPlan::expect_server(std::uint64_t round, const Sha256& key, ByteView message) const {
-  const Message got = parse_message(message);
-  check_server(round, key, {got.shape, got.address});
-  return got;
-}
-
-void RoundPlan::check_client(std::uint64_t round, const Sha256& key, const MessagePrefix& got) const {
-  check(client_message(round), client_address(round), key, got);
-}
-
-void RoundPlan::check_server(std::uint64_t round, const Sha256& key, const MessagePrefix& got) const {
-  check(server_message(round), server_address(round), key, got);
+std::vector<Step> step_list(const models::IntegerNetwork& network, unsigned key_bits) {
+  std::vector<Step> steps = plan_steps(network);
+  check_plaintext_space(network, steps, key_bits, blinded_sign_test());
+  return steps;
 }
 
 }  // namespace popcorn::protocols

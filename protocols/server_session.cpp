@@ -3,26 +3,29 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "protocols/engines.h"
+#include "protocols/kept_options.h"
 #include "protocols/message_intake.h"
-#include "protocols/network_run.h"
 #include "protocols/ot/failed_check.h"
 #include "protocols/session.h"
-#include "protocols/session_options.h"
-#include "protocols/session_state.h"
 
 namespace popcorn::protocols {
 
 struct ServerSession::State {
   State(std::shared_ptr<const ServedModel> served, std::shared_ptr<const paillier::PublicContext> context,
-        const SessionOptions& options, Rng& rng)
+        SessionOptions asked, Rng& rng)
       : model(std::move(served)),
         key(std::move(context)),
-        output(options.output),
+        options(std::move(asked)),
         evaluator(key, rng),
-        plan(model->bundle(), accepted_sign_test(model->bundle(), options), key->key().bits(),
-             options.sign_test_state != nullptr),
-        run(model->parts(), plan, evaluator, rng, options.sign_test_state) {
-    check_plaintext_space(model->network(), model->parts().steps, plan.key_bits(), plan.sign_test());
+        resumes(options.transfer_set_up != nullptr &&
+                accepted_engine(model->bundle(), options).uses_transfers(model->bundle(), options)),
+        engine(make_engine(rng)),
+        schedule(engine->schedule()) {}
+
+  std::unique_ptr<ServerEngine> make_engine(Rng& rng) const {
+    const Engine& chosen = accepted_engine(model->bundle(), options);
+    return chosen.server({model->prepared(chosen.name()), model->bundle(), key, evaluator, options, rng});
   }
 
   const Sha256& key_name() const { return key->key().fingerprint(); }
@@ -30,15 +33,14 @@ struct ServerSession::State {
   void expect_message() const {
     if (check_failed) throw ot::FailedCheck("ot.check", "a check failed in an earlier round");
     if (failed) throw Error("session.failed", "the session ended with an internal error in an earlier round");
-    if (round == plan.rounds())
+    if (round == schedule.rounds())
       throw InputError("round.finished", "the inference is over; no further message is expected");
   }
 
   /// Answers a message that is the one due and whose ciphertexts are valid.
-  Bytes answer(ByteView sign_test, paillier::CiphertextBatch ciphertexts) {
+  Bytes answer(ByteView section, paillier::CiphertextBatch ciphertexts) {
     try {
-      const PhaseTimer timer(phases.step);
-      take_sign_test(round, sign_test);
+      engine->take(round, section);
     } catch (const ot::FailedCheck&) {  // what was refused may depend on secrets: nothing more is answered
       failed = check_failed = true;
       throw;
@@ -49,66 +51,34 @@ struct ServerSession::State {
       throw;
     }
     try {
-      Bytes reply = compute(round, std::move(ciphertexts));
+      Bytes reply = compute(std::move(ciphertexts));
       ++round;
       return reply;
+    } catch (const ot::FailedCheck&) {
+      failed = check_failed = true;
+      throw;
     } catch (...) {
       failed = true;
       throw;
     }
   }
 
-  void take_sign_test(std::uint64_t answered, ByteView section) {
-    if (answered > 0) {
-      run.answer(plan.place(answered).exchange, section);
-    } else if (plan.set_up() != SetUp::done) {
-      run.request(section);
-    }
-  }
-
-  /// What a valid message changes. Whatever fails here is no fault of the message.
-  Bytes compute(std::uint64_t answered, paillier::CiphertextBatch ciphertexts) {
-    const double linear_before = run.linear_seconds();
-    double seconds = 0;
-    Bytes reply;
-    bool asked = false;
-    {
-      const PhaseTimer timer(seconds);
-      reply = compute_reply(answered, std::move(ciphertexts), asked);
-    }
-    const double linear = run.linear_seconds() - linear_before;
-    phases.linear += linear;
-    (asked ? phases.step : phases.output) += seconds - linear;
-    return reply;
-  }
-
-  Bytes compute_reply(std::uint64_t answered, paillier::CiphertextBatch ciphertexts, bool& asked) {
-    if (answered == 0) {
-      run.set_input(std::move(ciphertexts));
-    } else if (plan.place(answered).last) {
-      const paillier::CiphertextBatch selection = std::move(ciphertexts);  // not needed in what follows
-      run.close_step(selection);
-    }
-    const bool step_goes_on = answered > 0 && !plan.place(answered).last;
-    asked = step_goes_on || run.advance();
-    MessageAddress address = plan.server_address(answered);
+  Bytes compute(paillier::CiphertextBatch ciphertexts) {
+    MessageAddress address = schedule.server_address(round);
     address.key = key_name();
-    MessageWriter writer(plan.server_message(answered), address);
-    if (asked) {
-      run.question(address.exchange, writer.out());
-    } else {
-      run.append_output(writer.out());
-    }
+    MessageWriter writer(schedule.server_message(round), address);
+    engine->answer(round, std::move(ciphertexts), writer.out());
     return writer.finish();
   }
 
   std::shared_ptr<const ServedModel> model;
   std::shared_ptr<const paillier::PublicContext> key;
-  std::string output;
+  SessionOptions options;
   paillier::Evaluator evaluator;
-  RoundPlan plan;
-  NetworkRun run;
-  ServerPhases phases;
+  bool resumes;
+  std::unique_ptr<ServerEngine> engine;
+  const Schedule& schedule;
+  double parse_seconds = 0;
   paillier::OperationCounts taken_in;  ///< by intakes
   std::uint64_t round = 0;
   bool failed = false;
@@ -118,7 +88,7 @@ struct ServerSession::State {
 ServerSession::ServerSession(std::shared_ptr<const ServedModel> model,
                              std::shared_ptr<const paillier::PublicContext> key, SessionOptions options,
                              Rng& rng)
-    : ServerSession(std::make_unique<State>(std::move(model), std::move(key), options, rng)) {}
+    : ServerSession(std::make_unique<State>(std::move(model), std::move(key), std::move(options), rng)) {}
 
 ServerSession::ServerSession(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
@@ -127,10 +97,10 @@ ServerSession::~ServerSession() = default;
 Bytes ServerSession::handle(ByteView message) {
   State& state = *state_;
   state.expect_message();
-  const Message got = state.plan.expect_client(state.round, state.key_name(), message);
+  const Message got = state.schedule.expect_client(state.round, state.key_name(), message);
   paillier::CiphertextBatch ciphertexts;
   {
-    const PhaseTimer timer(state.phases.parse);
+    const PhaseTimer timer(state.parse_seconds);
     ciphertexts = state.evaluator.parse(got.ciphertexts, static_cast<std::size_t>(got.shape.ciphertexts));
   }
   return state.answer(got.sign_test, std::move(ciphertexts));
@@ -141,8 +111,8 @@ Bytes ServerSession::handle(MessageIntake& message) {
   state.expect_message();
   if (message.key() != state.key->key()) throw Error("message.key", "an intake for another key was given");
   state.taken_in += message.counts();
-  state.phases.parse += message.seconds();
-  state.plan.check_client(state.round, state.key_name(), message.prefix());
+  state.parse_seconds += message.seconds();
+  state.schedule.check_client(state.round, state.key_name(), message.prefix());
   MessageIntake::Result got = message.take_result();
   return state.answer(got.sign_test, std::move(got.ciphertexts));
 }
@@ -155,10 +125,10 @@ std::uint64_t ServerSession::next_round() const noexcept {
   return state_->round;
 }
 std::uint64_t ServerSession::rounds() const noexcept {
-  return state_->plan.rounds();
+  return state_->schedule.rounds();
 }
 bool ServerSession::finished() const noexcept {
-  return state_->round == state_->plan.rounds();
+  return state_->round == state_->schedule.rounds();
 }
 
 std::size_t ServerSession::max_message_bytes(std::uint64_t round) const {
@@ -166,7 +136,11 @@ std::size_t ServerSession::max_message_bytes(std::uint64_t round) const {
     throw InputError("round.finished", "the inference has " + std::to_string(rounds()) +
                                            " rounds, there is no round " + std::to_string(round));
   }
-  return static_cast<std::size_t>(state_->plan.client_message(round).bytes());
+  return static_cast<std::size_t>(state_->schedule.client_message(round).bytes());
+}
+
+std::uint64_t ServerSession::rerandomisations() const {
+  return state_->schedule.rerandomisations();
 }
 
 paillier::OperationCounts ServerSession::counts() const {
@@ -174,18 +148,20 @@ paillier::OperationCounts ServerSession::counts() const {
   counts += state_->taken_in;
   return counts;
 }
-std::shared_ptr<const SignTestState> ServerSession::sign_test_state() const {
+std::shared_ptr<const ot::KeptSetUp> ServerSession::transfer_set_up() const {
   if (state_->check_failed) return nullptr;
-  return state_->run.sign_test_state();
+  return state_->engine->transfer_set_up();
 }
 ServerPhases ServerSession::phases() const noexcept {
-  return state_->phases;
+  ServerPhases phases = state_->engine->phases();
+  phases.parse += state_->parse_seconds;
+  return phases;
 }
 std::size_t ServerSession::memory_bytes() const noexcept {
-  return state_->run.memory_bytes();
+  return state_->engine->memory_bytes();
 }
-void ServerSession::observe(Observer observer) {
-  state_->run.observe(std::move(observer));
+void ServerSession::observe(ClientSession& client, Observer observer) {
+  state_->engine->observe(client.engine(), std::move(observer));
 }
 
 namespace {
@@ -206,30 +182,35 @@ std::string read_text(StateReader& in) {
 
 }  // namespace
 
-//   u32 magic, u16 version, text config_id, 32 key fingerprint, text sign test, text output, u8 resumed
-//   [u32 length, kept set-up] where resumed, u64 round, and from round 1 on what NetworkRun::save() appends
+bool ServerSession::can_be_kept() const {
+  return !state_->failed && !finished() && state_->engine->can_be_kept(state_->round);
+}
+
+//   u32 magic, u16 version, [text engine], text config_id, 32 key fingerprint, text sign test, text output,
+//   u8 resumed [u32 length, kept set-up] where resumed, u64 round, then what ServerEngine::save() appends
 Bytes ServerSession::save() const {
   const State& state = *state_;
   if (state.failed || finished()) throw Error("session.over", "a session that is over cannot be kept");
+  if (!can_be_kept()) throw Error("session.not_kept", "this session cannot be kept at the moment");
   Bytes bytes;
   StateWriter out(state.evaluator, bytes);
   out.u32(kStateMagic);
-  out.u16(kSessionStateVersion);
+  out.u16(state_version(state.options));
+  if (state_version(state.options) != kSessionStateVersion) write_text(out, state.options.engine);
   write_text(out, state.model->bundle().config_id);
   out.bytes(state.key_name());
-  write_text(out, std::string(state.plan.sign_test().name()));
-  write_text(out, state.output);
-  const bool resumed = state.plan.set_up() == SetUp::resumed;
-  out.u8(resumed ? 1 : 0);
-  if (resumed) {
+  write_text(out, state.options.sign_test);
+  write_text(out, state.options.output);
+  out.u8(state.resumes ? 1 : 0);
+  if (state.resumes) {
     Bytes kept;
-    state.run.sign_test_state()->serialise(kept);
+    state.options.transfer_set_up->serialise(kept);
     out.u32(static_cast<std::uint32_t>(kept.size()));
     out.bytes(kept);
     OPENSSL_cleanse(kept.data(), kept.size());
   }
   out.u64(state.round);
-  if (state.round > 0) state.run.save(state.round, out);
+  state.engine->save(state.round, out);
   return bytes;
 }
 
@@ -238,23 +219,23 @@ std::unique_ptr<ServerSession> ServerSession::restore(std::shared_ptr<const Serv
                                                       ByteView bytes, Rng& rng) {
   const paillier::Evaluator evaluator(key, rng);
   StateReader in(evaluator, bytes);
-  if (in.u32() != kStateMagic || in.u16() != kSessionStateVersion) {
-    StateReader::reject("it is not one, or of another version of this program");
-  }
+  if (in.u32() != kStateMagic) StateReader::reject("it is none");
+  SessionOptions options;
+  if (has_engine_name(in.u16())) options.engine = kept_engine(read_text(in));
   if (read_text(in) != model->bundle().config_id) StateReader::reject("it belongs to another model");
   if (!std::ranges::equal(in.bytes(sizeof(Sha256)), key->key().fingerprint())) {
     StateReader::reject("it belongs to another key");
   }
-  SessionOptions options;
   options.sign_test = read_text(in);
   options.output = read_text(in);
   const bool resumed = in.flag();
-  const SignTest& sign_test = kept_sign_test(model->bundle(), options);
-  if (resumed) options.sign_test_state = sign_test.server_state(in.bytes(in.u32()));
-  auto state = std::make_unique<State>(std::move(model), std::move(key), options, rng);
+  const bool uses_transfers = kept_engine_uses_transfers(model->bundle(), options);
+  if (resumed && !uses_transfers) StateReader::reject("it resumes a set-up of which it has no use");
+  if (resumed) options.transfer_set_up = ot::server_set_up(in.bytes(in.u32()));
+  auto state = std::make_unique<State>(std::move(model), std::move(key), std::move(options), rng);
   state->round = in.u64();
-  if (state->round >= state->plan.rounds()) StateReader::reject("it has no such round");
-  if (state->round > 0) state->run.restore(state->round, in);
+  if (state->round >= state->schedule.rounds()) StateReader::reject("it has no such round");
+  state->engine->restore(state->round, in);
   in.expect_end();
   return std::unique_ptr<ServerSession>(new ServerSession(std::move(state)));
 }

@@ -1,8 +1,10 @@
-// The two parties of one inference as state machines without I/O: bytes in, bytes out.
+// The two parties of one inference as state machines without I/O: bytes in, bytes out. The engine that the
+// options name computes (engine.h); the sessions keep the order of the rounds, check every message, and say
+// what a failure means.
 //
 //   client                                   server
-//   start() ── round 0: [input] ──────────►  handle(0) ─► question of the first step
-//   handle(question) ── round 1: answer ──►  handle(1) ─► next question …
+//   start() ── round 0 ───────────────────►  handle(0) ─► its answer
+//   handle(answer) ── round 1 ────────────►  handle(1) ─► its answer …
 //                                            last handle ─► [logits]
 //
 // A message out of order, twice, or of the wrong size is an InputError "round.*" that names the expected
@@ -10,7 +12,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,80 +19,20 @@
 #include "base/bytes.h"
 #include "base/random.h"
 #include "base/wide_vector.h"
-#include "models/network/integer_network.h"
 #include "paillier/evaluator.h"
 #include "paillier/keys/key_owner.h"
-#include "protocols/client_bundle.h"
-#include "protocols/phases.h"
-#include "protocols/sign_test.h"
+#include "protocols/engine.h"
+#include "protocols/served_model.h"
 
 namespace popcorn::protocols {
 
-/// Leaks nothing; the alternative is "blinded".
-inline constexpr const char* kDefaultSignTest = "oblivious";
-
+class ClientSession;
 class MessageIntake;
-
-/// A network made ready to serve: weighted-sum plans, steps, bundle. Immutable, shared by all sessions.
-class ServedModel {
- public:
-  /// Seconds for a large network. @param network finished. @param chunk most comparisons of one step
-  /// @throws InputError "model.*"
-  /// @param sign_tests that clients may choose, preferred first; empty = all
-  static std::shared_ptr<const ServedModel> create(models::IntegerNetwork network,
-                                                   std::uint64_t chunk = kDefaultChunk,
-                                                   const std::vector<std::string>& sign_tests = {});
-  ~ServedModel();
-
-  const models::IntegerNetwork& network() const noexcept;
-  const ClientBundle& bundle() const noexcept;
-
-  struct Parts;
-  const Parts& parts() const noexcept { return *parts_; }
-
- private:
-  explicit ServedModel(std::unique_ptr<Parts> parts);
-  std::unique_ptr<Parts> parts_;
-};
-
-/// Predicted cost of one inference, exact in multiplications, ciphertexts and bytes on the wire.
-struct InferenceCost {
-  struct Layer {
-    std::string name;
-    std::string kind;
-    std::uint64_t multiplications = 0;        ///< modulo N², squarings included
-    std::uint64_t naive_multiplications = 0;  ///< one exponentiation per weight
-    std::uint64_t ciphertexts_up = 0, ciphertexts_down = 0;
-    std::uint64_t bytes_up = 0, bytes_down = 0;
-  };
-  std::vector<Layer> layers;
-  std::uint64_t multiplications = 0, naive_multiplications = 0;
-  std::uint64_t ciphertexts_up = 0, ciphertexts_down = 0;
-  std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies of all rounds
-  std::uint64_t rounds = 0;
-  /// Upper bounds of what one session holds at its peak, with the message being answered and its answer;
-  /// without what all sessions of a model or of a key share. For the kernel in use on this machine.
-  std::uint64_t peak_memory_client = 0, peak_memory_server = 0;
-};
-/// @param has_state whether both parties resume the sign test's set-up of an earlier inference under the key
-InferenceCost predict_cost(const ServedModel& model, unsigned key_bits,
-                           const std::string& sign_test = kDefaultSignTest, bool has_state = false);
-/// What a client can know: bytes, rounds, ciphertexts and its own memory as above, of the server's work only
-/// the steps. One layer for the input, each step, the output.
-InferenceCost predict_client_cost(const ClientBundle& bundle, unsigned key_bits,
-                                  const std::string& sign_test = kDefaultSignTest, bool has_state = false);
-
-struct SessionOptions {
-  std::string sign_test = kDefaultSignTest;
-  std::string output = "logits";
-  /// Set-up of the sign test that both parties kept from an earlier session under this key, or null: the
-  /// parties must agree (by SignTestState::id) before the first message.
-  std::shared_ptr<const SignTestState> sign_test_state = nullptr;
-};
 
 /// The server's side. Not thread-safe; one owner at a time.
 class ServerSession {
  public:
+  /// @throws RefusedError for options that the model does not offer, InputError "model.too_wide"
   ServerSession(std::shared_ptr<const ServedModel> model, std::shared_ptr<const paillier::PublicContext> key,
                 SessionOptions options = {}, Rng& rng = system_rng());
   ~ServerSession();
@@ -107,15 +48,20 @@ class ServerSession {
   bool finished() const noexcept;
   /// Largest body that round `k` may have, for the transport's limit.
   std::size_t max_message_bytes(std::uint64_t round) const;
+  /// Ciphertexts that it re-randomises in all rounds.
+  std::uint64_t rerandomisations() const;
   paillier::OperationCounts counts() const;
   ServerPhases phases() const noexcept;
-  /// The sign test's set-up, to be kept with the client's key; null until the first step is answered.
-  std::shared_ptr<const SignTestState> sign_test_state() const;
-  /// Bytes of ciphertexts held at the moment.
+  /// The transfers' set-up, to be kept with the client's key; null until it is complete.
+  std::shared_ptr<const ot::KeptSetUp> transfer_set_up() const;
+  /// Bytes of what is held at the moment.
   std::size_t memory_bytes() const noexcept;
 
+  /// False where its engine holds what cannot be saved: the session then goes on in this process only.
+  bool can_be_kept() const;
   /// What another process needs to go on: versioned, and secret (it holds masks and transfer seeds). Counters
-  /// and phases start again from zero there. One multiplication a ciphertext held. Not when finished.
+  /// and phases start again from zero there. One multiplication a ciphertext held.
+  /// @throws Error "session.over" when it is, "session.not_kept" unless can_be_kept()
   Bytes save() const;
   /// The session that save() was called on, ready for the same round. Three multiplications a ciphertext.
   /// @throws InputError "session_state.*" when the bytes are damaged, of another version, model or key
@@ -123,10 +69,10 @@ class ServerSession {
                                                 std::shared_ptr<const paillier::PublicContext> key,
                                                 ByteView state, Rng& rng = system_rng());
 
-  /// Called with (node index, ciphertexts of that node) after each node; `popcorn verify` compares with the
-  /// plaintext evaluator. Only for a process that holds both parties.
-  using Observer = std::function<void(std::size_t, const paillier::CiphertextBatch&)>;
-  void observe(Observer observer);
+  /// The integers of each node go to `observer` as soon as they exist; `popcorn verify` compares them with
+  /// the plaintext evaluator. Only for a process that holds both parties.
+  /// @param client the other party of this inference, before its start(); outlives this
+  void observe(ClientSession& client, Observer observer);
 
  private:
   struct State;
@@ -160,6 +106,8 @@ class ClientSession {
   bool finished() const noexcept;
   /// Name of the step being answered, for progress.
   std::string step_name() const;
+  /// Encryptions of all messages after round 0.
+  std::uint64_t encryptions() const;
   ClientPhases phases() const noexcept;
   /// The output tensor, exact. Only when finished().
   const WideVector& logits() const;
@@ -168,21 +116,25 @@ class ClientSession {
   /// Largest body that the answer to the last message may have.
   std::size_t max_message_bytes() const;
 
+  /// False where its engine holds what cannot be saved: the session then goes on in this process only.
+  bool can_be_kept() const;
   /// What another process with the same key pair needs to go on: versioned, and secret (shares and transfer
   /// seeds). From round 1 on until the end: before, nothing was computed that a new session would not give.
-  /// @throws Error "session.over", "session.not_started"
+  /// @throws Error "session.over", "session.not_started"; "session.not_kept" unless can_be_kept()
   Bytes save() const;
   /// The session that save() was called on, which has given the same message. Phases start again from zero.
   /// @throws InputError "session_state.*" when the bytes are damaged, of another version, model or key
   static std::unique_ptr<ClientSession> restore(const ClientBundle& bundle,
                                                 std::shared_ptr<const paillier::KeyOwner> owner,
                                                 ByteView state, Rng& rng = system_rng());
-  /// The sign test's set-up, to be kept with the key pair and the server's name; null until the first step.
-  std::shared_ptr<const SignTestState> sign_test_state() const;
+  /// The transfers' set-up, to be kept with the key pair and the server's name; null until the first step.
+  std::shared_ptr<const ot::KeptSetUp> transfer_set_up() const;
 
  private:
+  friend class ServerSession;
   struct State;
   explicit ClientSession(std::unique_ptr<State> state);
+  ClientEngine& engine() noexcept;
   std::unique_ptr<State> state_;
 };
 

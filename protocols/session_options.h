@@ -1,15 +1,24 @@
-// What a session was asked for, against what the model offers.
+// What a session is asked for.
 #pragma once
 
-#include "protocols/session.h"
-#include "protocols/sign_test.h"
+#include <memory>
+#include <string>
+
+#include "protocols/ot/set_up.h"
 
 namespace popcorn::protocols {
 
-/// @throws RefusedError "sign_test.refused" when the model does not offer it, "output.unknown"
-const SignTest& accepted_sign_test(const ClientBundle& bundle, const SessionOptions& options);
-/// The same for options that were read from a session's kept state. @throws InputError
-/// "session_state.invalid"
-const SignTest& kept_sign_test(const ClientBundle& bundle, const SessionOptions& options);
+inline constexpr const char* kDefaultEngine = "ciphertext";
+/// Leaks nothing; the alternative is "blinded".
+inline constexpr const char* kDefaultSignTest = "oblivious";
+
+struct SessionOptions {
+  std::string sign_test = kDefaultSignTest;  ///< of the engine "ciphertext"
+  std::string output = "logits";
+  /// Set-up of transfers that both parties kept from an earlier session under this key, or null: the parties
+  /// must agree (by KeptSetUp::id) before the first message.
+  std::shared_ptr<const ot::KeptSetUp> transfer_set_up = nullptr;
+  std::string engine = kDefaultEngine;
+};
 
 }  // namespace popcorn::protocols

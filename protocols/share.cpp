@@ -1,8 +1,8 @@
 #include "protocols/share.h"
 
 #include "protocols/draws.h"
+#include "protocols/security.h"
 #include "protocols/slots.h"
-#include "protocols/steps.h"
 #include "protocols/wide_math.h"
 
 namespace popcorn::protocols {

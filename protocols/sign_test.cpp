@@ -18,14 +18,6 @@ std::span<const SignTest* const> all_sign_tests() {
 
 }  // namespace
 
-std::shared_ptr<const SignTestState> SignTest::server_state(ByteView bytes) const {
-  return client_state(bytes);
-}
-
-std::shared_ptr<const SignTestState> SignTest::client_state(ByteView /*bytes*/) const {
-  throw InputError("sign_test.state", "the sign test \"" + std::string(name()) + "\" keeps no state");
-}
-
 std::vector<std::string_view> sign_test_names() {
   std::vector<std::string_view> names;
   for (const SignTest* test : all_sign_tests()) names.push_back(test->name());

@@ -22,36 +22,17 @@
 #include "base/wide_vector.h"
 #include "paillier/evaluator.h"
 #include "paillier/keys/key_owner.h"
+#include "protocols/ot/set_up.h"
 #include "protocols/session_state.h"
 
 namespace popcorn::protocols {
-
-/// What a test has to agree on before it can run, once a session, within the messages of the first step.
-enum class SetUp : std::uint8_t {
-  done,     ///< nothing more: every step but the first, and tests that need none
-  resumed,  ///< both parties kept a state from an earlier inference under the same key
-  full,     ///< from nothing
-};
 
 /// The public facts of one test.
 struct SignTestShape {
   std::uint64_t count = 0;  ///< neurons
   unsigned bits = 0;        ///< ℓ: |x| < 2^ℓ
   unsigned key_bits = 0;    ///< |N|
-  SetUp set_up = SetUp::done;
-};
-
-/// What a party keeps of a set-up for later inferences under the same key. Opaque and immutable; its owner
-/// keeps it with the key and never gives it to the other party or to another key. A state may serve any
-/// number of sessions, also at the same time: each of them derives its own seeds from it and from fresh
-/// nonces of both parties.
-class SignTestState {
- public:
-  virtual ~SignTestState() = default;
-  /// Names the set-up; the same at both parties. Not secret.
-  virtual ByteView id() const noexcept = 0;
-  /// Appends what SignTest::server_state() or client_state() reads. Secret.
-  virtual void serialise(Bytes& out) const = 0;
+  ot::SetUp set_up = ot::SetUp::done;
 };
 
 /// What the server knows about the neurons of the step: [x] and the masks r of the share (empty when the step
@@ -78,7 +59,7 @@ class ServerSignTest {
   /// f, one byte a neuron, 0 or 1; after the last answer.
   virtual std::span<const std::uint8_t> flips() const = 0;
   /// What to keep for later inferences; null before the set-up has ended, and for tests without one.
-  virtual std::shared_ptr<const SignTestState> state() const { return nullptr; }
+  virtual std::shared_ptr<const ot::KeptSetUp> state() const { return nullptr; }
   /// Appends all that the half holds while it waits for answer `exchange`.
   virtual void save(unsigned exchange, StateWriter& out) const = 0;
   /// Makes a new half (with the same state from an earlier session) one that waits for answer `exchange` of a
@@ -104,13 +85,13 @@ class ClientSignTest {
   /// β, one byte a neuron, 0 or 1; after the last question.
   virtual std::span<const std::uint8_t> bits() const = 0;
   /// As ServerSignTest::state().
-  virtual std::shared_ptr<const SignTestState> state() const { return nullptr; }
+  virtual std::shared_ptr<const ot::KeptSetUp> state() const { return nullptr; }
   /// Appends all that the half holds after answer `exchange`, but for state().
   virtual void save(unsigned exchange, StateWriter& out) const = 0;
   /// Makes a new half (with the same state, which is not null for a test that has one) one that has given
   /// answer `exchange` of a step. @param set_up of the session's first step
   /// @throws InputError "session_state.*"
-  virtual void restore(const SignTestShape& shape, unsigned exchange, SetUp set_up, StateReader& in) = 0;
+  virtual void restore(const SignTestShape& shape, unsigned exchange, ot::SetUp set_up, StateReader& in) = 0;
 };
 
 /// Exact work of one test at the server, for the cost model.
@@ -146,29 +127,25 @@ class SignTest {
   virtual SignTestMemory memory(const SignTestShape& shape) const = 0;
   /// What the first step of a session needs: `full`, or `resumed` when both parties have a state, or `done`
   /// for a test without set-up.
-  virtual SetUp set_up(bool has_state) const noexcept {
+  virtual ot::SetUp set_up(bool has_state) const noexcept {
     static_cast<void>(has_state);
-    return SetUp::done;
+    return ot::SetUp::done;
   }
   /// Bytes that the input message carries for the set-up, and the server's work on them.
-  virtual std::size_t request_bytes(unsigned key_bits, SetUp set_up) const {
+  virtual std::size_t request_bytes(unsigned key_bits, ot::SetUp set_up) const {
     static_cast<void>(key_bits), static_cast<void>(set_up);
     return 0;
   }
-  virtual SignTestCost request_cost(SetUp set_up) const {
+  virtual SignTestCost request_cost(ot::SetUp set_up) const {
     static_cast<void>(set_up);
     return {};
   }
   /// The references must outlive the result. @param state kept from an earlier session, or null for a full
   /// set-up
   virtual std::unique_ptr<ServerSignTest> server(const paillier::Evaluator& evaluator, Rng& rng,
-                                                 std::shared_ptr<const SignTestState> state = {}) const = 0;
+                                                 std::shared_ptr<const ot::KeptSetUp> state = {}) const = 0;
   virtual std::unique_ptr<ClientSignTest> client(const paillier::KeyOwner& owner, Rng& rng,
-                                                 std::shared_ptr<const SignTestState> state = {}) const = 0;
-  /// The inverse of SignTestState::serialise() for the party's own states. @throws InputError
-  /// "sign_test.state"
-  virtual std::shared_ptr<const SignTestState> server_state(ByteView bytes) const;
-  virtual std::shared_ptr<const SignTestState> client_state(ByteView bytes) const;
+                                                 std::shared_ptr<const ot::KeptSetUp> state = {}) const = 0;
 };
 
 /// Names of all sign tests of this program, preferred first.

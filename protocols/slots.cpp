@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "protocols/ot/failed_check.h"
-#include "protocols/steps.h"
+#include "protocols/security.h"
 #include "protocols/wide_math.h"
 
 namespace popcorn::protocols {

@@ -3,10 +3,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "protocols/blinded_sign_test.h"
-#include "protocols/share.h"
-#include "protocols/sign_test.h"
-#include "protocols/slots.h"
 #include "protocols/tournament.h"
 #include "protocols/wide_math.h"
 
@@ -47,12 +43,6 @@ void append_activation(std::vector<Step>& steps, const models::IntegerNetwork& n
   append_level(steps, step, static_cast<std::uint64_t>(node.shape.size()), chunk);
 }
 
-[[noreturn]] void throw_too_wide(const std::string& node, unsigned bits, unsigned key_bits) {
-  throw InputError("model.too_wide", "node \"" + node + "\" needs plaintexts of " + std::to_string(bits) +
-                                         " bits, a " + std::to_string(key_bits) + "-bit key holds " +
-                                         std::to_string(key_bits - 2));
-}
-
 }  // namespace
 
 std::string_view to_string(StepKind kind) {
@@ -63,8 +53,6 @@ std::string_view to_string(StepKind kind) {
       return "max_pool";
     case StepKind::sign:
       return "sign";
-    case StepKind::arg_max:
-      return "arg_max";
   }
   return "unknown";
 }
@@ -97,24 +85,6 @@ std::vector<Step> plan_steps(const models::IntegerNetwork& network, std::uint64_
                                             " steps, an inference may have " +
                                             std::to_string(Limits::kSteps));
   }
-  return steps;
-}
-
-void check_plaintext_space(const models::IntegerNetwork& network, const std::vector<Step>& steps,
-                           unsigned key_bits, const SignTest& sign_test) {
-  const unsigned available = key_bits - 2;
-  for (const models::Node& node : network.nodes) {
-    if (node.bounds.bits + 1 > available) throw_too_wide(node.name, node.bounds.bits + 1, key_bits);
-  }
-  for (const Step& step : steps) {
-    const unsigned needed = std::max(share_slot_bits(step.bits), sign_test.plaintext_bits(step.bits));
-    if (needed > available) throw_too_wide(network.nodes[step.node].name, needed, key_bits);
-  }
-}
-
-std::vector<Step> step_list(const models::IntegerNetwork& network, unsigned key_bits) {
-  std::vector<Step> steps = plan_steps(network);
-  check_plaintext_space(network, steps, key_bits, blinded_sign_test());
   return steps;
 }
 

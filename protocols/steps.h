@@ -12,14 +12,10 @@
 
 namespace popcorn::protocols {
 
-inline constexpr unsigned kStatisticalSecurity = 40;  ///< σ: masks are ℓ + 1 + σ bits
-inline constexpr unsigned kBlindingBits = 128;        ///< κ of the blinded sign test
-
 enum class StepKind : std::uint8_t {
   relu = 1,      ///< client answers [−β], [β·c] per neuron
   max_pool = 2,  ///< one level of a tournament; for the client the same as relu
   sign = 3,      ///< client answers [β]
-  arg_max = 4,   ///< one level of the final tournament
 };
 std::string_view to_string(StepKind kind);
 
@@ -34,18 +30,8 @@ struct Step {
   unsigned bits = 0;  ///< ℓ: |x| < 2^ℓ, at least 1
 };
 
-class SignTest;
-
 /// Steps of a network in the order the protocol runs them, none with more than `chunk` comparisons: a larger
 /// layer becomes several steps. Does not depend on a key. @throws InputError "model.*"
 std::vector<Step> plan_steps(const models::IntegerNetwork& network, std::uint64_t chunk = kDefaultChunk);
-
-/// @throws InputError "model.too_wide" that names the node when one of its values, with its mask or its
-/// blinding, could exceed what a plaintext of a |N| = key_bits key holds
-void check_plaintext_space(const models::IntegerNetwork& network, const std::vector<Step>& steps,
-                           unsigned key_bits, const SignTest& sign_test);
-
-/// plan_steps() with the check for a key size and the blinded sign test, the widest.
-std::vector<Step> step_list(const models::IntegerNetwork& network, unsigned key_bits);
 
 }  // namespace popcorn::protocols

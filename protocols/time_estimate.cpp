@@ -6,10 +6,8 @@
 #include <functional>
 
 #include "models/network/integer_network.h"
+#include "protocols/ciphertext/local_step.h"
 #include "protocols/linear_layer.h"
-#include "protocols/relu_step.h"
-#include "protocols/share.h"
-#include "protocols/sign_test.h"
 
 namespace popcorn::protocols {
 
@@ -42,6 +40,14 @@ double median(std::array<double, kRuns> seconds) {
 double median_seconds(const std::function<void()>& work) {
   std::array<double, kRuns> seconds{};
   for (double& run : seconds) run = seconds_of(work);
+  return median(seconds);
+}
+
+/// Of one quantity of all runs.
+double median_of(const std::array<LocalStep::Work, kRuns>& runs,
+                 const std::function<double(const LocalStep::Work&)>& quantity) {
+  std::array<double, kRuns> seconds{};
+  std::ranges::transform(runs, seconds.begin(), quantity);
   return median(seconds);
 }
 
@@ -97,85 +103,36 @@ class Measurement {
     return seconds / static_cast<double>(layer.cost().multiplications);
   }
 
-  /// @param test its own multiplications are timed too where it has any: they are of another mixture
+  /// Everything but `linear`. The first step sets the sign test up and is not timed.
   void step(MachineSpeed& speed, const SignTest& test) const {
     const CiphertextBatch x = encrypted(kNeurons);
-    WideVector masks;
-    Bytes shares;
+    LocalStep local(test, owner_, evaluator_, rng_);
+    local.run(StepKind::relu, kBits, x);
     const std::uint64_t before = evaluator_.counts().multiplications;
-    double server = median_seconds([&] {
-      shares.clear();
-      masks = seal_shares(evaluator_, x, kBits, rng_, shares);
-    });
-    const std::size_t packed = shares.size() / owner_.public_key().ciphertext_bytes();
-    WideVector opened;
-    speed.decryption = median_seconds([&] { opened = open_shares(owner_, shares, kNeurons, kBits); }) /
-                       static_cast<double>(packed);
-    const std::vector<std::uint8_t> bits(kNeurons, 1);
-    Bytes selection;
-    speed.encryption = median_seconds([&] {
-                         selection.clear();
-                         answer_relu(owner_, opened, bits, selection);
-                       }) /
-                       (2.0 * kNeurons);
-    server += median_seconds([&] {
-      select_relu(evaluator_, x, masks, mask_bits(kBits), bits, evaluator_.parse(selection, 2 * kNeurons));
-    });
-    if (test.plaintext_bits(kBits) != 0) server += sign_test(test, {x, masks}, opened);
-    speed.step = kRuns * server / static_cast<double>(evaluator_.counts().multiplications - before);
-  }
-
-  /// The server's seconds for the test of all neurons.
-  double sign_test(const SignTest& test, const ServerNeurons& neurons, const WideVector& opened) const {
-    const std::unique_ptr<ServerSignTest> server = test.server(evaluator_, rng_);
-    const std::unique_ptr<ClientSignTest> client = test.client(owner_, rng_);
-    const SignTestShape shape{kNeurons, kBits, owner_.public_key().bits(), test.set_up(false)};
-    std::array<double, kRuns> seconds{};
-    for (double& run : seconds) {
-      server->begin(shape);
-      client->begin(shape);
-      for (unsigned exchange = 0; exchange < test.exchanges(kBits); ++exchange) {
-        Bytes question, answer;
-        run += seconds_of([&] { server->question(exchange, neurons, question); });
-        client->question(exchange, opened, question);
-        client->answer(exchange, answer);
-        run += seconds_of([&] { server->answer(exchange, answer); });
-      }
+    std::array<LocalStep::Work, kRuns> runs;
+    for (LocalStep::Work& run : runs) {
+      local.run(StepKind::relu, kBits, x);
+      run = local.work();
     }
-    return median(seconds);
-  }
-
-  /// Runs a test twice, the set-up being in the first; the second is timed.
-  double transfer_byte(const SignTest& test) const {
-    const CiphertextBatch x = encrypted(kNeurons);
-    Bytes shares;
-    const WideVector masks = seal_shares(evaluator_, x, kBits, rng_, shares);
-    const WideVector opened = open_shares(owner_, shares, kNeurons, kBits);
-    const std::unique_ptr<ServerSignTest> server = test.server(evaluator_, rng_);
-    const std::unique_ptr<ClientSignTest> client = test.client(owner_, rng_);
-    Bytes request;
-    client->request(request);
-    if (!request.empty()) server->request(request);
-    SignTestShape shape{kNeurons, kBits, owner_.public_key().bits(), test.set_up(false)};
-    double seconds = 0;
-    std::size_t bytes = 0;
-    for (int run = 0; run < 2; ++run) {
-      bytes = 0;
-      seconds = seconds_of([&] {
-        server->begin(shape);
-        client->begin(shape);
-        for (unsigned exchange = 0; exchange < test.exchanges(kBits); ++exchange) {
-          Bytes question, answer;
-          server->question(exchange, {x, masks}, question);
-          client->question(exchange, opened, question);
-          client->answer(exchange, answer);
-          server->answer(exchange, answer);
-          bytes += question.size() + answer.size();
-        }
-      });
-      shape.set_up = SetUp::done;
-    }
-    return seconds / static_cast<double>(std::max<std::size_t>(1, bytes));
+    const LocalStep::Work& work = runs.front();
+    const auto counted = static_cast<double>(evaluator_.counts().multiplications - before) / kRuns;
+    // A test that works on ciphertexts is timed with the other work on them where it has any: its bytes are
+    // counted as ciphertexts.
+    const bool on_ciphertexts = test.plaintext_bits(kBits) != 0;
+    speed.step =
+        median_of(runs,
+                  [&](const LocalStep::Work& run) {
+                    return run.server.share + run.server.selection + (on_ciphertexts ? run.server.test : 0);
+                  }) /
+        counted;
+    speed.decryption = median_of(runs, [](const LocalStep::Work& run) { return run.client.share; }) /
+                       static_cast<double>(work.shares);
+    speed.encryption = median_of(runs, [](const LocalStep::Work& run) { return run.client.selection; }) /
+                       static_cast<double>(work.selections);
+    if (on_ciphertexts) return;
+    speed.transfer_byte =
+        median_of(runs, [](const LocalStep::Work& run) { return run.server.test + run.client.test; }) /
+        static_cast<double>(std::max<std::uint64_t>(1, work.test_bytes));
   }
 
  private:
@@ -199,8 +156,6 @@ MachineSpeed measure_speed(const std::shared_ptr<const paillier::KeyOwner>& owne
   MachineSpeed speed;
   speed.linear = measurement.linear();
   measurement.step(speed, test);
-  // The blinded test's bytes are ciphertexts, which are counted as such.
-  if (test.plaintext_bits(kBits) == 0) speed.transfer_byte = measurement.transfer_byte(test);
   return speed;
 }
 

@@ -6,19 +6,10 @@
 
 #include "paillier/evaluator.h"
 #include "paillier/keys/key_owner.h"
-#include "protocols/session.h"
+#include "protocols/inference_cost.h"
+#include "protocols/machine_speed.h"
 
 namespace popcorn::protocols {
-
-/// Wall seconds of one unit of work, all cores at it, as measured a moment ago: other programs on the machine
-/// count.
-struct MachineSpeed {
-  double linear = 0;         ///< a multiplication of a linear layer (modulo N²)
-  double step = 0;           ///< one of a step: shares, sign test, selection
-  double encryption = 0;     ///< by the owner of the key, nothing prepared
-  double decryption = 0;     ///< likewise
-  double transfer_byte = 0;  ///< of the sign test's bytes that are no ciphertexts, work of both parties
-};
 
 /// Measures on a small layer and a small step; about a second at 2048 bits.
 /// @param sign_test name @throws RefusedError "sign_test.unknown"

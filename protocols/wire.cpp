@@ -17,7 +17,7 @@ constexpr std::uint8_t kHeaderBytes = 16;
 
 bool known_kind(std::uint8_t kind) {
   return kind >= static_cast<std::uint8_t>(MessageKind::input) &&
-         kind <= static_cast<std::uint8_t>(MessageKind::logits);
+         kind <= static_cast<std::uint8_t>(MessageKind::flight);
 }
 
 /// True when every length is within the limits, so that none of the sums below can overflow.
@@ -66,6 +66,10 @@ std::string_view to_string(MessageKind kind) {
       return "answer";
     case MessageKind::logits:
       return "logits";
+    case MessageKind::preparation:
+      return "preparation";
+    case MessageKind::flight:
+      return "flight";
   }
   return "unknown";
 }

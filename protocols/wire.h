@@ -23,6 +23,7 @@
 //   question   server → client          packed shares; sign test
 //   answer     client → server          sign test; selection (in the last exchange of a step)
 //   logits     server → client, last    packed output values
+//   preparation, flight                 what the engine puts there; ciphertexts first
 // A ciphertext is a fixed-width big-endian integer. Every length follows from the first 88 bytes, so that a
 // transport may stream.
 //
@@ -43,7 +44,14 @@ inline constexpr std::uint8_t kWireMajor = 2;
 inline constexpr std::uint8_t kWireMinor = 0;
 inline constexpr std::size_t kMessagePrefixBytes = 88;
 
-enum class MessageKind : std::uint8_t { input = 1, question = 2, answer = 3, logits = 4 };
+enum class MessageKind : std::uint8_t {
+  input = 1,
+  question = 2,
+  answer = 3,
+  logits = 4,
+  preparation = 5,  ///< either way, before the input: the same whatever it is
+  flight = 6,       ///< either way, of a dialogue whose steps have no question and no answer
+};
 std::string_view to_string(MessageKind kind);
 
 /// The order of a message's sections.

@@ -136,7 +136,7 @@ std::shared_ptr<const paillier::PublicContext> KeyRegistry::context(const pailli
 }
 
 void KeyRegistry::keep_set_up(const std::string& key_id, const std::string& caller,
-                              std::shared_ptr<const protocols::SignTestState> set_up) {
+                              std::shared_ptr<const protocols::ot::KeptSetUp> set_up) {
   if (shared_) {
     Bytes bytes;
     set_up->serialise(bytes);
@@ -159,9 +159,8 @@ void KeyRegistry::keep_set_up(const std::string& key_id, const std::string& call
   }
 }
 
-std::shared_ptr<const protocols::SignTestState> KeyRegistry::set_up(const std::string& key_id,
+std::shared_ptr<const protocols::ot::KeptSetUp> KeyRegistry::set_up(const std::string& key_id,
                                                                     const std::string& caller,
-                                                                    const protocols::SignTest& sign_test,
                                                                     const std::string& name) {
   if (shared_) {
     if (set_up_is_dropped(name)) {
@@ -171,9 +170,9 @@ std::shared_ptr<const protocols::SignTestState> KeyRegistry::set_up(const std::s
     if (!bytes) {
       return nullptr;
     }
-    std::shared_ptr<const protocols::SignTestState> kept;
+    std::shared_ptr<const protocols::ot::KeptSetUp> kept;
     try {
-      kept = sign_test.server_state(*bytes);
+      kept = protocols::ot::server_set_up(*bytes);
     } catch (const InputError&) {
       // Of another version of this program: the session makes a new one.
     }

@@ -1,5 +1,5 @@
-// Registered public keys, what is precomputed for them, and the set-ups of the sign test that sessions under
-// them have left.
+// Registered public keys, what is precomputed for them, and the set-ups of transfers that sessions under them
+// have left.
 #pragma once
 
 #include <condition_variable>
@@ -13,7 +13,7 @@
 
 #include "paillier/evaluator.h"
 #include "paillier/keys/keys.h"
-#include "protocols/sign_test.h"
+#include "protocols/ot/set_up.h"
 #include "service/store/shared_store.h"
 
 namespace popcorn::service {
@@ -49,10 +49,9 @@ class KeyRegistry {
   /// Keeps a set-up for later sessions of this caller under this key; of more than kSetUpsPerKey the oldest
   /// is forgotten. Nothing happens when the key was forgotten meanwhile.
   void keep_set_up(const std::string& key_id, const std::string& caller,
-                   std::shared_ptr<const protocols::SignTestState> set_up);
+                   std::shared_ptr<const protocols::ot::KeptSetUp> set_up);
   /// The set-up of that name (in hexadecimal), or null: then the session makes a new one.
-  std::shared_ptr<const protocols::SignTestState> set_up(const std::string& key_id, const std::string& caller,
-                                                         const protocols::SignTest& sign_test,
+  std::shared_ptr<const protocols::ot::KeptSetUp> set_up(const std::string& key_id, const std::string& caller,
                                                          const std::string& name);
   /// Forgets a set-up for good: a check that rests on its secrets failed, and every session that uses it has
   /// to end. A name is remembered whatever becomes of the key.
@@ -75,7 +74,7 @@ class KeyRegistry {
 
   /// What belongs to one of those who registered a key.
   struct Registration {
-    std::deque<std::shared_ptr<const protocols::SignTestState>> set_ups;  ///< oldest first
+    std::deque<std::shared_ptr<const protocols::ot::KeptSetUp>> set_ups;  ///< oldest first
   };
   struct Entry {
     paillier::PublicKey key;

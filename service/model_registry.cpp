@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/sha256.h"
+#include "protocols/cost_prediction.h"
 #include "service/refusal.h"
 #include "service/store/shared_secret.h"
 
@@ -20,9 +21,12 @@ bool is_url_name(const std::string& name) {
 std::vector<PublishedModel::Traffic> expected_traffic(const protocols::ServedModel& model,
                                                       const std::vector<unsigned>& key_sizes) {
   std::vector<PublishedModel::Traffic> traffic;
+  protocols::SessionOptions preferred;
+  preferred.engine = model.bundle().engines.front();
+  if (!model.bundle().sign_tests.empty()) preferred.sign_test = model.bundle().sign_tests.front();
   for (const unsigned key_bits : key_sizes) {
     try {
-      const protocols::InferenceCost cost = protocols::predict_cost(model, key_bits);
+      const protocols::InferenceCost cost = protocols::predict_cost(model, key_bits, preferred);
       traffic.push_back({key_bits, cost.rounds, cost.bytes_up, cost.bytes_down, cost.multiplications});
     } catch (const InputError&) {
       // Too narrow for this network's values: not a size to publish.

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "protocols/session.h"
+#include "protocols/served_model.h"
 
 namespace popcorn::service {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <future>
 
+#include "protocols/engines.h"
 #include "protocols/ot/failed_check.h"
 #include "service/queued_work.h"
 #include "service/refusal.h"
@@ -31,11 +32,36 @@ std::string new_session_id() {
                 "This is not the next round; expected round " + std::to_string(next_round));
 }
 
+/// @throws Refusal invalid "session.FIELD" for a name that is not offered; empty = the first of them
+void require_offered(const std::string& field, const std::string& name,
+                     const std::vector<std::string>& offered) {
+  if (name.empty() || std::ranges::find(offered, name) != offered.end()) {
+    return;
+  }
+  std::string names;
+  for (const auto& known : offered) {
+    names += (names.empty() ? "" : ", ") + known;
+  }
+  throw Refusal(RefusalKind::invalid, "session." + field, "The field " + field + " must be one of: " + names);
+}
+
+protocols::SessionOptions options_of(const SessionRequest& request, const protocols::ClientBundle& bundle) {
+  protocols::SessionOptions options;
+  options.output = request.output;
+  // Clients from before there were others do not name the first engine.
+  const bool has_first = std::ranges::find(bundle.engines, options.engine) != bundle.engines.end();
+  if (!request.engine.empty() || !has_first) {
+    options.engine = protocols::chosen_of(request.engine, bundle.engines);
+  }
+  options.sign_test = protocols::chosen_of(request.sign_test, bundle.sign_tests);
+  return options;
+}
+
 }  // namespace
 
 /// For later sessions; without it they make their own, so the answer does not depend on it.
 void SessionManager::keep_set_up(const SessionInfo& session,
-                                 std::shared_ptr<const protocols::SignTestState> set_up) {
+                                 std::shared_ptr<const protocols::ot::KeptSetUp> set_up) {
   try {
     keys_.keep_set_up(session.key_id, session.caller, std::move(set_up));
   } catch (const Refusal&) {
@@ -52,7 +78,7 @@ struct SessionManager::RoundJob {
 };
 
 void SessionManager::refuse_dropped_set_up(const protocols::ServerSession& machine) {
-  const auto set_up = machine.sign_test_state();
+  const auto set_up = machine.transfer_set_up();
   if (set_up && keys_.set_up_is_dropped(to_hex(set_up->id()))) {
     throw protocols::ot::FailedCheck("ot.check", "a check of another session with the same set-up failed");
   }
@@ -110,15 +136,9 @@ void SessionManager::check_request(const SessionRequest& request, const Publishe
   if (request.output != "logits") {
     throw Refusal(RefusalKind::invalid, "session.output", "The field output must be \"logits\"");
   }
-  const auto& accepted = model.served->bundle().sign_tests;
-  if (!request.sign_test.empty() &&
-      std::find(accepted.begin(), accepted.end(), request.sign_test) == accepted.end()) {
-    std::string names;
-    for (const auto& name : accepted) {
-      names += (names.empty() ? "" : ", ") + name;
-    }
-    throw Refusal(RefusalKind::invalid, "session.sign_test", "The field sign_test must be one of: " + names);
-  }
+  const protocols::ClientBundle& bundle = model.served->bundle();
+  require_offered("engine", request.engine, bundle.engines);
+  require_offered("sign_test", request.sign_test, bundle.sign_tests);
 }
 
 std::string SessionManager::account_of(const Caller& caller) const {
@@ -164,23 +184,20 @@ SessionInfo SessionManager::open(const SessionRequest& request, const Caller& as
   check_limits(asking);
   const std::function<SessionInfo()> make = [this, request, &model, caller, account = account_of(asking),
                                              limit = limit_of(asking)] {
-    protocols::SessionOptions options;
-    options.output = request.output;
-    options.sign_test =
-        request.sign_test.empty() ? model.served->bundle().sign_tests.front() : request.sign_test;
-    const auto& sign_test = protocols::sign_test_named(options.sign_test);
-    if (!request.sign_test_state.empty() && sign_test.set_up(true) == protocols::SetUp::resumed) {
-      options.sign_test_state = keys_.set_up(request.key_id, caller, sign_test, request.sign_test_state);
+    const protocols::ClientBundle& bundle = model.served->bundle();
+    protocols::SessionOptions options = options_of(request, bundle);
+    const protocols::Engine& engine = protocols::engine_named(options.engine);
+    if (!request.transfer_set_up.empty() && engine.uses_transfers(bundle, options)) {
+      options.transfer_set_up = keys_.set_up(request.key_id, caller, request.transfer_set_up);
     }
     auto context = keys_.context(request.key_id, caller);
     SessionInfo info;
-    info.sign_test_state = options.sign_test_state ? request.sign_test_state : "";
+    info.engine = options.engine;
+    info.transfer_set_up = options.transfer_set_up ? request.transfer_set_up : "";
     const paillier::PublicKey& public_key = context->key();
     info.ciphertext_bytes = public_key.ciphertext_bytes();
-    const protocols::InferenceCost cost = protocols::predict_cost(
-        *model.served, public_key.bits(), options.sign_test, options.sign_test_state != nullptr);
     auto machine = std::make_unique<protocols::ServerSession>(model.served, context, std::move(options));
-    rerandomisers_.request(context, cost.ciphertexts_down);
+    rerandomisers_.request(context, machine->rerandomisations());
     info.id = new_session_id();
     info.model = request.model;
     info.config_id = model.config_id();
@@ -221,48 +238,48 @@ void SessionManager::cancel(const std::string& id, const std::string& caller) {
 
 RoundAdmission SessionManager::admit_round(const std::string& id, std::uint64_t round,
                                            const std::string& caller) {
-  const SessionInfo session = info(id, caller);
+  SessionInfo session = info(id, caller);
   const bool repeats_last = round + 1 == session.next_round;
   if ((round != session.next_round && !repeats_last) || round >= session.rounds) {
     refuse_order(session.next_round);
   }
-  return {session.round_limits.at(round), session.key_id, !repeats_last && !session.computing};
+  const std::size_t max_bytes = session.round_limits.at(round);
+  const bool due = !repeats_last && !session.computing;
+  return {std::move(session), round, max_bytes, due};
 }
 
 std::shared_ptr<RoundUpload> SessionManager::begin_upload(const RoundAdmission& admission,
-                                                          const std::string& caller, std::uint64_t bytes,
-                                                          MemoryBudget::Lease lease) {
+                                                          std::uint64_t bytes, MemoryBudget::Lease lease) {
+  const std::string& caller = admission.session.caller;
   RoundUpload::Options options;
   options.bytes = bytes;
   options.caller = caller;
-  options.key = [this, key_id = admission.key_id, caller] { return keys_.context(key_id, caller); };
+  options.key = [this, key_id = admission.session.key_id, caller] { return keys_.context(key_id, caller); };
   options.worked_ahead = [this](std::uint64_t ciphertexts) { metrics_.worked_ahead(ciphertexts); };
   return std::make_shared<RoundUpload>(std::move(options), queue_, admission.due, std::move(lease));
 }
 
-std::shared_ptr<const Bytes> SessionManager::answer_round(const std::string& id, std::uint64_t round,
+std::shared_ptr<const Bytes> SessionManager::answer_round(const RoundAdmission& admission,
                                                           const std::shared_ptr<RoundUpload>& upload,
-                                                          const std::string& caller,
                                                           std::optional<std::chrono::seconds> patience) {
-  auto answer = claim_and_answer(id, round, upload, caller, patience);
+  auto answer = claim_and_answer(admission, upload, patience);
   give_lease_back(answer);
   return answer;
 }
 
-std::shared_ptr<const Bytes> SessionManager::claim_and_answer(const std::string& id, std::uint64_t round,
+std::shared_ptr<const Bytes> SessionManager::claim_and_answer(const RoundAdmission& admission,
                                                               const std::shared_ptr<RoundUpload>& upload,
-                                                              const std::string& caller,
                                                               std::optional<std::chrono::seconds> patience) {
-  SessionInfo session = info(id, caller);
+  const std::uint64_t round = admission.round;
   const Sha256 digest = upload->end();
   const auto wait = std::min(patience.value_or(options_.round_timeout), options_.round_timeout);
   const auto deadline = std::chrono::steady_clock::now() + wait;
-  RoundClaim claim = store_.claim_or_wait(id, round, digest, deadline);
+  RoundClaim claim = store_.claim_or_wait(admission.session.id, round, digest, deadline);
   switch (claim.state) {
     case RoundClaim::State::granted: {
       auto job = std::make_shared<RoundJob>();
-      *job = {std::move(claim), std::move(session), upload, patience.has_value()};
-      auto answer = compute(job, caller);
+      *job = {std::move(claim), admission.session, upload, patience.has_value()};
+      auto answer = compute(job, admission.session.caller);
       if (patience && answer.wait_until(deadline) != std::future_status::ready) {
         return nullptr;
       }
@@ -324,10 +341,10 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
   protocols::ServerPhases phases_before;
   std::shared_ptr<const Bytes> answer;
   std::uint64_t ciphertexts = 0;
-  std::string set_up_name = job.session.sign_test_state;
+  std::string set_up_name = job.session.transfer_set_up;
   try {
     job.machine = store_.take(job.claim);
-    if (const auto kept = job.machine->sign_test_state()) {
+    if (const auto kept = job.machine->transfer_set_up()) {
       set_up_name = to_hex(kept->id());
     }
     refuse_dropped_set_up(*job.machine);
@@ -356,7 +373,7 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
   metrics_.phases(job.machine->phases().since(phases_before));
   metrics_.round(ciphertexts, before, job.machine->counts(), seconds.count());
   const bool finished = job.machine->finished();
-  auto set_up = job.session.sign_test_state.empty() ? job.machine->sign_test_state() : nullptr;
+  auto set_up = job.session.transfer_set_up.empty() ? job.machine->transfer_set_up() : nullptr;
   answer = store_.commit(job.claim, std::move(answer), std::move(job.machine));
   if (!answer) {
     refuse_gone();

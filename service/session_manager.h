@@ -29,14 +29,17 @@ struct SessionRequest {
   std::string key_id;
   std::string config_id;
   std::string output = "logits";
+  std::string engine;           ///< empty = "ciphertext" where it is offered, else the server's preference
   std::string sign_test;        ///< empty = the server's preference
-  std::string sign_test_state;  ///< name of a set-up that the client kept; empty = none
+  std::string transfer_set_up;  ///< name of a set-up that the client kept; empty = none
 };
 
+/// A round of a session that was looked up.
 struct RoundAdmission {
+  SessionInfo session;
+  std::uint64_t round = 0;
   std::size_t max_bytes = 0;  ///< of the body
-  std::string key_id;
-  bool due = false;  ///< not a repetition, and nobody else sends it: work on it may begin at once
+  bool due = false;           ///< not a repetition, and nobody else sends it: work on it may begin at once
 };
 
 struct SessionManagerOptions {
@@ -69,16 +72,15 @@ class SessionManager {
   /// of info()
   RoundAdmission admit_round(const std::string& id, std::uint64_t round, const std::string& caller);
   /// Where the body of an admitted round goes. @param bytes of it, within the admission's limit
-  std::shared_ptr<RoundUpload> begin_upload(const RoundAdmission& admission, const std::string& caller,
-                                            std::uint64_t bytes, MemoryBudget::Lease lease);
+  std::shared_ptr<RoundUpload> begin_upload(const RoundAdmission& admission, std::uint64_t bytes,
+                                            MemoryBudget::Lease lease);
   /// Computes the answer, or gives the one that exists. @throws Refusal conflict "round.conflict", gone,
   /// unavailable, timed_out; InputError for a message that the protocol does not accept
   /// @param upload all of the body
   /// @param patience when given: after it nothing is returned, the work goes on, answer_of() has the answer
   /// later. The upload's lease lasts until then, or until the answer is dropped with the session.
-  std::shared_ptr<const Bytes> answer_round(const std::string& id, std::uint64_t round,
+  std::shared_ptr<const Bytes> answer_round(const RoundAdmission& admission,
                                             const std::shared_ptr<RoundUpload>& upload,
-                                            const std::string& caller,
                                             std::optional<std::chrono::seconds> patience = std::nullopt);
   /// The answer of the latest round; nothing while it is computed. @throws Refusal not_found, gone, conflict
   /// "round.not_running" when the round was never accepted or failed: send it again
@@ -99,14 +101,13 @@ class SessionManager {
   std::string account_of(const Caller& caller) const;
   std::size_t limit_of(const Caller& caller) const;
   void check_limits(const Caller& caller);
-  std::shared_ptr<const Bytes> claim_and_answer(const std::string& id, std::uint64_t round,
+  std::shared_ptr<const Bytes> claim_and_answer(const RoundAdmission& admission,
                                                 const std::shared_ptr<RoundUpload>& upload,
-                                                const std::string& caller,
                                                 std::optional<std::chrono::seconds> patience);
   std::future<std::shared_ptr<const Bytes>> compute(const std::shared_ptr<RoundJob>& job,
                                                     const std::string& caller);
   std::shared_ptr<const Bytes> work_on(RoundJob& job);
-  void keep_set_up(const SessionInfo& session, std::shared_ptr<const protocols::SignTestState> set_up);
+  void keep_set_up(const SessionInfo& session, std::shared_ptr<const protocols::ot::KeptSetUp> set_up);
   /// @throws FailedCheck when a check of another session with its set-up failed
   void refuse_dropped_set_up(const protocols::ServerSession& machine);
   void end_after_failed_check(const RoundJob& job, const std::string& set_up);

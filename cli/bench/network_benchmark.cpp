@@ -18,6 +18,8 @@
 #include "models/evaluation/plaintext_evaluator.h"
 #include "paillier/kernels/kernel.h"
 #include "paillier/kernels/kernel_registry.h"
+#include "protocols/cost_prediction.h"
+#include "protocols/engines.h"
 #include "protocols/time_estimate.h"
 #include "service/client/rest_client.h"
 
@@ -172,14 +174,18 @@ NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
   const auto owner = key_owner(options.key, key_story);
   const InterruptWatch watch;
   // Before the server starts, which prepares randomness while it is idle.
+  protocols::SessionOptions session;
+  session.engine = options.engine;
+  if (!options.sign_test.empty()) session.sign_test = options.sign_test;
   const protocols::MachineSpeed speed =
-      protocols::measure_speed(owner, paillier::PublicContext::create(owner->public_key()),
-                               options.sign_test.empty() ? protocols::kDefaultSignTest : options.sign_test);
+      protocols::engine_named(session.engine)
+          .measure_speed(owner, paillier::PublicContext::create(owner->public_key()), session, system_rng());
   std::vector<std::string> arguments = ServerProcess::open_doors(options.model.string());
   if (options.key.insecure_test_key) arguments.emplace_back("--insecure-test-key");
   ServerProcess server(arguments);
   service::ClientOptions client_options;
   client_options.cancel = &interrupted();
+  client_options.engine = options.engine;
   client_options.sign_test = options.sign_test;
   service::Client client(server.url(), client_options);
   const protocols::ClientBundle bundle = client.bundle(client.models().at(0));
@@ -213,7 +219,8 @@ NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
 
   benchmark.model = bundle.model;
   benchmark.kernel = paillier::kernels::active().name;
-  benchmark.sign_test = options.sign_test.empty() ? bundle.sign_tests.at(0) : options.sign_test;
+  benchmark.engine = options.engine;
+  benchmark.sign_test = session.sign_test = protocols::chosen_of(options.sign_test, bundle.sign_tests);
   benchmark.bits = owner->public_key().bits();
   benchmark.runs = options.runs;
   benchmark.cores = std::max(1U, std::thread::hardware_concurrency());
@@ -226,12 +233,12 @@ NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
 
   const models::IntegerNetwork network = load_model(options.model.string());
   check_results(network, runs);
-  const auto served = protocols::ServedModel::create(network);
-  const protocols::InferenceCost cost = protocols::predict_cost(*served, benchmark.bits, benchmark.sign_test);
+  const auto served = protocols::ServedModel::create(network, protocols::kDefaultChunk, {}, {options.engine});
+  const protocols::InferenceCost cost = protocols::predict_cost(*served, benchmark.bits, session);
   benchmark.predicted_multiplications = cost.multiplications;
-  if (options.runs > 1) {  // later inferences find the sign test set up
+  if (options.runs > 1) {  // later inferences find the transfers set up
     const std::uint64_t later =
-        protocols::predict_cost(*served, benchmark.bits, benchmark.sign_test, true).multiplications;
+        protocols::predict_cost(*served, benchmark.bits, session, true).multiplications;
     benchmark.predicted_multiplications = (cost.multiplications + (options.runs - 1) * later) / options.runs;
   }
   benchmark.predicted_seconds = protocols::estimate_time(cost, benchmark.bits, speed).total();

@@ -10,6 +10,7 @@
 #include "cli/bench/paillier_benchmark.h"
 #include "cli/bench/sampling.h"
 #include "cli/keys.h"
+#include "protocols/session_options.h"
 
 namespace popcorn::cli {
 
@@ -17,6 +18,7 @@ struct NetworkBenchmarkOptions {
   std::filesystem::path model;
   KeyOptions key;
   std::size_t runs = 5;
+  std::string engine = protocols::kDefaultEngine;
   std::string sign_test;          ///< empty = the server's preference
   std::filesystem::path picture;  ///< input of every run; empty = random inputs
   bool textbook = true;
@@ -25,6 +27,7 @@ struct NetworkBenchmarkOptions {
 struct NetworkBenchmark {
   std::string model;
   std::string kernel;
+  std::string engine;
   std::string sign_test;
   unsigned bits = 0;
   std::size_t runs = 0;
@@ -32,14 +35,14 @@ struct NetworkBenchmark {
   double cpu_seconds_client = 0, cpu_seconds_server = 0;  ///< an inference, all cores
   std::uint64_t bytes_up = 0, bytes_down = 0, rounds = 0;
   std::uint64_t multiplications = 0;  ///< modulo N² at the server, counted; mean of the runs, of which only
-                                      ///< the first sets the sign test up
+                                      ///< the first sets the transfers up
   std::uint64_t predicted_multiplications = 0;                   ///< what the cost model says
   std::uint64_t peak_memory_client = 0, peak_memory_server = 0;  ///< bytes, of the whole process
   std::vector<std::pair<std::string, double>> phases;            ///< seconds, mean of the runs
   /// Wall seconds by the step that a round belongs to, mean of the runs: the server's linear layers since the
   /// step before are in it.
   std::vector<std::pair<std::string, double>> steps;
-  /// What `popcorn inspect --cost` would have said a moment before; of inferences that set the sign test up.
+  /// What `popcorn inspect --cost` would have said a moment before; of inferences that set the transfers up.
   double predicted_seconds = 0;
   std::uint64_t predicted_bytes_up = 0, predicted_bytes_down = 0;
   std::uint64_t predicted_memory_client = 0, predicted_memory_server = 0;

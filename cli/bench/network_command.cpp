@@ -31,6 +31,7 @@ nlohmann::ordered_json as_json(const NetworkBenchmark& benchmark, bool textbook)
   nlohmann::ordered_json report = {{"model", benchmark.model},
                                    {"bits", benchmark.bits},
                                    {"kernel", benchmark.kernel},
+                                   {"engine", benchmark.engine},
                                    {"sign_test", benchmark.sign_test},
                                    {"machine", benchmark_conditions()},
                                    {"runs", benchmark.runs},
@@ -75,7 +76,7 @@ nlohmann::ordered_json as_json(const NetworkBenchmark& benchmark, bool textbook)
 void print_for_people(const NetworkBenchmark& benchmark, bool textbook) {
   using Align = Table::Align;
   std::cout << "Encrypted inference with " << benchmark.model << ", " << benchmark.bits << "-bit key, kernel "
-            << benchmark.kernel << ", " << benchmark.sign_test
+            << benchmark.kernel << ", engine " << benchmark.engine << ", " << benchmark.sign_test
             << " sign test,\nclient and server in two processes over loopback HTTP on "
             << benchmark_conditions() << "\n\n";
   Table table({{"an inference", Align::left}, {""}});
@@ -184,6 +185,7 @@ void add_bench_network_command(CLI::App& bench, Action& chosen) {
                    "their ratio and "
                    "without a textbook")
       ->type_name("NAME");
+  add_engine_option(*command, options->benchmark.engine);
   command->add_flag("--json", options->json, "Report as JSON");
   command->footer("Example:\n  popcorn bench network mnist-conv2 --bits 2048 --runs 5\n");
   command->callback([options, &chosen] { chosen = [options] { return bench_network(*options); }; });

@@ -80,7 +80,7 @@ TextbookNetwork TextbookNetwork::of(const models::IntegerNetwork& network) {
     textbook.decryptions += step.count;
     textbook.blindings += 2 * step.count;
     textbook.multiplications += step.count;
-    if (step.kind == protocols::StepKind::max_pool || step.kind == protocols::StepKind::arg_max) {
+    if (step.kind == protocols::StepKind::max_pool) {
       textbook.divisions += step.count;
       textbook.multiplications += step.count;
     }

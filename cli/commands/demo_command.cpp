@@ -179,6 +179,7 @@ int demo(const DemoOptions& options) {
     saw.erase("event");
     print_json(std::cout, {{"model", network.name},
                            {"key_bits", owner->public_key().bits()},
+                           {"engine", outcomes.front().result.engine},
                            {"sign_test", options.sign_test},
                            {"results", std::move(results)},
                            {"server_saw", std::move(saw)},

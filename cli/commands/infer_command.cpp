@@ -22,6 +22,8 @@
 #include "models/datasets/table_file.h"
 #include "models/evaluation/prediction.h"
 #include "models/network/arg_max.h"
+#include "protocols/cost_prediction.h"
+#include "protocols/engines.h"
 #include "protocols/time_estimate.h"
 #include "service/client/rest_client.h"
 
@@ -34,6 +36,7 @@ struct InferOptions {
   std::string model;
   KeyOptions key;
   std::vector<std::string> images;
+  std::string engine;  ///< empty = the server's preference
   std::string sign_test = protocols::kDefaultSignTest;
   std::string output = "logits";
   std::string session_file;
@@ -62,6 +65,7 @@ nlohmann::ordered_json result_json(const std::string& input, const models::Predi
         candidate.probability ? nlohmann::ordered_json(*candidate.probability) : nullptr;
   }
   json["top"] = std::move(best);
+  json["engine"] = result.engine;
   json["seconds"] = result.seconds;
   json["client_seconds"] = result.client_seconds;
   json["offline_seconds"] = result.offline_seconds;
@@ -137,11 +141,15 @@ class WorkDone {
 WorkDone announce_cost(const InferOptions& options, const protocols::ClientBundle& bundle,
                        const std::shared_ptr<const paillier::KeyOwner>& owner) {
   const unsigned bits = owner->public_key().bits();
-  const protocols::InferenceCost cost = protocols::predict_client_cost(bundle, bits, options.sign_test);
+  protocols::SessionOptions session;
+  session.engine = protocols::chosen_of(options.engine, bundle.engines);
+  session.sign_test = options.sign_test;
+  const protocols::InferenceCost cost = protocols::predict_client_cost(bundle, bits, session);
   const bool is_much = cost.bytes_up + cost.bytes_down >= kManyBytes / 16;
   if (!is_much) return {};  // a matter of seconds: not worth the measuring
   const auto context = paillier::PublicContext::create(owner->public_key());
-  const protocols::MachineSpeed speed = protocols::measure_speed(owner, context, options.sign_test);
+  const protocols::MachineSpeed speed =
+      protocols::engine_named(session.engine).measure_speed(owner, context, session, system_rng());
   const protocols::TimeEstimate time = protocols::estimate_time(cost, bits, speed);
   std::cerr << "One inference: " << human_bytes(cost.bytes_up) << " up, " << human_bytes(cost.bytes_down)
             << " down, " << grouped(cost.rounds) << " rounds; about " << human_seconds(time.client)
@@ -270,6 +278,7 @@ int infer(const InferOptions& options) {
 
   const InterruptWatch watch;
   connection.cancel = &interrupted();
+  connection.engine = options.engine;
   connection.sign_test = options.sign_test;
   connection.session_file = options.session_file;
   if (!options.key.file.empty()) {
@@ -344,6 +353,7 @@ void add_infer_command(CLI::App& app, Action& chosen) {
       ->required()
       ->type_name("IMAGE");
   add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);
+  add_engine_option(*command, options->engine);
   add_sign_test_option(*command, options->sign_test);
   command
       ->add_option("--output", options->output,

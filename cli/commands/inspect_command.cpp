@@ -14,7 +14,8 @@
 #include "cli/shipped_files.h"
 #include "cli/terminal/output.h"
 #include "models/input/input_encoding.h"
-#include "protocols/session.h"
+#include "protocols/cost_prediction.h"
+#include "protocols/engines.h"
 #include "protocols/shares/share_estimate.h"
 #include "protocols/time_estimate.h"
 
@@ -28,7 +29,7 @@ struct InspectOptions {
   std::string sign_test = protocols::kDefaultSignTest;
   bool cost = false;
   bool no_time = false;
-  std::string engine;  ///< "ciphertext", "shares" or empty: what the network is for
+  std::string engine;  ///< or empty: what the network is for
   std::string rounding = "nearest";
   bool json = false;
 };
@@ -84,14 +85,18 @@ struct Cost {
 
 Cost predict(const models::IntegerNetwork& network, const InspectOptions& options) {
   Cost cost;
-  cost.counted =
-      protocols::predict_cost(*protocols::ServedModel::create(network), options.key.bits, options.sign_test);
+  protocols::SessionOptions session;
+  session.engine = options.engine.empty() ? protocols::kDefaultEngine : options.engine;
+  session.sign_test = options.sign_test;
+  const auto model = protocols::ServedModel::create(network, protocols::kDefaultChunk, {}, {session.engine});
+  cost.counted = protocols::predict_cost(*model, options.key.bits, session);
   if (options.no_time) return cost;
   std::string unused;
   const auto owner = key_owner(options.key, unused);
   const auto context = paillier::PublicContext::create(owner->public_key());
+  const protocols::Engine& engine = protocols::engine_named(session.engine);
   cost.time = protocols::estimate_time(cost.counted, options.key.bits,
-                                       protocols::measure_speed(owner, context, options.sign_test));
+                                       engine.measure_speed(owner, context, session, system_rng()));
   return cost;
 }
 
@@ -180,6 +185,7 @@ void print_as_json(const models::IntegerNetwork& network, const Predicted& costs
   if (predicted) {
     const protocols::InferenceCost* cost = &predicted->counted;
     report["key_bits"] = options.key.bits;
+    report["engine"] = cost->engine;
     report["sign_test"] = options.sign_test;
     report["multiplications"] = cost->multiplications;
     report["naive_multiplications"] = cost->naive_multiplications;
@@ -260,8 +266,8 @@ void print_cost(const protocols::InferenceCost& cost, const InspectOptions& opti
   table.add_row({"all", "", grouped(cost.multiplications), grouped(cost.naive_multiplications),
                  grouped(cost.ciphertexts_up), grouped(cost.ciphertexts_down), human_bytes(cost.bytes_up),
                  human_bytes(cost.bytes_down)});
-  std::cout << "\nOne encrypted inference with a " << options.key.bits << "-bit key and the "
-            << options.sign_test << " sign test, " << cost.rounds << " rounds\n";
+  std::cout << "\nOne encrypted inference with the engine " << cost.engine << ", a " << options.key.bits
+            << "-bit key and the " << options.sign_test << " sign test, " << cost.rounds << " rounds\n";
   table.print(std::cout);
   std::cout << "memory of one session at its peak, at most: client " << human_bytes(cost.peak_memory_client)
             << ", server " << human_bytes(cost.peak_memory_server)
@@ -361,7 +367,7 @@ void add_inspect_command(CLI::App& app, Action& chosen) {
           "--engine", options->engine,
           "ciphertext: the exact network; shares: the requantised form, also of a shipped model, with "
           "its cost by formula (default: what the file is for)")
-      ->check(CLI::IsMember({"ciphertext", "shares"}));
+      ->type_name("NAME");
   command->add_option("--rounding", options->rounding, "Of the cost on shares: nearest, or fast")
       ->check(CLI::IsMember({"nearest", "fast"}))
       ->capture_default_str();
@@ -370,9 +376,8 @@ void add_inspect_command(CLI::App& app, Action& chosen) {
   add_sign_test_option(*command, options->sign_test);
   command->add_flag("--json", options->json, "Report as JSON");
   command->footer(
-      "Example:\n  popcorn inspect mnist-conv2 --cost --bits 2048\n  popcorn inspect mnist-conv2 --cost "
-      "--engine "
-      "shares --bits 2048\n");
+      "Example:\n  popcorn inspect mnist-conv2 --cost --bits 2048\n"
+      "  popcorn inspect mnist-conv2 --cost --engine shares --bits 2048\n");
   command->callback([options, &chosen] { chosen = [options] { return inspect(*options); }; });
 }
 

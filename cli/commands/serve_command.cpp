@@ -79,9 +79,11 @@ void say_goodbye(const ServeOptions& options, const service::ServerStatistics& s
 void publish(ServeOptions& options, const models::IntegerNetwork& network) {
   std::vector<std::string> sign_tests;
   if (options.sign_test != "any") sign_tests.push_back(options.sign_test);
+  std::vector<std::string> engines;
+  if (options.engine != "any") engines.push_back(options.engine);
   const auto add = [&](models::IntegerNetwork served) {
     options.server.models.push_back(
-        protocols::ServedModel::create(std::move(served), protocols::kDefaultChunk, sign_tests));
+        protocols::ServedModel::create(std::move(served), protocols::kDefaultChunk, sign_tests, engines));
   };
   const bool has_label = network.output().shape.size() > 1;
   if (options.output != "label" || !has_label) add(network);

@@ -27,6 +27,7 @@ struct VerifyOptions {
   std::size_t images = 1;
   std::size_t sample = 0;
   KeyOptions key;
+  std::string engine = protocols::kDefaultEngine;
   std::string sign_test = protocols::kDefaultSignTest;
   bool json = false;
 };
@@ -70,6 +71,13 @@ std::vector<Input> verification_inputs(const VerifyOptions& options, const model
   return inputs;
 }
 
+/// Null where no inference is run.
+std::shared_ptr<const protocols::ServedModel> served_for(const models::IntegerNetwork& network,
+                                                         const VerifyOptions& options) {
+  if (options.sample > 0) return nullptr;
+  return protocols::ServedModel::create(network, protocols::kDefaultChunk, {}, {options.engine});
+}
+
 int verify(const VerifyOptions& options) {
   check_key_bits(options.key);
   const models::IntegerNetwork network = load_model(options.model);
@@ -77,10 +85,9 @@ int verify(const VerifyOptions& options) {
   std::string key_story;
   const auto owner = key_owner(options.key, key_story);
   std::cerr << key_story << '\n';
-  Parties parties{options.sample > 0 ? nullptr : protocols::ServedModel::create(network),
-                  owner,
-                  paillier::PublicContext::create(owner->public_key()),
-                  {}};
+  Parties parties{
+      served_for(network, options), owner, paillier::PublicContext::create(owner->public_key()), {}};
+  parties.session.engine = options.engine;
   parties.session.sign_test = options.sign_test;
 
   VerifiedTensors verified;
@@ -109,6 +116,7 @@ int verify(const VerifyOptions& options) {
   if (options.json) {
     print_json(std::cout, {{"model", network.name},
                            {"key_bits", owner->public_key().bits()},
+                           {"engine", options.engine},
                            {"sign_test", options.sign_test},
                            {"images", inputs.size()},
                            {"tensors", verified.tensors},
@@ -149,6 +157,7 @@ void add_verify_command(CLI::App& app, Action& chosen) {
       ->type_name("N")
       ->capture_default_str();
   add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);
+  add_engine_option(*command, options->engine);
   add_sign_test_option(*command, options->sign_test);
   command->add_flag("--json", options->json, "Report as JSON");
   command->footer(

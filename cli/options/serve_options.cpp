@@ -1,6 +1,7 @@
 #include "cli/options/serve_options.h"
 
 #include "base/error.h"
+#include "protocols/engines.h"
 
 namespace popcorn::cli {
 
@@ -78,6 +79,12 @@ void add_limit_settings(Settings& settings, ServeOptions& options) {
                   "After SIGTERM: how long sessions that run may go on");
 }
 
+std::vector<std::string> engine_choices() {
+  std::vector<std::string> choices = {"any"};
+  for (const std::string_view name : protocols::engine_names()) choices.emplace_back(name);
+  return choices;
+}
+
 std::uint16_t parse_port(const std::string& text) {
   const bool number =
       !text.empty() && text.size() <= 5 && text.find_first_not_of("0123456789") == std::string::npos;
@@ -96,6 +103,8 @@ void add_serve_settings(Settings& settings, ServeOptions& options) {
   add_address_settings(settings, options);
   settings.choice("output", options.output, {"any", "logits", "label"},
                   "What clients may ask for: logits, label (the class alone, as model NAME.label), or any");
+  settings.choice("engine", options.engine, engine_choices(),
+                  "What clients may choose: one of the engines, or any that can run the network");
   settings.choice(
       "sign-test", options.sign_test, {"any", "oblivious", "blinded"},
       "What clients may choose: oblivious (leaks nothing), blinded (leaks noisy magnitudes), or any");

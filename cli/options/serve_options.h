@@ -12,6 +12,7 @@ namespace popcorn::cli {
 struct ServeOptions {
   std::vector<std::string> models;
   std::string output = "any";
+  std::string engine = "any";
   std::string sign_test = "oblivious";
   service::ServerOptions server;
   std::string admin_port = "none";

@@ -51,12 +51,13 @@ Json session_json(const SessionInfo& session) {
                {"model", session.model},
                {"config_id", session.config_id},
                {"key_id", session.key_id},
+               {"engine", session.engine},
                {"state", finished ? "finished" : (session.computing ? "computing" : "active")},
                {"rounds", session.rounds},
                {"next_round", session.next_round},
                {"expires_at", utc_text(session.expires_at)}};
-  if (!session.sign_test_state.empty()) {
-    json["sign_test_state"] = session.sign_test_state;
+  if (!session.transfer_set_up.empty()) {
+    json["sign_test_state"] = session.transfer_set_up;
   }
   return json;
 }
@@ -90,6 +91,7 @@ Json model_json(const PublishedModel& model) {
           {"description", model.served->network().description},
           {"config_id", model.config_id()},
           {"key_bits", key_bits},
+          {"engines", bundle.engines},
           {"sign_tests", bundle.sign_tests},
           {"steps", steps},
           {"expected_traffic", traffic}};
@@ -340,12 +342,13 @@ HttpResponse Api::open_session(Call& call) {
   const Bytes body = read_body(call.request, kMaxJsonBody);
   call.bytes_in = body.size();
   const nlohmann::json object = parse_object(body);
-  allow_fields(object, {"key_id", "config_id", "output", "sign_test", "sign_test_state"});
+  allow_fields(object, {"key_id", "config_id", "output", "engine", "sign_test", "sign_test_state"});
   wanted.key_id = required_text(object, "key_id");
   wanted.config_id = required_text(object, "config_id");
   wanted.output = optional_text(object, "output", wanted.output);
+  wanted.engine = optional_text(object, "engine", "");
   wanted.sign_test = optional_text(object, "sign_test", "");
-  wanted.sign_test_state = optional_text(object, "sign_test_state", "");
+  wanted.transfer_set_up = optional_text(object, "sign_test_state", "");
   const SessionInfo session = services_.sessions.open(wanted, call.caller);
   HttpResponse response = json_response(session_json(session), 201);
   response.headers.emplace_back("Location", "/v2/sessions/" + session.id);
@@ -373,8 +376,7 @@ HttpResponse Api::run_round(Call& call) {
   }
   require_type(call.request, {kRoundContentType});
   const std::uint64_t bytes = require_length(call.request, max_bytes);
-  const auto upload =
-      services_.sessions.begin_upload(admission, call.caller.id, bytes, services_.memory.take(bytes));
+  const auto upload = services_.sessions.begin_upload(admission, bytes, services_.memory.take(bytes));
   try {
     call.request.body->read([&](ByteView piece) { upload->append(piece); });
   } catch (...) {
@@ -384,7 +386,7 @@ HttpResponse Api::run_round(Call& call) {
   call.bytes_in = bytes;
   services_.metrics.round_bytes_received(bytes);
   const auto patience = patience_of(call.request);
-  auto answer = services_.sessions.answer_round(session, round, upload, call.caller.id, patience);
+  auto answer = services_.sessions.answer_round(admission, upload, patience);
   HttpResponse response = round_response(std::move(answer), call.request.path);
   if (patience) {
     response.headers.emplace_back("Preference-Applied", "respond-async");

@@ -11,12 +11,14 @@
 namespace popcorn::service {
 namespace {
 
-// u32 magic, u16 version, u16 count, then for each: text server, text sign test, 32 key fingerprint,
-// u32 length, the set-up; a text is u16 length and its characters.
+// u32 magic, u16 version, u16 count, then for each: text server, text kind, 32 key fingerprint, u32 length,
+// the set-up; a text is u16 length and its characters.
 constexpr std::uint32_t kMagic = 0x53554350;  // "PCUS"
 constexpr std::uint16_t kVersion = 2;
 /// With seeds that were transferred on Paillier: forgotten without a word, the next keep() replaces them.
 constexpr std::uint16_t kForgottenVersion = 1;
+/// Of set-ups: named after what they were first made for.
+constexpr const char* kKind = "oblivious";
 constexpr std::size_t kMaxText = 512;
 constexpr std::size_t kMaxSetUpBytes = 65536;
 constexpr std::size_t kMaxFileBytes = KeptSetUps::kMaxSetUps * (kMaxSetUpBytes + 2 * kMaxText + 64);
@@ -70,13 +72,15 @@ std::vector<KeptSetUps::Entry> KeptSetUps::parse(ByteView content) {
   std::vector<Entry> entries(count);
   for (Entry& entry : entries) {
     entry.server = read_text(in);
-    entry.sign_test = read_text(in);
+    if (read_text(in) != kKind) {
+      throw InputError("set_ups.kind", "a set-up in it is of an unknown kind");
+    }
     std::ranges::copy(in.bytes(entry.key.size()), entry.key.begin());
     const std::size_t size = in.u32();
     if (size > kMaxSetUpBytes) {
       throw InputError("set_ups.size", "a set-up in it is too large");
     }
-    entry.set_up = protocols::sign_test_named(entry.sign_test).client_state(in.bytes(size));
+    entry.set_up = protocols::ot::client_set_up(in.bytes(size));
   }
   in.expect_end();
   return entries;
@@ -90,7 +94,7 @@ Bytes KeptSetUps::serialise(const std::vector<Entry>& entries) {
   out.u16(static_cast<std::uint16_t>(entries.size()));
   for (const Entry& entry : entries) {
     write_text(out, entry.server);
-    write_text(out, entry.sign_test);
+    write_text(out, kKind);
     out.bytes(entry.key);
     Bytes set_up;
     entry.set_up->serialise(set_up);
@@ -101,12 +105,11 @@ Bytes KeptSetUps::serialise(const std::vector<Entry>& entries) {
   return content;
 }
 
-std::shared_ptr<const protocols::SignTestState> KeptSetUps::find(const std::string& server,
-                                                                 const std::string& sign_test,
+std::shared_ptr<const protocols::ot::KeptSetUp> KeptSetUps::find(const std::string& server,
                                                                  const Sha256& key) const {
   const std::lock_guard lock(mutex_);
   for (const Entry& entry : entries_) {
-    if (entry.is(server, sign_test, key)) {
+    if (entry.is(server, key)) {
       return entry.set_up;
     }
   }
@@ -114,36 +117,35 @@ std::shared_ptr<const protocols::SignTestState> KeptSetUps::find(const std::stri
 }
 
 void KeptSetUps::put(std::vector<Entry>& entries, Entry entry) {
-  std::erase_if(entries, [&](const Entry& old) { return old.is(entry.server, entry.sign_test, entry.key); });
+  std::erase_if(entries, [&](const Entry& old) { return old.is(entry.server, entry.key); });
   if (entries.size() == kMaxSetUps) {
     entries.erase(entries.begin());
   }
   entries.push_back(std::move(entry));
 }
 
-void KeptSetUps::keep(const std::string& server, const std::string& sign_test, const Sha256& key,
-                      std::shared_ptr<const protocols::SignTestState> set_up) {
+void KeptSetUps::keep(const std::string& server, const Sha256& key,
+                      std::shared_ptr<const protocols::ot::KeptSetUp> set_up) {
   const std::lock_guard lock(mutex_);
   try {
     for (Entry& entry : read()) {
-      if (std::ranges::none_of(
-              entries_, [&](const Entry& own) { return own.is(entry.server, entry.sign_test, entry.key); })) {
+      if (std::ranges::none_of(entries_, [&](const Entry& own) { return own.is(entry.server, entry.key); })) {
         put(entries_, std::move(entry));
       }
     }
   } catch (const Error&) {
     // It could not be used when it was opened either, and is replaced now.
   }
-  put(entries_, {server, sign_test, key, std::move(set_up)});
+  put(entries_, {server, key, std::move(set_up)});
   if (file_.empty()) {
     return;
   }
   write_secret(file_, serialise(entries_));
 }
 
-void KeptSetUps::forget(const std::string& server, const std::string& sign_test, const Sha256& key) {
+void KeptSetUps::forget(const std::string& server, const Sha256& key) {
   const std::lock_guard lock(mutex_);
-  std::erase_if(entries_, [&](const Entry& entry) { return entry.is(server, sign_test, key); });
+  std::erase_if(entries_, [&](const Entry& entry) { return entry.is(server, key); });
   if (file_.empty()) {
     return;
   }
@@ -153,7 +155,7 @@ void KeptSetUps::forget(const std::string& server, const std::string& sign_test,
   } catch (const Error&) {
     return;  // not used either
   }
-  if (std::erase_if(on_disk, [&](const Entry& entry) { return entry.is(server, sign_test, key); }) == 0) {
+  if (std::erase_if(on_disk, [&](const Entry& entry) { return entry.is(server, key); }) == 0) {
     return;
   }
   write_secret(file_, serialise(on_disk));

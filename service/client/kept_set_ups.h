@@ -1,5 +1,5 @@
-// The client's halves of the sign test's set-ups, one for each server, sign test and key: kept between
-// inferences, in memory or in a file beside the key.
+// The client's halves of the transfers' set-ups, one for each server and key: kept between inferences, in
+// memory or in a file beside the key.
 //
 // A lost or stale set-up costs time only: the server says that it does not know it and the session makes a
 // new one. A copy that comes back does no harm either, since every session adds fresh nonces of both parties.
@@ -12,7 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/sha256.h"
-#include "protocols/sign_test.h"
+#include "protocols/ot/set_up.h"
 
 namespace popcorn::service {
 
@@ -26,14 +26,13 @@ class KeptSetUps {
   explicit KeptSetUps(std::string file);
 
   /// Null when there is none.
-  std::shared_ptr<const protocols::SignTestState> find(const std::string& server,
-                                                       const std::string& sign_test, const Sha256& key) const;
+  std::shared_ptr<const protocols::ot::KeptSetUp> find(const std::string& server, const Sha256& key) const;
   /// Replaces what there was. Writes the file, readable for its owner only, as a whole or not at all,
   /// together with what other processes have written there meanwhile. @throws IoError
-  void keep(const std::string& server, const std::string& sign_test, const Sha256& key,
-            std::shared_ptr<const protocols::SignTestState> set_up);
+  void keep(const std::string& server, const Sha256& key,
+            std::shared_ptr<const protocols::ot::KeptSetUp> set_up);
   /// Also in the file. @throws IoError
-  void forget(const std::string& server, const std::string& sign_test, const Sha256& key);
+  void forget(const std::string& server, const Sha256& key);
   /// Why the file's content was left out; empty when all is well.
   const std::string& problem() const noexcept { return problem_; }
 
@@ -42,12 +41,12 @@ class KeptSetUps {
 
  private:
   struct Entry {
-    std::string server, sign_test;
+    std::string server;
     Sha256 key{};
-    std::shared_ptr<const protocols::SignTestState> set_up;
+    std::shared_ptr<const protocols::ot::KeptSetUp> set_up;
 
-    bool is(const std::string& other_server, const std::string& other_test, const Sha256& other_key) const {
-      return server == other_server && sign_test == other_test && key == other_key;
+    bool is(const std::string& other_server, const Sha256& other_key) const {
+      return server == other_server && key == other_key;
     }
   };
 

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/sha256.h"
+#include "protocols/engines.h"
 #include "protocols/ot/failed_check.h"
 #include "service/client/session_file.h"
 #include "service/http/http_exchange.h"
@@ -33,15 +34,6 @@ constexpr std::chrono::milliseconds kCancelPoll{100};
 
 double seconds_since(Steady::time_point start) {
   return std::chrono::duration<double>(Steady::now() - start).count();
-}
-
-/// Encryptions of all answers to steps.
-std::uint64_t encryptions_of(const protocols::ClientBundle& bundle) {
-  std::uint64_t count = 0;
-  for (const protocols::Step& step : bundle.steps) {
-    count += step.kind == protocols::StepKind::sign ? step.count : 2 * step.count;
-  }
-  return count;
 }
 
 Sha256 digest_of(const WideVector& input) {
@@ -284,25 +276,34 @@ struct Client::State {
     call(request);
   }
 
+  static nlohmann::json session_request(const protocols::ClientBundle& bundle, const paillier::PublicKey& key,
+                                        const protocols::SessionOptions& session) {
+    nlohmann::json wanted = {
+        {"key_id", to_hex(key.fingerprint())}, {"config_id", bundle.config_id}, {"output", session.output}};
+    if (session.engine != protocols::kDefaultEngine) {  // older servers know no other and not the field
+      wanted["engine"] = session.engine;
+    }
+    if (!bundle.sign_tests.empty()) {
+      wanted["sign_test"] = session.sign_test;
+    }
+    if (session.transfer_set_up) {
+      wanted["sign_test_state"] = to_hex(session.transfer_set_up->id());
+    }
+    return wanted;
+  }
+
   /// Forgets the set-up in `session` when the server does not know it.
   std::string open_session(const protocols::ClientBundle& bundle, const paillier::PublicKey& key,
                            protocols::SessionOptions& session) {
-    nlohmann::json wanted = {{"key_id", to_hex(key.fingerprint())},
-                             {"config_id", bundle.config_id},
-                             {"output", session.output},
-                             {"sign_test", session.sign_test}};
-    if (session.sign_test_state) {
-      wanted["sign_test_state"] = to_hex(session.sign_test_state->id());
-    }
-    const std::string body = wanted.dump();
+    const std::string body = session_request(bundle, key, session).dump();
     ClientRequest request{"POST", "/v2/models/" + bundle.model + "/sessions", kJson, as_bytes(body)};
     request.timeout_seconds = options.round_timeout_seconds;
     request.what = "the start of the session";
     const nlohmann::json opened = call_json(request);
-    if (session.sign_test_state &&
-        text_field(opened, "sign_test_state") != to_hex(session.sign_test_state->id())) {
-      set_ups->forget(endpoint.url, session.sign_test, key.fingerprint());
-      session.sign_test_state = nullptr;
+    if (session.transfer_set_up &&
+        text_field(opened, "sign_test_state") != to_hex(session.transfer_set_up->id())) {
+      set_ups->forget(endpoint.url, key.fingerprint());
+      session.transfer_set_up = nullptr;
     }
     const std::string id = text_field(opened, "session_id");
     if (id.empty() || id.size() > 128 ||
@@ -362,12 +363,12 @@ struct Client::State {
   }
 
   /// Keeps a new set-up as soon as the server has it too; false when it is not as far.
-  bool keep_set_up(const protocols::ClientSession& session, const std::string& sign_test, const Sha256& key) {
+  bool keep_set_up(const protocols::ClientSession& session, const Sha256& key) {
     const bool complete = session.finished() || session.round() >= 2;
-    if (!complete || !session.sign_test_state()) {
+    if (!complete || !session.transfer_set_up()) {
       return false;
     }
-    set_ups->keep(endpoint.url, sign_test, key, session.sign_test_state());
+    set_ups->keep(endpoint.url, key, session.transfer_set_up());
     return true;
   }
 
@@ -392,6 +393,10 @@ struct Client::State {
     if (options.session_file.empty() || session.finished()) {
       return;
     }
+    if (!session.can_be_kept()) {
+      forget_session();  // what is in the file is of a round that is over
+      return;
+    }
     KeptSession kept{endpoint.url,  id, input, result.rounds, result.bytes_up, result.bytes_down,
                      session.save()};
     write_session_file(options.session_file, kept);
@@ -399,8 +404,8 @@ struct Client::State {
   }
 
   /// After a failed check: nothing of the session is of use any more, at neither side.
-  void forget_set_up(const std::string& sign_test, const Sha256& key, const std::string& id) {
-    set_ups->forget(endpoint.url, sign_test, key);
+  void forget_set_up(const Sha256& key, const std::string& id) {
+    set_ups->forget(endpoint.url, key);
     forget_session();
     delete_session(id);
   }
@@ -507,13 +512,14 @@ InferenceResult Client::infer(const protocols::ClientBundle& bundle,
   const CancelWatch watch(state_->options.cancel, state_->http);
   protocols::SessionOptions session_options;
   session_options.output = state_->options.output;
-  session_options.sign_test =
-      state_->options.sign_test.empty() ? bundle.sign_tests.at(0) : state_->options.sign_test;
+  session_options.engine = protocols::chosen_of(state_->options.engine, bundle.engines);
+  session_options.sign_test = protocols::chosen_of(state_->options.sign_test, bundle.sign_tests);
   const Sha256& key = owner->public_key().fingerprint();
   const Sha256 digest = digest_of(input);
   const std::optional<KeptSession> kept_session = state_->kept_session(digest);
   const std::uint64_t retries_before = state_->retries;
   InferenceResult result;
+  result.engine = session_options.engine;
   std::string id;
   std::unique_ptr<protocols::ClientSession> session;
   if (kept_session) {
@@ -524,8 +530,9 @@ InferenceResult Client::infer(const protocols::ClientBundle& bundle,
     result.bytes_down = kept_session->bytes_down;
     result.continued_at = session->round();
   } else {
-    session_options.sign_test_state =
-        state_->set_ups->find(state_->endpoint.url, session_options.sign_test, key);
+    if (protocols::accepted_engine(bundle, session_options).uses_transfers(bundle, session_options)) {
+      session_options.transfer_set_up = state_->set_ups->find(state_->endpoint.url, key);
+    }
     id = state_->register_and_open(bundle, owner->public_key(), session_options);
   }
   bool is_on_disk = kept_session.has_value();
@@ -534,27 +541,27 @@ InferenceResult Client::infer(const protocols::ClientBundle& bundle,
     if (!session) {
       session = std::make_unique<protocols::ClientSession>(bundle, owner, input, session_options);
     }
-    result.resumed = session_options.sign_test_state != nullptr;
+    result.resumed = session_options.transfer_set_up != nullptr;
     bool kept = result.resumed || kept_session;
     const auto keep = [&] {
       if (!kept) {
-        kept = state_->keep_set_up(*session, session_options.sign_test, key);
+        kept = state_->keep_set_up(*session, key);
       }
       state_->keep_session(id, digest, *session, result);
-      is_on_disk = !state_->options.session_file.empty();
+      is_on_disk = !state_->options.session_file.empty() && session->can_be_kept();
     };
-    IdlePreparation preparation(owner, encryptions_of(bundle));
+    IdlePreparation preparation(owner, session->encryptions());
     state_->run_rounds(id, *session, preparation, keep, result, progress);
     state_->forget_session();
     result.offline_seconds = preparation.seconds();
     result.prepared = preparation.prepared();
     result.seconds = seconds_since(start);
   } catch (const protocols::ot::FailedCheck&) {
-    state_->forget_set_up(session_options.sign_test, key, id);
+    state_->forget_set_up(key, id);
     throw;
   } catch (const InputError& error) {
     if (error.code() == "ot.check") {  // the server found it, in this session or another
-      state_->forget_set_up(session_options.sign_test, key, id);
+      state_->forget_set_up(key, id);
     } else if (!is_on_disk) {
       state_->delete_session(id);
     }

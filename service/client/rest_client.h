@@ -17,7 +17,8 @@ namespace popcorn::service {
 struct ClientOptions {
   unsigned connect_timeout_seconds = 10;
   unsigned round_timeout_seconds = 600;  ///< a round of a large network takes minutes
-  std::string sign_test;                 ///< empty = the server's preference
+  std::string engine;                    ///< empty = the server's preference
+  std::string sign_test;                 ///< likewise
   std::string output = "logits";
   /// How long to keep trying when the server is busy or goes away: before a session is open, and in the
   /// middle of one, where more work would be lost.
@@ -27,7 +28,7 @@ struct ClientOptions {
   std::string ca_file;  ///< PEM of the authorities to trust for https; empty = the system's
   std::string client_certificate_file, client_key_file;  ///< PEM, for servers that ask for a certificate
   bool verify_certificate = true;
-  /// Where set-ups of the sign test are kept for later inferences under the same key; null = with the Client
+  /// Where set-ups of transfers are kept for later inferences under the same key; null = with the Client
   std::shared_ptr<KeptSetUps> set_ups = nullptr;
   /// Where infer() keeps its session from the first answer on, readable for the owner alone, and takes it up
   /// again when the file is there: the same server, model, key and input are then required. Removed at the
@@ -39,6 +40,7 @@ struct ClientOptions {
 
 struct InferenceResult {
   WideVector logits;
+  std::string engine;
   double seconds = 0;          ///< wall, from the first byte encrypted to the logits
   double client_seconds = 0;   ///< of it: encryption, decryption, sign tests at the client
   double encrypt_seconds = 0;  ///< of it: the input's encryption
@@ -48,7 +50,7 @@ struct InferenceResult {
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies
   std::uint64_t rounds = 0;
   std::uint64_t retries = 0;       ///< requests that had to be sent again
-  bool resumed = false;            ///< with the sign test's set-up of an earlier inference
+  bool resumed = false;            ///< with the transfers' set-up of an earlier inference
   std::uint64_t continued_at = 0;  ///< round at which a kept session was taken up; 0 = a new one
 };
 

@@ -1,7 +1,7 @@
 // Registered keys on Redis.
 //
 //   PREFIX k:CALLER:KEY   the public key, sealed
-//   PREFIX o:CALLER:KEY   list of set-ups of the sign test, newest first: name and sealed bytes
+//   PREFIX o:CALLER:KEY   list of set-ups of transfers, newest first: name and sealed bytes
 //   PREFIX x:NAME         a set-up that a failed check has ended
 //   PREFIX keys           sorted set of CALLER:KEY by the time of the last use
 #include "service/store/redis_session_store.h"

@@ -19,6 +19,8 @@ using Steady = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kFirstPoll{20};
 constexpr std::chrono::milliseconds kLongestPoll{250};
 constexpr std::size_t kTokenBytes = 16;
+/// In place of the state of a session that cannot be kept: it goes on where it was opened, or not at all.
+constexpr std::uint8_t kStaysHere = 0;
 
 std::string random_token() {
   Bytes random(kTokenBytes);
@@ -146,6 +148,10 @@ class RedisSessionStore final : public SessionStore {
     }
     const SessionInfo info = parse_session(cipher_.open(kept.at(0).bytes(), place(claim.id, "info")));
     Bytes state = cipher_.open(kept.at(1).bytes(), state_place(claim.id, claim.round));
+    if (std::ranges::equal(state, Bytes{kStaysHere})) {
+      throw Refusal(RefusalKind::gone, "session.gone",
+                    "This session lived in a server that has stopped or does not get its requests any more");
+    }
     std::unique_ptr<protocols::ServerSession> machine;
     try {
       machine = restore_(info, state);
@@ -268,7 +274,7 @@ class RedisSessionStore final : public SessionStore {
   }
 
   Bytes sealed_state(const std::string& id, const protocols::ServerSession& machine) const {
-    Bytes state = machine.save();
+    Bytes state = machine.can_be_kept() ? machine.save() : Bytes{kStaysHere};
     Bytes sealed = cipher_.seal(state, state_place(id, machine.next_round()));
     OPENSSL_cleanse(state.data(), state.size());
     return sealed;

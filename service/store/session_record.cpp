@@ -6,7 +6,9 @@
 namespace popcorn::service {
 namespace {
 
+/// Sessions of the first engine say nothing of it, as those from before there were others.
 constexpr std::uint16_t kVersion = 1;
+constexpr std::uint16_t kVersionWithEngine = 2;
 constexpr std::size_t kMaxText = 16384;  // a key of 4096 bits with its proof
 constexpr std::uint64_t kMaxRounds = 64 * protocols::Limits::kSteps;
 
@@ -33,9 +35,11 @@ std::string read_text(ByteReader& in) {
 Bytes serialise_session(const SessionInfo& session) {
   Bytes bytes;
   ByteWriter out(bytes);
-  out.u16(kVersion);
+  const bool says_engine = session.engine != protocols::kDefaultEngine;
+  out.u16(says_engine ? kVersionWithEngine : kVersion);
+  if (says_engine) write(out, as_bytes(session.engine));
   for (const std::string* text : {&session.id, &session.model, &session.config_id, &session.key_id,
-                                  &session.caller, &session.sign_test_state}) {
+                                  &session.caller, &session.transfer_set_up}) {
     write(out, as_bytes(*text));
   }
   write(out, session.public_key);
@@ -49,12 +53,15 @@ Bytes serialise_session(const SessionInfo& session) {
 
 SessionInfo parse_session(ByteView bytes) {
   ByteReader in(bytes, "session_record");
-  if (in.u16() != kVersion) {
+  const std::uint16_t version = in.u16();
+  SessionInfo session;
+  if (version == kVersionWithEngine) session.engine = read_text(in);
+  const bool says_engine = session.engine != protocols::kDefaultEngine;
+  if (version != (says_engine ? kVersionWithEngine : kVersion)) {
     throw InputError("session_record.version", "a kept session is of another version of this program");
   }
-  SessionInfo session;
   for (std::string* text : {&session.id, &session.model, &session.config_id, &session.key_id, &session.caller,
-                            &session.sign_test_state}) {
+                            &session.transfer_set_up}) {
     *text = read_text(in);
   }
   const ByteView key = read(in);

@@ -37,7 +37,8 @@ struct SessionInfo {
   std::uint64_t next_round = 0;
   std::vector<std::size_t> round_limits;  ///< largest body of each round
   std::size_t ciphertext_bytes = 1;
-  std::string sign_test_state;  ///< name of the set-up that the session resumes; empty = it makes its own
+  std::string engine = protocols::kDefaultEngine;
+  std::string transfer_set_up;  ///< name of the set-up that the session resumes; empty = it makes its own
   Bytes public_key;             ///< serialised, so that another process needs no registration to go on
   std::chrono::system_clock::time_point expires_at;
   SessionPhase phase = SessionPhase::active;

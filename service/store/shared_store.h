@@ -10,7 +10,7 @@
 
 namespace popcorn::service {
 
-/// Registered keys and set-ups of the sign test, for all replicas. Thread-safe. A store that does not answer:
+/// Registered keys and set-ups of transfers, for all replicas. Thread-safe. A store that does not answer:
 /// @throws Refusal unavailable "server.store"
 class KeyStore {
  public:

@@ -1,5 +1,5 @@
-// What is read back from a session store: a session's facts, the state of its machine, and the set-ups of the
-// sign test at either party. Refused with an InputError, or taken and then written as the same bytes.
+// What is read back from a session store: a session's facts, the state of its machine, and the set-ups of
+// transfers at either party. Refused with an InputError, or taken and then written as the same bytes.
 //
 // The first byte chooses the kind.
 #include <algorithm>
@@ -45,11 +45,11 @@ struct World {
       message = client.handle(reply);
     }
     Bytes kept;
-    if (const auto state = server.sign_test_state()) {
+    if (const auto state = server.transfer_set_up()) {
       state->serialise(kept);
       add(2, kept);
       kept.clear();
-      client.sign_test_state()->serialise(kept);
+      client.transfer_set_up()->serialise(kept);
       add(3, kept);
     }
   }
@@ -91,10 +91,10 @@ Bytes again(std::uint8_t kind, ByteView bytes) {
     case 1:
       return ServerSession::restore(world().model, world().keys.context, bytes)->save();
     case 2:
-      sign_test_named("oblivious").server_state(bytes)->serialise(out);
+      ot::server_set_up(bytes)->serialise(out);
       return out;
     default:
-      sign_test_named("oblivious").client_state(bytes)->serialise(out);
+      ot::client_set_up(bytes)->serialise(out);
       return out;
   }
 }

@@ -5,6 +5,7 @@
 
 #include "models/file/popcorn_file.h"
 #include "paillier/operation_costs.h"
+#include "protocols/cost_prediction.h"
 #include "protocols/message_intake.h"
 #include "protocols/session.h"
 #include "tests/memory/allocation_meter.h"
@@ -97,7 +98,7 @@ void check(const models::IntegerNetwork& network, unsigned key_bits, const std::
   const auto model = ServedModel::create(network, chunk);
   test::SeededRng rng(91);
   const WideVector input = test::random_input(rng, network);
-  const InferenceCost cost = predict_cost(*model, key_bits, sign_test);
+  const InferenceCost cost = predict_cost(*model, key_bits, {.sign_test = sign_test});
   const test::Party& party = test::party(key_bits);
   for (const bool streamed : {true, false}) {
     const Peaks peaks = measure(model, party, input, sign_test, streamed);

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "protocols/client_bundle.h"
 #include "protocols/limits.h"
+#include "protocols/served_model.h"
 #include "tests/support/random_network.h"
 
 namespace popcorn::protocols {
@@ -47,6 +48,7 @@ TEST_CASE("a bundle survives JSON") {
     CHECK(read.output_count == bundle.output_count);
     CHECK(read.output_bits == bundle.output_bits);
     CHECK(read.sign_tests == bundle.sign_tests);
+    CHECK(read.engines == bundle.engines);
     CHECK(read.encoding.shape == bundle.encoding.shape);
     CHECK(read.encoding.low == bundle.encoding.low);
     CHECK(read.encoding.high == bundle.encoding.high);
@@ -59,6 +61,18 @@ TEST_CASE("a bundle survives JSON") {
     }
     CHECK(bundle_to_json(read) == bundle_to_json(bundle));
   }
+}
+
+TEST_CASE("a bundle from before there were several engines means the first one") {
+  test::SeededRng rng(94);
+  const ClientBundle bundle = make_client_bundle(labelled_network(rng));
+  CHECK(bundle.engines == std::vector<std::string>{"ciphertext"});
+  const std::string json = bundle_to_json(bundle);
+  CHECK(bundle_from_json(replaced(json, "\"engines\"", "\"machines\"")).engines == bundle.engines);
+  CHECK(bundle_from_json(replaced(json, "[\"ciphertext\"]", "[\"a\",\"b\"]")).engines ==
+        std::vector<std::string>{"a", "b"});
+  CHECK(code_of(replaced(json, "[\"ciphertext\"]", "[]")) == "bundle.engines");
+  CHECK(code_of(replaced(json, "[\"ciphertext\"]", "7")) == "bundle.engines");
 }
 
 TEST_CASE("the configuration's name changes with the function and with the chunk, not with facts") {

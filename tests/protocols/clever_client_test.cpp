@@ -59,12 +59,11 @@ struct Trial {
       client_half[kSeedsAt + (2 * i + 1) * kSeedBytes] ^= 1;
       guess_is_right = guess_is_right && base.chosen.choices[i] == 0;
     }
-    const SignTest& test = sign_test_named("oblivious");
     SessionOptions options;
     options.sign_test = "oblivious";
-    options.sign_test_state = test.server_state(server_half);
+    options.transfer_set_up = ot::server_set_up(server_half);
     server = std::make_unique<ServerSession>(model, keys.context, options);
-    options.sign_test_state = test.client_state(client_half);
+    options.transfer_set_up = ot::client_set_up(client_half);
     client = std::make_unique<ClientSession>(model->bundle(), keys.owner, input, options);
     const Bytes question = server->handle(client->start());
     const std::optional<ByteView> next = client->handle(question);
@@ -102,7 +101,7 @@ TEST_CASE("a poisoned seed tells its bit only to a client that stakes the set-up
       // Nothing more is answered, nor left for a store: a second question would be a second bit.
       REQUIRE_THROWS_AS(trial.server->handle(trial.request), ot::FailedCheck);
       REQUIRE_THROWS_AS(trial.server->save(), Error);
-      REQUIRE_FALSE(trial.server->sign_test_state());
+      REQUIRE_FALSE(trial.server->transfer_set_up());
     }
     CAPTURE(poisoned, caught);
     const double expected = kTrials * (1 - std::pow(0.5, static_cast<double>(poisoned)));

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
+#include "protocols/cost_prediction.h"
 #include "protocols/session.h"
 #include "protocols/wire.h"
 #include "tests/protocols/parties.h"
@@ -18,7 +19,7 @@ TEST_CASE("multiplications, ciphertexts, bytes and rounds are predicted exactly"
     const unsigned key_bits = test::fitting_key_bits(network);
     const auto model = ServedModel::create(network, round % 2 == 0 ? kDefaultChunk : 4);
     const WideVector input = test::random_input(rng, network);
-    const InferenceCost cost = predict_cost(*model, key_bits, sign_test);
+    const InferenceCost cost = predict_cost(*model, key_bits, {.sign_test = sign_test});
     SessionOptions options;
     options.sign_test = sign_test;
     const test::Transcript transcript =
@@ -69,7 +70,7 @@ TEST_CASE("a later inference under the same key costs what is predicted without 
   SessionOptions server_options;
   SessionOptions client_options;
   for (const bool later : {false, true}) {
-    const InferenceCost cost = predict_cost(*model, key_bits, kDefaultSignTest, later);
+    const InferenceCost cost = predict_cost(*model, key_bits, {}, later);
     ServerSession server(model, keys.context, server_options, rng);
     ClientSession client(model->bundle(), keys.owner, test::random_input(rng, network), client_options, rng);
     std::uint64_t bytes_up = 0;
@@ -80,16 +81,15 @@ TEST_CASE("a later inference under the same key costs what is predicted without 
       answer = server.handle(*message);
       bytes_down += answer.size();
       message = client.handle(answer);
-      if (server.sign_test_state()) server_options.sign_test_state = server.sign_test_state();
+      if (server.transfer_set_up()) server_options.transfer_set_up = server.transfer_set_up();
     }
-    client_options.sign_test_state = client.sign_test_state();
+    client_options.transfer_set_up = client.transfer_set_up();
     CAPTURE(later);
     CHECK(server.counts().multiplications == cost.multiplications);
     CHECK(bytes_up == cost.bytes_up);
     CHECK(bytes_down == cost.bytes_down);
   }
-  REQUIRE(predict_cost(*model, key_bits, kDefaultSignTest, true).bytes_up <
-          predict_cost(*model, key_bits).bytes_up);
+  REQUIRE(predict_cost(*model, key_bits, {}, true).bytes_up < predict_cost(*model, key_bits).bytes_up);
 }
 
 TEST_CASE("one exponentiation for each weight costs more than a planned weighted sum") {
@@ -107,7 +107,7 @@ TEST_CASE("one exponentiation for each weight costs more than a planned weighted
 TEST_CASE("a cost can only be asked for what can be served") {
   test::SeededRng rng(82);
   const auto model = ServedModel::create(test::random_network(rng));
-  CHECK_THROWS_AS(predict_cost(*model, 2048, "telepathic"), RefusedError);
+  CHECK_THROWS_AS(predict_cost(*model, 2048, {.sign_test = "telepathic"}), RefusedError);
   CHECK_THROWS_AS(predict_cost(*model, 16), InputError);  // plaintexts narrower than a step
 }
 

@@ -5,9 +5,9 @@
 #include <cmath>
 
 #include "protocols/blinded_sign_test.h"
+#include "protocols/security.h"
 #include "protocols/share.h"
 #include "protocols/slots.h"
-#include "protocols/steps.h"
 #include "tests/protocols/parties.h"
 
 namespace popcorn::protocols {

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "models/evaluation/plaintext_evaluator.h"
+#include "protocols/cost_prediction.h"
 #include "protocols/message_intake.h"
 #include "tests/protocols/parties.h"
 #include "tests/support/random_network.h"
@@ -78,7 +79,8 @@ TEST_CASE("an inference in pieces gives the plaintext's logits, with the multipl
     }
     CHECK(client.logits() == models::evaluate(world.model->network(), world.input));
     const unsigned key_bits = world.keys.owner->public_key().bits();
-    CHECK(server.counts().multiplications == predict_cost(*world.model, key_bits, sign_test).multiplications);
+    CHECK(server.counts().multiplications ==
+          predict_cost(*world.model, key_bits, {.sign_test = sign_test}).multiplications);
   }
 }
 

@@ -28,7 +28,7 @@ struct Result {
 
 /// Both parties with shares, as in a step. `set_up` done reuses `states`.
 struct Pair {
-  std::shared_ptr<const SignTestState> server, client;
+  std::shared_ptr<const ot::KeptSetUp> server, client;
 };
 
 Result run(const test::Party& keys, const WideVector& x, unsigned bits, Rng& rng, Pair& states) {
@@ -36,7 +36,7 @@ Result run(const test::Party& keys, const WideVector& x, unsigned bits, Rng& rng
   const paillier::Evaluator evaluator(keys.context, rng);
   const paillier::CiphertextBatch batch = keys.encrypt(evaluator, x);
   const unsigned key_bits = keys.owner->public_key().bits();
-  const SetUp set_up = test.set_up(states.server != nullptr);
+  const ot::SetUp set_up = test.set_up(states.server != nullptr);
   const SignTestShape shape{x.size(), bits, key_bits, set_up};
   const auto server = test.server(evaluator, rng, states.server);
   const auto client = test.client(*keys.owner, rng, states.client);

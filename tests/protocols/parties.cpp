@@ -3,6 +3,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "protocols/round_plan.h"
 
 namespace popcorn::test {
 
@@ -49,11 +50,9 @@ Transcript run_inference(std::shared_ptr<const protocols::ServedModel> model, co
   Transcript transcript;
   transcript.tensors.resize(model->network().nodes.size());
   protocols::ServerSession server(model, party.context, options, rng);
-  server.observe([&](std::size_t node, const CiphertextBatch& batch) {
-    const unsigned bits = model->network().nodes[node].bounds.bits;
-    transcript.tensors[node] = party.decrypt(batch, WideVector::limbs_for_bits(bits));
-  });
   protocols::ClientSession client(model->bundle(), party.owner, input, options, rng);
+  server.observe(client,
+                 [&](std::size_t node, const WideVector& values) { transcript.tensors[node] = values; });
   ByteView message = client.start();
   for (;;) {
     transcript.up.emplace_back(message.begin(), message.end());

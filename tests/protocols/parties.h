@@ -31,7 +31,7 @@ unsigned fitting_key_bits(const models::IntegerNetwork& network);
 
 struct Transcript {
   WideVector logits;
-  std::vector<WideVector> tensors;  ///< of every node, decrypted
+  std::vector<WideVector> tensors;  ///< of every node
   std::vector<Bytes> up, down;      ///< messages of all rounds
   paillier::OperationCounts counts;
   std::size_t peak_memory = 0, final_memory = 0;

@@ -174,7 +174,7 @@ TEST_CASE("plaintexts that are no packing are refused by the client") {
   // Refused once, nothing is answered any more: another try would be another question about the values.
   CHECK_THROWS_AS(f.client.handle(question), ot::FailedCheck);
   CHECK_THROWS_AS(f.client.save(), Error);
-  CHECK_FALSE(f.client.sign_test_state());
+  CHECK_FALSE(f.client.transfer_set_up());
 }
 
 TEST_CASE("no truncation and no random damage crashes a session or moves it on by itself") {

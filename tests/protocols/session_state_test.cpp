@@ -19,7 +19,7 @@ namespace {
 using test::party;
 using test::Party;
 
-using KeptState = std::shared_ptr<const SignTestState>;
+using KeptState = std::shared_ptr<const ot::KeptSetUp>;
 
 /// The state with the first letter of a word in it changed: an option that nobody has.
 Bytes without_word(const Bytes& state, const std::string& word) {
@@ -46,8 +46,8 @@ Run run_moving(const std::shared_ptr<const ServedModel>& model, const Party& key
   SessionOptions server_options{.sign_test = sign_test};
   SessionOptions client_options = server_options;
   if (states != nullptr) {
-    server_options.sign_test_state = states->server;
-    client_options.sign_test_state = states->client;
+    server_options.transfer_set_up = states->server;
+    client_options.transfer_set_up = states->client;
   }
   auto server = std::make_unique<ServerSession>(model, keys.context, server_options, rng);
   ClientSession client(model->bundle(), keys.owner, input, client_options, rng);
@@ -58,13 +58,13 @@ Run run_moving(const std::shared_ptr<const ServedModel>& model, const Party& key
     server = ServerSession::restore(model, keys.context, run.saved.back(), rng);
     run.up.emplace_back(message->begin(), message->end());
     run.down.push_back(server->handle(*message));
-    if (server->sign_test_state()) kept = server->sign_test_state();
+    if (server->transfer_set_up()) kept = server->transfer_set_up();
     message = client.handle(run.down.back());
   }
   run.logits = client.logits();
   REQUIRE(server->finished());
   REQUIRE_THROWS_AS(server->save(), Error);
-  if (states != nullptr) *states = {kept, client.sign_test_state()};
+  if (states != nullptr) *states = {kept, client.transfer_set_up()};
   return run;
 }
 
@@ -195,8 +195,8 @@ TEST_CASE("a client that starts again in every round gets the plaintext network'
     // Again on a set-up that both kept.
     States states;
     run_moving(model, keys, input, rng, "oblivious", &states);
-    server_options.sign_test_state = states.server;
-    client_options.sign_test_state = states.client;
+    server_options.transfer_set_up = states.server;
+    client_options.transfer_set_up = states.client;
     if (states.server == nullptr) continue;
     REQUIRE(run_with_moving_client(model, keys, input, rng, server_options, client_options).logits ==
             expected);
@@ -263,14 +263,13 @@ TEST_CASE("several inferences on one set-up, which later ones do not send again"
     Bytes server, client;
     states.server->serialise(server);
     states.client->serialise(client);
-    const SignTest& test = sign_test_named("oblivious");
-    states = {test.server_state(server), test.client_state(client)};
+    states = {ot::server_set_up(server), ot::client_set_up(client)};
     REQUIRE(to_hex(states.server->id()) == to_hex(states.client->id()));
-    REQUIRE_THROWS_AS(test.server_state(client), InputError);
-    REQUIRE_THROWS_AS(test.client_state(server), InputError);
+    REQUIRE_THROWS_AS(ot::server_set_up(client), InputError);
+    REQUIRE_THROWS_AS(ot::client_set_up(server), InputError);
     server.back() ^= 1;
     server.pop_back();
-    REQUIRE_THROWS_AS(test.server_state(server), InputError);
+    REQUIRE_THROWS_AS(ot::server_set_up(server), InputError);
   }
   const unsigned bits = small.keys->owner->public_key().bits();
   const ClientBundle& bundle = small.model->bundle();
@@ -293,9 +292,9 @@ TEST_CASE("a session that broke off has used its streams up, also when an old co
   run_moving(small.model, *small.keys, small.input, small.rng, "oblivious", &states);
   const States old_copy = states;
   const auto first_transfers = [&](Rng& server_rng, Rng& client_rng) {
-    ServerSession server(small.model, small.keys->context, {.sign_test_state = old_copy.server}, server_rng);
+    ServerSession server(small.model, small.keys->context, {.transfer_set_up = old_copy.server}, server_rng);
     ClientSession client(small.model->bundle(), small.keys->owner, small.input,
-                         {.sign_test_state = old_copy.client}, client_rng);
+                         {.transfer_set_up = old_copy.client}, client_rng);
     const Bytes question = server.handle(client.start());
     const auto answer = client.handle(question);
     return to_hex(answer->last(32 * 8));
@@ -324,10 +323,10 @@ TEST_CASE("two sessions of one set-up at the same time do not disturb each other
   std::vector<Half> halves(2);
   for (Half& half : halves) {
     half.server = std::make_unique<ServerSession>(
-        small.model, small.keys->context, SessionOptions{.sign_test_state = states.server}, small.rng);
+        small.model, small.keys->context, SessionOptions{.transfer_set_up = states.server}, small.rng);
     half.client =
         std::make_unique<ClientSession>(small.model->bundle(), small.keys->owner, small.input,
-                                        SessionOptions{.sign_test_state = states.client}, small.rng);
+                                        SessionOptions{.transfer_set_up = states.client}, small.rng);
   }
   std::vector<Bytes> messages = {halves[0].client->start(), halves[1].client->start()};
   while (!halves[0].client->finished()) {

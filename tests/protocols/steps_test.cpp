@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "protocols/blinded_sign_test.h"
+#include "protocols/round_plan.h"
+#include "protocols/security.h"
 #include "protocols/share.h"
 #include "protocols/slots.h"
 #include "protocols/tournament.h"

@@ -46,6 +46,18 @@ void check_error(const RawAnswer& answer, int status, const std::string& code) {
 
 }  // namespace
 
+TEST_CASE("a server of the blinded sign test alone starts, and tells what an inference moves", "[service]") {
+  service::ServerOptions options = small_server_options();
+  options.models = {
+      protocols::ServedModel::create(small_model("tiny")->network(), protocols::kDefaultChunk, {"blinded"})};
+  const RunningServer server(options);
+  const RawAnswer answer = ask(server.port(), "GET", "/v2/models/tiny");
+  REQUIRE(answer.status == 200);
+  const json described = json::parse(answer.body);
+  CHECK(described.at("sign_tests") == std::vector<std::string>{"blinded"});
+  CHECK_FALSE(described.at("expected_traffic").empty());
+}
+
 TEST_CASE("Health, metadata and models", "[routes]") {
   const RunningServer server;
   const auto get = [&](const std::string& path) {

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "models/evaluation/plaintext_evaluator.h"
+#include "protocols/round_plan.h"
 #include "protocols/wire.h"
 #include "tests/support/random_network.h"
 
@@ -234,9 +235,9 @@ RawAnswer send_round(const RunningServer& server, const std::string& session, st
 
 namespace {
 
-protocols::SessionOptions with_set_up(const std::shared_ptr<const protocols::SignTestState>& set_up) {
+protocols::SessionOptions with_set_up(const std::shared_ptr<const protocols::ot::KeptSetUp>& set_up) {
   protocols::SessionOptions options;
-  options.sign_test_state = set_up;
+  options.transfer_set_up = set_up;
   return options;
 }
 
@@ -244,7 +245,7 @@ protocols::SessionOptions with_set_up(const std::shared_ptr<const protocols::Sig
 
 ClientByHand::ClientByHand(const RunningServer& server, const protocols::ServedModel& model,
                            const WideVector& input,
-                           const std::shared_ptr<const protocols::SignTestState>& set_up)
+                           const std::shared_ptr<const protocols::ot::KeptSetUp>& set_up)
     : client_(model.bundle(), small_key(), input, with_set_up(set_up)) {
   const std::string name = set_up ? to_hex(set_up->id()) : "";
   nlohmann::json body = {{"key_id", register_key(server)},

@@ -95,12 +95,12 @@ class ClientByHand {
  public:
   /// Registers small_key() and opens a session; `set_up` of an earlier one, or nothing.
   ClientByHand(const RunningServer& server, const protocols::ServedModel& model, const WideVector& input,
-               const std::shared_ptr<const protocols::SignTestState>& set_up = nullptr);
+               const std::shared_ptr<const protocols::ot::KeptSetUp>& set_up = nullptr);
   const std::string& session() const { return id_; }
   /// Whether the server has the set-up too.
   bool resumed() const { return resumed_; }
   bool finished() const { return client_.finished(); }
-  std::shared_ptr<const protocols::SignTestState> set_up() const { return client_.sign_test_state(); }
+  std::shared_ptr<const protocols::ot::KeptSetUp> set_up() const { return client_.transfer_set_up(); }
   /// Sends the next message, on request with corrections that are not made of codewords, and takes the
   /// answer. Gives the error's code, empty when there is none.
   std::string send(const RunningServer& server, bool with_wrong_correction = false);

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "protocols/cost_prediction.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/process.h"
 #include "tests/support/random_network.h"
@@ -61,7 +62,8 @@ TEST_CASE("An inference goes on after its client ended, from every round", "[ses
     CHECK(deaths + 2 == result.rounds);
     CHECK(result.continued_at + 1 == result.rounds);
     CHECK_FALSE(std::filesystem::exists(file));
-    const auto cost = protocols::predict_cost(*model, small_key()->public_key().bits(), sign_test);
+    const auto cost =
+        protocols::predict_cost(*model, small_key()->public_key().bits(), {.sign_test = sign_test});
     CHECK(result.bytes_up == cost.bytes_up);
     CHECK(result.bytes_down == cost.bytes_down);
   }

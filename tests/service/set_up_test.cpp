@@ -255,8 +255,8 @@ TEST_CASE("A client whose half of a set-up is not the server's forgets it", "[se
     CHECK(error.code() == "ot.check");
   }
   const Sha256& key = small_key()->public_key().fingerprint();
-  CHECK_FALSE(set_ups->find(world.server.url(), "oblivious", key));
-  CHECK_FALSE(world.from_file()->find(world.server.url(), "oblivious", key));
+  CHECK_FALSE(set_ups->find(world.server.url(), key));
+  CHECK_FALSE(world.from_file()->find(world.server.url(), key));
   CHECK_FALSE(world.infer(world.from_file()).resumed);
   CHECK(world.infer(world.from_file()).resumed);
 }
@@ -265,7 +265,7 @@ TEST_CASE("A set-up belongs to one key, one caller's registration and is bounded
   const World world;
   const auto set_ups = std::make_shared<KeptSetUps>();
   world.infer(set_ups);
-  const auto kept = set_ups->find(world.server.url(), "oblivious", small_key()->public_key().fingerprint());
+  const auto kept = set_ups->find(world.server.url(), small_key()->public_key().fingerprint());
   REQUIRE(kept);
   register_key(world.server, 1);
   const auto open = [&](unsigned key, const std::string& name, const std::string& sign_test) {

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "models/file/popcorn_file.h"
+#include "protocols/cost_prediction.h"
 #include "protocols/wire.h"
 #include "service/queued_work.h"
 #include "service/session_manager.h"
@@ -329,9 +330,9 @@ TEST_CASE("A round that is answered later keeps its memory accounted for until i
   queue.submit("", [future = release.get_future().share()] { future.wait(); });
   for (const auto& session : {fetched, dropped}) {
     const auto admission = sessions.admit_round(session.id, 0, "");
-    const auto upload = sessions.begin_upload(admission, "", body.size(), memory.take(body.size()));
+    const auto upload = sessions.begin_upload(admission, body.size(), memory.take(body.size()));
     upload->append(body);
-    CHECK_FALSE(sessions.answer_round(session.id, 0, upload, "", std::chrono::seconds(0)));
+    CHECK_FALSE(sessions.answer_round(admission, upload, std::chrono::seconds(0)));
   }
   CHECK(memory.used() == 2 * body.size());
   release.set_value();
