@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "cli/terminal/output.h"
 #include "protocols/engines.h"
-#include "protocols/sign_test.h"
+#include "protocols/sign_protocol.h"
 
 namespace popcorn::cli {
 

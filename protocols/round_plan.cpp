@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "protocols/blinded_sign_test.h"
+#include "protocols/blinded_sign_protocol.h"
 #include "protocols/ciphertext/step_halves.h"
 #include "protocols/slots.h"
 

@@ -10,7 +10,7 @@
 
 #include "protocols/client_bundle.h"
 #include "protocols/schedule.h"
-#include "protocols/sign_test.h"
+#include "protocols/sign_protocol.h"
 
 namespace popcorn::protocols {
 

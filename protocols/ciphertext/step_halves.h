@@ -21,7 +21,7 @@
 #include "paillier/evaluator.h"
 #include "paillier/keys/key_owner.h"
 #include "protocols/session_state.h"
-#include "protocols/sign_test.h"
+#include "protocols/sign_protocol.h"
 #include "protocols/steps.h"
 
 namespace popcorn::protocols {

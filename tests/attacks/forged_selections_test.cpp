@@ -17,7 +17,7 @@
 #include "protocols/round_plan.h"
 #include "protocols/session.h"
 #include "protocols/share.h"
-#include "protocols/sign_test.h"
+#include "protocols/sign_protocol.h"
 #include "protocols/slots.h"
 #include "protocols/wire.h"
 #include "tests/support/seeded_rng.h"

@@ -12,7 +12,7 @@
 #include "protocols/ot/local_parties.h"
 #include "protocols/round_plan.h"
 #include "protocols/session.h"
-#include "protocols/sign_test.h"
+#include "protocols/sign_protocol.h"
 #include "tests/protocols/parties.h"
 #include "tests/support/random_network.h"
 

@@ -4,7 +4,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "protocols/blinded_sign_test.h"
+#include "protocols/blinded_sign_protocol.h"
 #include "protocols/security.h"
 #include "protocols/share.h"
 #include "protocols/slots.h"

@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
-#include "protocols/blinded_sign_test.h"
+#include "protocols/blinded_sign_protocol.h"
 #include "protocols/round_plan.h"
 #include "protocols/security.h"
 #include "protocols/share.h"

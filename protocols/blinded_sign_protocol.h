@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include "base/random.h"
-#include "protocols/sign_test.h"
+#include "protocols/sign_protocol.h"
 
 namespace popcorn::protocols {
 

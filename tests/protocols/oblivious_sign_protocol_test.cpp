@@ -1,5 +1,5 @@
 // The oblivious sign test: exact everywhere, and a client's view that says nothing about x.
-#include "protocols/oblivious_sign_test.h"
+#include "protocols/oblivious_sign_protocol.h"
 
 #include <array>
 #include <catch2/catch.hpp>

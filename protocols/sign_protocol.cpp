@@ -1,11 +1,11 @@
-#include "protocols/sign_test.h"
+#include "protocols/sign_protocol.h"
 
 #include <array>
 #include <string>
 
 #include "base/error.h"
-#include "protocols/blinded_sign_test.h"
-#include "protocols/oblivious_sign_test.h"
+#include "protocols/blinded_sign_protocol.h"
+#include "protocols/oblivious_sign_protocol.h"
 
 namespace popcorn::protocols {
 

@@ -1,4 +1,4 @@
-#include "protocols/oblivious_sign_test.h"
+#include "protocols/oblivious_sign_protocol.h"
 
 #include <openssl/crypto.h>
 

@@ -18,7 +18,7 @@
 // session that failed has used it up.
 #pragma once
 
-#include "protocols/sign_test.h"
+#include "protocols/sign_protocol.h"
 
 namespace popcorn::protocols {
 

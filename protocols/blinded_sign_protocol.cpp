@@ -1,4 +1,4 @@
-#include "protocols/blinded_sign_test.h"
+#include "protocols/blinded_sign_protocol.h"
 
 #include <algorithm>
 

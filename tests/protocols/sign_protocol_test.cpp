@@ -1,11 +1,11 @@
-#include "protocols/sign_test.h"
+#include "protocols/sign_protocol.h"
 
 #include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
 
 #include "base/error.h"
-#include "protocols/blinded_sign_test.h"
+#include "protocols/blinded_sign_protocol.h"
 #include "protocols/steps.h"
 #include "tests/protocols/parties.h"
 
