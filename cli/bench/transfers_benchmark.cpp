@@ -170,8 +170,7 @@ ot::TruncationShape truncation_shape(unsigned ring, unsigned kept) {
 Dialogue<Words> run_relu(TransferParty& party, const ot::TruncationShape& shape, const Words& x,
                          const Words& lowest) {
   const ot::WordGroups kept = shape.kept();
-  const Words words =
-      co_await ot::truncate_and_rectify(party, shape, x, shape.neighbour ? &lowest : nullptr);
+  const Words words = co_await ot::truncate_and_rectify(party, shape, x, shape.neighbour ? &lowest : nullptr);
   Words result = co_await ot::extend(party, kept, shape.ring, words, false);
   co_return result;
 }
@@ -250,8 +249,7 @@ class ShareStep final : public Measured {
   Sample run(std::size_t values) override {
     Sample sample;
     while (sample.values < values) batch(sample);
-    sample.transfers =
-        sample.values / kStepValues * (step_.cost.transfers()[0] + step_.cost.transfers()[1]);
+    sample.transfers = sample.values / kStepValues * (step_.cost.transfers()[0] + step_.cost.transfers()[1]);
     return sample;
   }
 

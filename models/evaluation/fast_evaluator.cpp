@@ -8,11 +8,11 @@
 #include <utility>
 
 #include "base/error.h"
+#include "models/evaluation/paired_layer.h"
 #include "models/evaluation/partial_sums.h"
 #include "models/evaluation/plaintext_evaluator.h"
 #include "models/file/popcorn_format.h"
 #include "models/network/sliding_window.h"
-#include "models/evaluation/paired_layer.h"
 
 namespace popcorn::models {
 

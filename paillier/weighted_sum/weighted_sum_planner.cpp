@@ -1,6 +1,4 @@
 // Planning of weighted sums: which products in which order, and what they cost.
-#include "paillier/weighted_sum/weighted_sum.h"
-
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
@@ -11,6 +9,7 @@
 #include "base/error.h"
 #include "paillier/kernels/kernel.h"
 #include "paillier/weighted_sum/factored_batch.h"
+#include "paillier/weighted_sum/weighted_sum.h"
 #include "paillier/weighted_sum/weighted_sum_digits.h"
 #include "paillier/weighted_sum/weighted_sum_tables.h"
 

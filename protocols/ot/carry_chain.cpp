@@ -50,8 +50,7 @@ ChainPlan plan_chain_with_cuts(unsigned length, const std::vector<unsigned>& cut
       for (unsigned digit = 1; digit <= std::min(kMaxDigit, length - from); ++digit) {
         if (crosses(from, from + digit, cuts)) break;
         Reached& to = reached[count + 1][from + digit];
-        const unsigned bits =
-            reached[count][from].bits + digit_bits(digit, count == 0, transfer);
+        const unsigned bits = reached[count][from].bits + digit_bits(digit, count == 0, transfer);
         if (bits < to.bits) to = {bits, digit};
       }
     }

@@ -55,7 +55,8 @@ class KeptSeeds final : public KeptSetUp {
   SetUpNonce id_;
   Seeds seeds_;
 };
-/// The server's, which sends: what it chose among base transfers; the client's, which receives: what it offered.
+/// The server's, which sends: what it chose among base transfers; the client's, which receives: what it
+/// offered.
 using KeptSenderSeeds = KeptSeeds<ChosenSeeds>;
 using KeptReceiverSeeds = KeptSeeds<OfferedSeeds>;
 

@@ -463,7 +463,8 @@ Dialogue<Words> conjunction(TransferParty& party, unsigned inputs, const Words& 
   } else {
     // All bits are 1 where the other party's shares are the complement of this one's.
     Words tables(bits.size());
-    for (std::size_t j = 0; j < bits.size(); ++j) tables[j] = std::uint32_t{1} << (~bits[j] & low_bits(inputs));
+    for (std::size_t j = 0; j < bits.size(); ++j)
+      tables[j] = std::uint32_t{1} << (~bits[j] & low_bits(inputs));
     result = co_await send_tables(party, tables, inputs);
   }
   party.pass_turn();

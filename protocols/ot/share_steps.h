@@ -27,7 +27,7 @@ struct ShiftGroup {
 struct TruncationShape {
   unsigned ring = 16;              ///< w ≤ 30
   std::vector<ShiftGroup> groups;  ///< ascending t, all different; w − t ≥ 2 digits are kept
-  bool nearest = true;             ///< ⌊(x + 2^(t−1)) / 2^t⌋; else stochastic: ⌊x/2^t⌋ or one more, unbiased
+  bool nearest = true;  ///< ⌊(x + 2^(t−1)) / 2^t⌋; else stochastic: ⌊x/2^t⌋ or one more, unbiased
   bool neighbour = false;  ///< x is a0 + a1 + c modulo 2^w with c = 1 ∧ the carry of LowestBits; only nearest
   unsigned digit_bits = 0;  ///< chains of so wide digits, for few flights; 0: of those with the fewest bits
   WordGroups kept() const;

@@ -1,4 +1,4 @@
-// What an inference on shares costs, by formula: no layout is searched, nothing is run.
+// What an inference on shares costs: exact but for what makes the random transfers. Nothing is run.
 #pragma once
 
 #include <cstdint>
@@ -41,19 +41,10 @@ struct ShareEstimateOptions {
   bool multiplications = true;  ///< else they are not counted, which is what takes time
 };
 
-/// - A layer with weights has slots of B = w + ⌈log2 max Σ|w|⌉ + 1 bits, ⌊(|N| − 43)/B⌋ a ciphertext. A plane
-/// of
-///   outputs fills G segments; a channel comes once for each row of the window (each place of a strided one),
-///   the places of a row are B squarings a ciphertext each, and G ciphertexts leave an output channel. A
-///   dense layer takes a ciphertext an input and packs its outputs with B squarings each. Weighted sums cost
-///   what paillier::WeightedSumPlan says for G positions.
-/// - Steps cost what ot/share_steps.h says, with the carry of the packed neighbour behind a layer, and a
-/// transfer
-///   0.05 bytes (0.172 below 5 million, 1.9 below 160,000). A step's result is extended to the ring of its
-///   readers, and re-shared before a layer with weights.
-/// Cost: as planning the layers for a server: seconds for a large network.
-/// @throws UsageError "shares.network" unless the network is requantised; InputError "shares.ring" when a
-/// slot does not fit a ciphertext
+/// The layouts, plans and steps that a session has, and for the transfers themselves a rate: 0.05 bytes each
+/// (0.172 below 5 million, 1.9 below 160,000). Seconds for a large network.
+/// @throws UsageError "shares.network" unless the network is requantised; InputError "shares.ring",
+/// "model.too_wide" when it cannot run
 ShareEstimates estimate_shares(const models::IntegerNetwork& network,
                                const ShareEstimateOptions& options = {});
 

@@ -296,7 +296,8 @@ TEST_CASE("signed truncation, sign and maximum", "[ot][shares]") {
     const SignShape shape{cases.size(), w, false, 0};
     const Outcome outcome = run_step(
         parties, [&](FlightLedger& ledger) { sign(ledger, shape); }, first_shares(cases),
-        second_shares(cases, w), [&](TransferParty& party, const Words& mine) { return sign(party, shape, mine); });
+        second_shares(cases, w),
+        [&](TransferParty& party, const Words& mine) { return sign(party, shape, mine); });
     for (std::size_t j = 0; j < cases.size(); ++j)
       REQUIRE((outcome.results[0][j] ^ outcome.results[1][j]) == (cases[j].x >= 0 ? 1U : 0U));
   }
@@ -361,7 +362,8 @@ TEST_CASE("re-sharing gives the second party the share it chose", "[ot][shares]"
   for (std::uint32_t& word : chosen) word = static_cast<std::uint32_t>(rng.next_u64()) & low_bits(w);
   const Outcome outcome = run_step(
       parties, [&](FlightLedger& ledger) { re_share(ledger, cases.size(), w); }, first_shares(cases),
-      second_shares(cases, w), [&](TransferParty& party, const Words& mine) {
+      second_shares(cases, w),
+      [&](TransferParty& party, const Words& mine) {
         return re_share(party, w, mine, party.first ? nullptr : &chosen);
       });
   CHECK(outcome.results[1] == chosen);
@@ -390,12 +392,14 @@ TEST_CASE("channels that drop different numbers of digits go through the same fl
       std::vector<std::int64_t> values;
       std::vector<unsigned> shift_of;
       for (const unsigned t : shifts) {
-        const std::int64_t rounding = nearest ? (std::int64_t{1} << t) >> 1 : (std::int64_t{1} << t) - (t == 0);
+        const std::int64_t rounding =
+            nearest ? (std::int64_t{1} << t) >> 1 : (std::int64_t{1} << t) - (t == 0);
         const std::int64_t end = std::int64_t{1} << (w - (is_signed ? 2 : 1));
         const auto cases = all_cases(-end, end - rounding, w);
         step.shape.groups.push_back({cases.size(), t});
         for (const Case& one : cases) {
-          const auto a = static_cast<std::uint32_t>(rng.below(2)), b = static_cast<std::uint32_t>(rng.below(2));
+          const auto a = static_cast<std::uint32_t>(rng.below(2)),
+                     b = static_cast<std::uint32_t>(rng.below(2));
           lowest[0].push_back(a);
           lowest[1].push_back(b);
           first.push_back(one.share);
@@ -417,8 +421,8 @@ TEST_CASE("channels that drop different numbers of digits go through the same fl
           return is_signed ? y : std::max<std::int64_t>(0, y);
         };
         const std::int64_t most = (std::int64_t{1} << t) - 1;
-        const bool right = nearest ? got == expected((most + 1) >> 1)
-                                   : got == expected(0) || got == expected(most);
+        const bool right =
+            nearest ? got == expected((most + 1) >> 1) : got == expected(0) || got == expected(most);
         wrong += right ? 0 : 1;
       }
       CHECK(wrong == 0);
