@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "models/input/input_encoding.h"
+#include "protocols/shares/share_facts.h"
 
 namespace popcorn::protocols {
 
@@ -127,6 +128,10 @@ ClientBundle bundle_of(const Json& json) {
   bundle.engines = {kFirstEngine};
   if (json.contains("engines")) bundle.engines = texts_member(json, "engines", Limits::kEngines);
   if (bundle.engines.empty()) fail("engines", "a list with at least one name");
+  if (json.contains("shares")) {
+    bundle.share_facts =
+        std::make_shared<const shares::ShareFacts>(shares::facts_from_json(json.at("shares")));
+  }
   return bundle;
 }
 
@@ -152,6 +157,7 @@ std::string bundle_to_json(const ClientBundle& bundle) {
   for (const Step& step : bundle.steps) json["steps"].push_back(json_of(step));
   json["sign_tests"] = bundle.sign_tests;
   json["engines"] = bundle.engines;
+  if (bundle.share_facts) json["shares"] = shares::facts_to_json(*bundle.share_facts);
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -2,6 +2,7 @@
 // no weights.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,10 @@
 #include "protocols/steps.h"
 
 namespace popcorn::protocols {
+
+namespace shares {
+struct ShareFacts;
+}
 
 struct ClientBundle {
   std::string model;
@@ -26,6 +31,9 @@ struct ClientBundle {
   // Of the engine "ciphertext".
   std::vector<Step> steps;              ///< kind, name, count, bits
   std::vector<std::string> sign_tests;  ///< accepted by the server, preferred first
+
+  // Of the engines "shares" and "shares-fast"; null without them.
+  std::shared_ptr<const shares::ShareFacts> share_facts = nullptr;
 };
 
 /// What was asked for or, when that is empty, what the server prefers of what it offers.

@@ -5,13 +5,15 @@
 
 #include "base/error.h"
 #include "protocols/ciphertext/ciphertext_engine.h"
+#include "protocols/shares/shares_engine.h"
 
 namespace popcorn::protocols {
 
 namespace {
 
 std::vector<const Engine*>& all_engines() {
-  static std::vector<const Engine*> engines{&ciphertext_engine()};
+  static std::vector<const Engine*> engines{&ciphertext_engine(), &shares::shares_engine(),
+                                            &shares::shares_fast_engine()};
   return engines;
 }
 

@@ -277,9 +277,13 @@ WideVector PackedLayer::with_offsets(const WideVector& masks) const {
 
 MaskedResult PackedLayer::evaluate(const paillier::Evaluator& evaluator, ByteView request, Bytes& response,
                                    Rng& rng) const {
-  CiphertextBatch results = packed_sums(
-      evaluator,
-      evaluator.weighted_sum(*plan_, shifted_inputs(evaluator, evaluator.parse(request, layout_.inputs()))));
+  return evaluate(evaluator, evaluator.parse(request, layout_.inputs()), response, rng);
+}
+
+MaskedResult PackedLayer::evaluate(const paillier::Evaluator& evaluator, CiphertextBatch request,
+                                   Bytes& response, Rng& rng) const {
+  CiphertextBatch results =
+      packed_sums(evaluator, evaluator.weighted_sum(*plan_, shifted_inputs(evaluator, std::move(request))));
   WideVector masks = paillier::uniform_residues(evaluator.key(), layout_.outputs(), rng);
   const WipedAtEnd masks_wiped(masks);
   {

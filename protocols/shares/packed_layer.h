@@ -44,6 +44,9 @@ class PackedLayer {
   /// @throws InputError "ciphertext.length", "ciphertext.invalid"
   MaskedResult evaluate(const paillier::Evaluator& evaluator, ByteView request, Bytes& response,
                         Rng& rng = system_rng()) const;
+  /// The same for a request that was parsed.
+  MaskedResult evaluate(const paillier::Evaluator& evaluator, paillier::CiphertextBatch request,
+                        Bytes& response, Rng& rng = system_rng()) const;
 
  private:
   paillier::CiphertextBatch shifted_inputs(const paillier::Evaluator& evaluator,
@@ -67,5 +70,7 @@ void encrypt_shares(const PackedLayout& layout, const paillier::KeyOwner& owner,
 /// @param response layout.outputs() ciphertexts
 /// @throws InputError "ciphertext.length", "ciphertext.invalid", "preparation.wrapped"
 MaskedResult open_result(const PackedLayout& layout, const paillier::KeyOwner& owner, ByteView response);
+/// The same from decrypted residues. @throws InputError "preparation.wrapped"
+MaskedResult open_residues(const PackedLayout& layout, const WideVector& residues);
 
 }  // namespace popcorn::protocols::shares

@@ -104,6 +104,10 @@ void encrypt_shares(const PackedLayout& layout, const paillier::KeyOwner& owner,
 MaskedResult open_result(const PackedLayout& layout, const paillier::KeyOwner& owner, ByteView response) {
   WideVector residues = owner.decrypt_residues(response, layout.outputs());
   const WipedAtEnd wiped(residues);
+  return open_residues(layout, residues);
+}
+
+MaskedResult open_residues(const PackedLayout& layout, const WideVector& residues) {
   if (any_below(residues, layout.slots() * layout.layer().slot_bits)) {
     throw InputError("preparation.wrapped",
                      "layer \"" + layout.layer().name +

@@ -46,7 +46,7 @@ std::string code_of(const auto& action) {
 }
 
 TEST_CASE("engines are listed, preferred first, and found by name", "[engine]") {
-  CHECK(engine_names() == std::vector<std::string_view>{"ciphertext", "skeleton"});
+  CHECK(engine_names() == std::vector<std::string_view>{"ciphertext", "shares", "shares-fast", "skeleton"});
   CHECK(&engine_named("skeleton") == &skeleton_engine());
   CHECK(code_of([] { engine_named("telepathic"); }) == "engine.unknown");
 }

@@ -1,0 +1,55 @@
+// The client's half of an inference on shares.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "protocols/engine.h"
+#include "protocols/ot/base_transfer.h"
+#include "protocols/shares/share_halves.h"
+#include "protocols/shares/shares_schedule.h"
+
+namespace popcorn::protocols::shares {
+
+class SharesClient final : public ClientEngine {
+ public:
+  /// @throws InputError "bundle.shares", "model.too_wide"
+  SharesClient(const ClientParts& parts, WideVector input, ShareRounding rounding);
+  ~SharesClient() override;
+
+  const Schedule& schedule() const noexcept override { return schedule_; }
+  void message(std::uint64_t round, Bytes& out) override;
+  WideVector decrypt(std::uint64_t round, ByteView ciphertexts) const override;
+  void take(std::uint64_t round, WideVector plaintexts, ByteView section) override;
+  const WideVector& result() const override { return result_; }
+  /// Of this party's shares, for a process that holds both. Before the first flight.
+  void observe(ShareObserver observer) { observer_ = std::move(observer); }
+
+ private:
+  void take_set_up(ByteView section);
+  void begin_online();
+  ot::Words chosen(std::size_t node) const;
+  void take_answer();
+
+  std::shared_ptr<const paillier::KeyOwner> owner_;
+  Rng& rng_;
+  SharePlan plan_;
+  SharesSchedule schedule_;
+  WideVector input_, result_;
+  std::vector<ot::Words> shares_;      ///< chosen, by source
+  std::vector<MaskedResult> results_;  ///< by layer
+  ot::BaseOwner base_;
+  std::optional<ot::BaseChooser> reverse_;
+  ot::OfferedSeeds offered_{};
+  ot::ChosenSeeds chosen_{};
+  Bytes nonce_;
+  std::unique_ptr<TransferHalves> transfers_;
+  std::optional<ClientPart> part_;
+  std::optional<ot::Half> half_;
+  ShareAnswer answer_;
+  ShareObserver observer_;
+  Bytes flight_;  ///< received last
+};
+
+}  // namespace popcorn::protocols::shares

@@ -1,0 +1,50 @@
+// The rounds of an inference on shares:
+//
+//   0          set-up of the transfers    base transfers of both directions, but for the last message
+//   1 … L      preparation                encrypted shares of a layer's input up, W·c + R down; round 1
+//   brings
+//                                         the last message of the set-up
+//   L + 1 …    online                     flights of the two halves
+#pragma once
+
+#include "protocols/client_bundle.h"
+#include "protocols/ot/base_transfer.h"
+#include "protocols/schedule.h"
+#include "protocols/shares/share_facts.h"
+
+namespace popcorn::protocols::shares {
+
+class SharesSchedule final : public Schedule {
+ public:
+  /// @throws InputError "bundle.shares", "model.too_wide"
+  SharesSchedule(const ShareFacts& facts, ShareRounding rounding, const SharePlan& plan, unsigned key_bits);
+
+  std::uint64_t rounds() const noexcept override { return first_flight() + flights_.size(); }
+  Phase phase(std::uint64_t round) const override {
+    return round < first_flight() ? Phase::preparation : Phase::online;
+  }
+  MessageShape client_message(std::uint64_t round) const override;
+  MessageShape server_message(std::uint64_t round) const override;
+  MessageAddress client_address(std::uint64_t round) const override;
+  MessageAddress server_address(std::uint64_t round) const override { return client_address(round); }
+  std::string step_name(std::uint64_t step) const override;
+
+  const PreparationPlan& preparation() const noexcept { return preparation_; }
+  std::size_t layers() const noexcept { return preparation_.layers.size(); }
+  std::uint64_t first_flight() const noexcept { return 1 + layers(); }
+  /// The layer of a round, which must have one.
+  std::size_t layer(std::uint64_t round) const noexcept { return static_cast<std::size_t>(round - 1); }
+  bool has_layer(std::uint64_t round) const noexcept { return round > 0 && round < first_flight(); }
+  const PackedLayout& layout(std::size_t layer) const { return layouts_[layer]; }
+
+  static constexpr std::size_t kNonceBytes = 16;
+  static constexpr std::uint64_t kSetUpReplyBytes = kNonceBytes + ot::kBaseReplyBytes + ot::kBaseRequestBytes;
+
+ private:
+  PreparationPlan preparation_;
+  std::vector<PackedLayout> layouts_;
+  std::vector<FlightPair> flights_;
+  std::uint64_t ciphertext_bytes_;
+};
+
+}  // namespace popcorn::protocols::shares
