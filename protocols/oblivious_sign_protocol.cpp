@@ -302,7 +302,8 @@ class ObliviousSignTest final : public SignTest {
   SignTestCost cost(const SignTestShape& /*shape*/) const override { return {}; }
 
   SignTestMemory memory(const SignTestShape& shape) const override {
-    // A transfer: its row and its choice. Of one piece of an extension: columns, packed, transposed, streams.
+    // A transfer: its row and its choice. Of one piece of an extension: columns, totals and message; rows
+    // take whole pages, huge ones where there are many.
     constexpr std::uint64_t kTransferBytes = sizeof(ot::Block) + 1;
     constexpr std::uint64_t kPieceBytes = 5 * sizeof(ot::Block);
     constexpr std::uint64_t kPiece = ot::softspoken::kMaxGroups * ot::kBaseTransfers;

@@ -8,9 +8,9 @@
 //
 // 1.9 bytes a transfer, one message, no assumption beyond AES and SHA-256. Both messages are checked: a
 // receiver whose trees or corrections are not consistent is found out except with probability 2^-128
-// (polynomial hash with r from the hash of all that was sent, [Roy22, sec 4.1]; trees by the hash of their
-// tags, [Roy22, fig 14]); what it can do is guess bits of Δ and be caught when wrong, so a failed check must
-// end the session and forget the base transfers.
+// (polynomial hash with r from the hash of all that was sent, [Roy22, sec 4.1], of the columns by its digest;
+// trees by the hash of their tags, [Roy22, fig 14]); what it can do is guess bits of Δ and be caught when
+// wrong, so a failed check must end the session and forget the base transfers.
 #pragma once
 
 #include <cstdint>

@@ -87,9 +87,9 @@ TEST_CASE("Later inferences of a client send no set-up", "[set_up]") {
     CHECK(results.back().resumed == (i > 0));
   }
   CHECK(results[1].bytes_up == results[2].bytes_up);
-  // A point up and 512 down; a nonce of 16 bytes each way remains.
+  // A point up and 256 down; a nonce of 16 bytes each way remains.
   CHECK(results[0].bytes_up - results[1].bytes_up == 32 - 16);
-  CHECK(results[0].bytes_down - results[1].bytes_down == 512 * 32);
+  CHECK(results[0].bytes_down - results[1].bytes_down == 256 * 32);
   const auto other_key = client.infer(bundle, small_key(1), world.input);
   CHECK_FALSE(other_key.resumed);
   CHECK(other_key.bytes_up == results[0].bytes_up);

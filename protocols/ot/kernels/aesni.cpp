@@ -13,6 +13,9 @@ namespace {
 struct V128 {
   using Register = __m128i;
   static constexpr std::size_t kBlocks = 1;
+  /// As in vaes256.cpp.
+  static constexpr std::size_t kOutputsTogether = 4;
+  static constexpr bool kPrefetch = false;
   static Register load(const Block* from) { return load_block(from); }
   static void store(Block* to, Register x) { store_block(to, x); }
   static Register broadcast(const Block* from) { return load_block(from); }

@@ -180,9 +180,10 @@ class VectorKernel : public Kernel {
 
   void encode(const AesKey& key, std::uint64_t counter, Block* out, const Block* secret, std::uint32_t mask,
               std::size_t count) const override {
-    constexpr std::size_t kOutputs = 32;
+    constexpr std::size_t kOutputs = V::kOutputsTogether;
     constexpr std::size_t kStreamBlocks = kOutputs * 10 / 4;
-    constexpr int kAtOnce = 80 / V::kBlocks >= 10 ? 10 : 80 / V::kBlocks;
+    constexpr int kAtOnce = kStreamBlocks / V::kBlocks >= 10 ? 10 : kStreamBlocks / V::kBlocks;
+    static_assert(kStreamBlocks % (kAtOnce * V::kBlocks) == 0 && 32 % kOutputs == 0);
     const Cipher<V> cipher(key);
     const Block masks = {(std::uint64_t{mask} << 32) | mask, (std::uint64_t{mask} << 32) | mask};
     const R places_mask = V::broadcast(&masks);
@@ -202,11 +203,12 @@ class VectorKernel : public Kernel {
       const std::uint32_t* at = places[turn & 1];
       const bool more = first + kOutputs < count;
       if (more) draw(places[(turn + 1) & 1]);
-      const std::uint32_t* soon = places[more ? (turn + 1) & 1 : turn & 1];
+      [[maybe_unused]] const std::uint32_t* soon = places[more ? (turn + 1) & 1 : turn & 1];
       for (std::size_t i = 0; i < kOutputs; ++i, at += 10, soon += 10) {
-        // The places are public; 32 outputs ahead hides the second-level cache.
-        for (int j = 0; j < 10; ++j)
-          _mm_prefetch(reinterpret_cast<const char*>(secret + soon[j]), _MM_HINT_T0);
+        if constexpr (V::kPrefetch) {  // the places are public
+          for (int j = 0; j < 10; ++j)
+            _mm_prefetch(reinterpret_cast<const char*>(secret + soon[j]), _MM_HINT_T0);
+        }
         __m128i a = load_block(out + first + i);
         __m128i b = load_block(secret + at[0]);
         for (int j = 1; j < 10; j += 3) {
