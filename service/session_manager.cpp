@@ -342,10 +342,12 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
   std::shared_ptr<const Bytes> answer;
   std::uint64_t ciphertexts = 0;
   std::string set_up_name = job.session.transfer_set_up;
+  bool had_set_up = false;
   try {
     job.machine = store_.take(job.claim);
     if (const auto kept = job.machine->transfer_set_up()) {
       set_up_name = to_hex(kept->id());
+      had_set_up = true;
     }
     refuse_dropped_set_up(*job.machine);
     before = job.machine->counts();
@@ -373,13 +375,13 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
   metrics_.phases(job.machine->phases().since(phases_before));
   metrics_.round(ciphertexts, before, job.machine->counts(), seconds.count());
   const bool finished = job.machine->finished();
-  auto set_up = job.session.transfer_set_up.empty() ? job.machine->transfer_set_up() : nullptr;
+  auto set_up = had_set_up ? nullptr : job.machine->transfer_set_up();
   answer = store_.commit(job.claim, std::move(answer), std::move(job.machine));
   if (!answer) {
     refuse_gone();
   }
-  // The set-up is complete with the answer to round 1, and the client keeps it when it has that answer.
-  if (set_up && job.claim.round == 1) {
+  // It is complete with this answer, and the client keeps it when it has that.
+  if (set_up) {
     keep_set_up(job.session, std::move(set_up));
   }
   if (finished) {

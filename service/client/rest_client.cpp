@@ -362,14 +362,16 @@ struct Client::State {
     return answer.body_bytes;
   }
 
-  /// Keeps a new set-up as soon as the server has it too; false when it is not as far.
-  bool keep_set_up(const protocols::ClientSession& session, const Sha256& key) {
-    const bool complete = session.finished() || session.round() >= 2;
-    if (!complete || !session.transfer_set_up()) {
-      return false;
+  /// For a session that has a use for it. Of options that the model does not offer the server says so itself.
+  std::shared_ptr<const protocols::ot::KeptSetUp> kept_set_up(const protocols::ClientBundle& bundle,
+                                                              const protocols::SessionOptions& session,
+                                                              const Sha256& key) const {
+    try {
+      const protocols::Engine& engine = protocols::accepted_engine(bundle, session);
+      return engine.uses_transfers(bundle, session) ? set_ups->find(endpoint.url, key) : nullptr;
+    } catch (const RefusedError&) {
+      return nullptr;
     }
-    set_ups->keep(endpoint.url, key, session.transfer_set_up());
-    return true;
   }
 
   /// What is kept of an earlier call with the same input, or nothing.
@@ -530,9 +532,7 @@ InferenceResult Client::infer(const protocols::ClientBundle& bundle,
     result.bytes_down = kept_session->bytes_down;
     result.continued_at = session->round();
   } else {
-    if (protocols::accepted_engine(bundle, session_options).uses_transfers(bundle, session_options)) {
-      session_options.transfer_set_up = state_->set_ups->find(state_->endpoint.url, key);
-    }
+    session_options.transfer_set_up = state_->kept_set_up(bundle, session_options, key);
     id = state_->register_and_open(bundle, owner->public_key(), session_options);
   }
   bool is_on_disk = kept_session.has_value();
@@ -543,10 +543,14 @@ InferenceResult Client::infer(const protocols::ClientBundle& bundle,
     }
     result.resumed = session_options.transfer_set_up != nullptr;
     bool kept = result.resumed || kept_session;
+    bool is_answered = false;  // the message that the set-up went into: the server has it too
     const auto keep = [&] {
-      if (!kept) {
-        kept = state_->keep_set_up(*session, key);
+      const auto set_up = session->transfer_set_up();
+      if (!kept && is_answered) {
+        state_->set_ups->keep(state_->endpoint.url, key, set_up);
+        kept = true;
       }
+      is_answered = set_up != nullptr;
       state_->keep_session(id, digest, *session, result);
       is_on_disk = !state_->options.session_file.empty() && session->can_be_kept();
     };
