@@ -18,6 +18,7 @@
 #include "compress/quantisation/ring_fitting.h"
 #include "compress/share_budget.h"
 #include "compress/training/checkpoint_progress.h"
+#include "protocols/shares/share_estimate.h"
 
 namespace popcorn::compress {
 
@@ -31,7 +32,7 @@ std::string percent(double share) {
 }
 
 constexpr int kFloatBits = 32;
-constexpr std::size_t kMeanPictures = 256, kBudgetPictures = 32;
+constexpr std::size_t kMeanPictures = 256, kBudgetPictures = 32, kPoolPictures = 16;
 /// Files of the epochs of a phase, beside the checkpoint of the whole compression.
 constexpr char kPruneSuffix[] = ".prune", kQuantiseSuffix[] = ".quantise";
 
@@ -171,6 +172,13 @@ class Compression {
   void fit_network_rings() {
     const std::size_t wanted = options_.calibration_images > 0 ? options_.calibration_images : kMeanPictures;
     const std::size_t count = std::min(wanted, training_.count());
+    const auto bytes = [](const models::IntegerNetwork& network) {
+      protocols::ShareEstimateOptions estimate;
+      estimate.multiplications = false;
+      return protocols::estimate_shares(network, estimate).all.bytes();
+    };
+    const std::size_t few = std::min(count, kPoolPictures);
+    place_pools(result_.network, integer_inputs(result_.network, training_, 0, few), few, bytes);
     fit_rings(result_.network, integer_inputs(result_.network, training_, 0, count), count);
     result_.network.facts.emplace_back("activation_bits",
                                        std::to_string(options_.quantisation.activation_bits));

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "models/evaluation/plaintext_evaluator.h"
 #include "models/file/popcorn_format.h"
+#include "models/network/graph_rewrites.h"
 
 namespace popcorn::compress {
 
@@ -19,7 +20,15 @@ using models::NodeKind;
 constexpr unsigned kTrialBits = 28, kTrialRescaleBits = 14;
 
 bool wants_ring(NodeKind kind) {
-  return models::takes_ring(kind) && kind != NodeKind::concat;
+  return models::takes_ring(kind);
+}
+
+/// A join of values that were rounded has the widest of their rings.
+bool joins_rounded(const IntegerNetwork& network, const Node& node) {
+  return node.kind == NodeKind::concat && std::ranges::none_of(node.inputs, [&](std::size_t operand) {
+           return models::takes_weights(network.nodes[operand].kind) ||
+                  network.nodes[operand].kind == NodeKind::add;
+         });
 }
 
 bool passes_values_on(NodeKind kind) {
@@ -75,7 +84,7 @@ void fit_rings(IntegerNetwork& network, const std::vector<std::int16_t>& inputs,
   network.finish();
   for (std::size_t i = 1; i < network.nodes.size(); ++i) {
     Node& node = network.nodes[i];
-    if (!wants_ring(node.kind)) continue;
+    if (!wants_ring(node.kind) || joins_rounded(network, node)) continue;
     const unsigned beside = 1 + (meets_signed_step(network, i) ? 1 : 0);
     const auto bits =
         static_cast<unsigned>(std::bit_width(static_cast<std::uint64_t>(extremes.largest_magnitude(i))));
@@ -83,6 +92,17 @@ void fit_rings(IntegerNetwork& network, const std::vector<std::int16_t>& inputs,
     if (ring >= node.bounds.bits + beside) continue;  // the static bound costs no more
     node.ring_bits = ring;
     network.finish();
+  }
+}
+
+void place_pools(IntegerNetwork& network, const std::vector<std::int16_t>& inputs, std::size_t count,
+                 const std::function<std::uint64_t(const IntegerNetwork&)>& bytes) {
+  fit_rings(network, inputs, count);
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    IntegerNetwork moved = network;
+    if (!models::move_max_pool_before_rescale(moved, i)) continue;
+    fit_rings(moved, inputs, count);
+    if (bytes(moved) < bytes(network)) network = std::move(moved);
   }
 }
 

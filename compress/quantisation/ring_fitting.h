@@ -1,7 +1,9 @@
-// How wide the rings of a requantised network must be, from what sample inputs make of it.
+// How wide the rings of a requantised network must be, from what sample inputs make of it, and where its
+// pools stand.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "models/network/integer_network.h"
@@ -16,5 +18,10 @@ namespace popcorn::compress {
 /// @throws UsageError "requantise.inputs" without inputs
 void fit_rings(models::IntegerNetwork& network, const std::vector<std::int16_t>& inputs, std::size_t count,
                unsigned margin_bits = 1);
+
+/// Puts each max-pool before the rescale (or join of rescales) that it reads where that takes fewer bytes on
+/// shares by `bytes`, with rings fitted either way. Values stay the same, bit for bit.
+void place_pools(models::IntegerNetwork& network, const std::vector<std::int16_t>& inputs, std::size_t count,
+                 const std::function<std::uint64_t(const models::IntegerNetwork&)>& bytes);
 
 }  // namespace popcorn::compress

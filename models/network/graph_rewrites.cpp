@@ -74,6 +74,58 @@ void move_behind(IntegerNetwork& network, std::size_t join) {
   network.nodes = std::move(nodes);
 }
 
+bool is_rectifying_rescale(const Node& node) {
+  return node.kind == NodeKind::rescale && node.rectify;
+}
+
+/// A join as it is, of rescales each read by it alone and once.
+bool joins_rescales(const IntegerNetwork& network, const std::vector<std::size_t>& readers,
+                    const Node& node) {
+  return node.kind == NodeKind::concat &&
+         std::ranges::all_of(node.multipliers, [](std::int64_t factor) { return factor == 1; }) &&
+         std::ranges::all_of(node.inputs, [&](std::size_t operand) {
+           return is_rectifying_rescale(network.nodes[operand]) && readers[operand] == 1;
+         });
+}
+
+/// The join reads what its rescales read, the pool the join, one rescale with the shifts of all the pool; it
+/// takes the name of the first.
+void join_rescales_behind(IntegerNetwork& network, std::size_t join, std::size_t pool) {
+  const std::vector<std::size_t> rescales = network.nodes[join].inputs;
+  Node joined = network.nodes[rescales.front()];
+  joined.shifts.clear();
+  for (const std::size_t index : rescales) {
+    const Node& rescale = network.nodes[index];
+    for (std::int64_t c = 0; c < rescale.shape.channels; ++c)
+      joined.shifts.push_back(rescale.shift(static_cast<std::size_t>(c)));
+  }
+  joined.ring_bits = 0;
+  joined.shape = network.nodes[pool].shape;
+  joined.scale = network.nodes[pool].scale;
+  std::vector<double> scales;  // of the channels before their rescales
+  for (std::size_t& operand : network.nodes[join].inputs) {
+    operand = network.nodes[operand].inputs.front();
+    const Node& before = network.nodes[operand];
+    for (std::size_t c = 0; c < static_cast<std::size_t>(before.shape.channels); ++c)
+      scales.push_back(before.scale[before.scale.size() == 1 ? 0 : c]);
+  }
+  network.nodes[join].scale = network.nodes[pool].scale = scales;
+  std::vector<std::size_t> place(network.nodes.size());  // new place of what each node computes
+  std::vector<Node> nodes;
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    if (std::ranges::find(rescales, i) != rescales.end()) continue;
+    Node node = std::move(network.nodes[i]);
+    for (std::size_t& operand : node.inputs) operand = place[operand];
+    nodes.push_back(std::move(node));
+    place[i] = nodes.size() - 1;
+    if (i != pool) continue;
+    joined.inputs = {place[pool]};
+    nodes.push_back(std::move(joined));
+    place[pool] = nodes.size() - 1;
+  }
+  network.nodes = std::move(nodes);
+}
+
 bool is_never_negative(const Bounds& bounds) {
   for (std::size_t c = 0; c < bounds.low.size(); ++c) {
     if (bounds.low.is_negative(c)) return false;
@@ -108,6 +160,23 @@ std::size_t move_relus_behind_concat(IntegerNetwork& network) {
   }
   if (moved > 0) network.finish();
   return moved;
+}
+
+bool move_max_pool_before_rescale(IntegerNetwork& network, std::size_t pool) {
+  if (network.nodes.at(pool).kind != NodeKind::max_pool2d) return false;
+  const std::size_t operand = network.nodes[pool].inputs.front();
+  const std::vector<std::size_t> readers = reader_counts(network);
+  if (readers[operand] != 1) return false;
+  if (is_rectifying_rescale(network.nodes[operand])) {
+    swap_relu_and_pool(network, operand, pool);
+    network.nodes[operand].scale = network.nodes[network.nodes[operand].inputs.front()].scale;
+  } else if (joins_rescales(network, readers, network.nodes[operand])) {
+    join_rescales_behind(network, operand, pool);
+  } else {
+    return false;
+  }
+  network.finish();
+  return true;
 }
 
 std::size_t drop_needless_relus(IntegerNetwork& network) {

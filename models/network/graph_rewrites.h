@@ -16,6 +16,12 @@ std::size_t move_max_pool_before_relu(IntegerNetwork& network);
 /// many joins were changed.
 std::size_t move_relus_behind_concat(IntegerNetwork& network);
 
+/// The same two with rescales that have a ReLU, which keep the order of values: the function stays, bit for
+/// bit, when rounding to nearest. Of networks whose rings are still to be chosen: a pool takes a larger ring
+/// before the rescale than behind it. @param pool node before which the rescale stands, or a join of
+/// rescales. Calls finish(). Returns whether the pool could move.
+bool move_max_pool_before_rescale(IntegerNetwork& network, std::size_t pool);
+
 /// Takes out the ReLUs of values whose bounds say that they are never negative. Calls finish(). Returns how
 /// many.
 std::size_t drop_needless_relus(IntegerNetwork& network);

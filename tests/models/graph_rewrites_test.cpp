@@ -184,3 +184,32 @@ TEST_CASE("moving max-pools before ReLUs keeps the function", "[models]") {
   }
   REQUIRE(moved > 50);
 }
+
+TEST_CASE("a max-pool before a rescale gives the same values", "[models]") {
+  test::SeededRng rng(38);
+  int moved = 0, joined = 0;
+  for (int round = 0; round < 400; ++round) {
+    test::RandomNetworkOptions options = test::requantised_options();
+    options.kinds = {NodeKind::conv2d,     NodeKind::rescale,    NodeKind::rescale,
+                     NodeKind::max_pool2d, NodeKind::max_pool2d, NodeKind::concat};
+    options.max_multiplier = 1;
+    options.nodes = 6;
+    IntegerNetwork network = test::random_network(rng, options);
+    for (Node& node : network.nodes) node.ring_bits = 0;
+    network.finish();
+    for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+      IntegerNetwork rewritten = network;
+      if (!move_max_pool_before_rescale(rewritten, i)) continue;
+      ++moved;
+      joined += rewritten.nodes.size() < network.nodes.size() ? 1 : 0;
+      for (int k = 0; k < 3; ++k) {
+        const WideVector input = test::random_input(rng, network);
+        const WideVector before = evaluate(network, input), after = evaluate(rewritten, input);
+        REQUIRE(before.size() == after.size());
+        for (std::size_t v = 0; v < before.size(); ++v) REQUIRE(before.to_int64(v) == after.to_int64(v));
+      }
+    }
+  }
+  CHECK(moved > 30);
+  CHECK(joined > 0);
+}
