@@ -1,39 +1,55 @@
 #include "protocols/ot/bit_matrix.h"
 
-#include <cstring>
+#include <cstdint>
+#include <utility>
 
 namespace popcorn::protocols::ot {
 
 namespace {
 
-/// Transposes 8×8 bits: byte r of x is row r [Warren, Hacker's Delight, sec 7-3].
-std::uint64_t transpose_8x8(std::uint64_t x) {
-  std::uint64_t t = (x ^ (x >> 7)) & 0x00aa00aa00aa00aa;
-  x = x ^ t ^ (t << 7);
-  t = (x ^ (x >> 14)) & 0x0000cccc0000cccc;
-  x = x ^ t ^ (t << 14);
-  t = (x ^ (x >> 28)) & 0x00000000f0f0f0f0;
-  return x ^ t ^ (t << 28);
+/// Bits whose place has no bit `kShift` set.
+template <unsigned kShift>
+constexpr std::uint64_t low_places() {
+  std::uint64_t mask = 0;
+  for (unsigned i = 0; i < 64; ++i) mask |= static_cast<std::uint64_t>((i & kShift) == 0) << i;
+  return mask;
+}
+
+/// Swaps the two squares beside the diagonal in every square of 2·kShift bits.
+template <unsigned kShift>
+void swap_squares(Block* square) {
+  constexpr std::uint64_t kMask = low_places<kShift>();
+  for (std::size_t first = 0; first < kRowBits; first += std::size_t{2} * kShift) {
+    for (std::size_t i = first; i < first + kShift; ++i) {
+      Block& above = square[i];
+      Block& below = square[i + kShift];
+      const Block swapped = {((above.low >> kShift) ^ below.low) & kMask,
+                             ((above.high >> kShift) ^ below.high) & kMask};
+      below ^= swapped;
+      above ^= Block{swapped.low << kShift, swapped.high << kShift};
+    }
+  }
+}
+
+/// 128×128 bits in place [Warren, Hacker's Delight, sec 7-3].
+void transpose_square(Block* square) {
+  for (std::size_t i = 0; i < 64; ++i) std::swap(square[i].high, square[i + 64].low);
+  swap_squares<32>(square);
+  swap_squares<16>(square);
+  swap_squares<8>(square);
+  swap_squares<4>(square);
+  swap_squares<2>(square);
+  swap_squares<1>(square);
 }
 
 }  // namespace
 
-std::vector<Block> transpose(std::span<const std::uint8_t> columns, std::size_t column_bytes) {
-  std::vector<Block> rows(8 * column_bytes);
-  auto* const out = reinterpret_cast<std::uint8_t*>(rows.data());
-  for (std::size_t byte = 0; byte < column_bytes; ++byte) {
-    for (std::size_t i = 0; i < kRowBits; i += 8) {
-      std::uint64_t square = 0;
-      for (std::size_t k = 0; k < 8; ++k) {
-        square |= static_cast<std::uint64_t>(columns[(i + k) * column_bytes + byte]) << (8 * k);
-      }
-      square = transpose_8x8(square);
-      for (std::size_t j = 0; j < 8; ++j) {
-        out[(8 * byte + j) * sizeof(Block) + i / 8] = static_cast<std::uint8_t>(square >> (8 * j));
-      }
-    }
+void transpose(const Block* columns, std::size_t stride, std::size_t groups, Block* rows) {
+  for (std::size_t group = 0; group < groups; ++group) {
+    Block* const square = rows + group * kRowBits;
+    for (std::size_t i = 0; i < kRowBits; ++i) square[i] = columns[i * stride + group];
+    transpose_square(square);
   }
-  return rows;
 }
 
 }  // namespace popcorn::protocols::ot

@@ -2,9 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-#include <span>
-#include <vector>
 
 #include "protocols/ot/block.h"
 
@@ -12,8 +9,8 @@ namespace popcorn::protocols::ot {
 
 inline constexpr std::size_t kRowBits = 128;
 
-/// `columns`: 128 columns of `column_bytes` bytes each, one after the other; bit j of a column is bit j mod 8
-/// of its byte j / 8. Returns rows 0 … 8·column_bytes − 1; bit i of a row is column i. Constant-time.
-std::vector<Block> transpose(std::span<const std::uint8_t> columns, std::size_t column_bytes);
+/// 128 columns that begin `stride` blocks apart; bit j of a column is bit j mod 128 of its block j / 128.
+/// Writes rows 0 … 128·groups − 1; bit i of a row is column i. Constant-time.
+void transpose(const Block* columns, std::size_t stride, std::size_t groups, Block* rows);
 
 }  // namespace popcorn::protocols::ot

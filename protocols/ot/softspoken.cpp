@@ -22,8 +22,8 @@ constexpr std::size_t kLeaves = std::size_t{1} << kDepth;
 constexpr std::size_t kTrees = kBaseTransfers / kDepth;
 constexpr std::size_t kTagBytes = 32;
 constexpr std::size_t kTreeBytes = kDepth * 2 * sizeof(Block) + 2 * kTagBytes;
-/// Groups of 128 transfers made together: their leaves' blocks fit the second-level cache.
-constexpr std::size_t kTogether = 32;
+/// Groups of 128 transfers made together: their leaves' blocks fit the first-level cache.
+constexpr std::size_t kTogether = 4;
 
 /// Public: the fixed key of the trees.
 constexpr Block kTreeKey = {0x13198a2e03707344, 0x243f6a8885a308d3};
@@ -102,8 +102,22 @@ void put(Bytes& out, const void* data, std::size_t bytes) {
   out.insert(out.end(), from, from + bytes);
 }
 
-/// The streams of one tree's leaves, folded: `total` = ⊕_x stream(x), bits[b] = ⊕ of those with bit b of x
-/// set.
+/// Slots [0, 2·half) of kWidth blocks each: adds the upper half to the lower one, and gives its sum.
+template <std::size_t kWidth>
+std::array<Block, kWidth> fold_half(Block* slots, std::size_t half) {
+  std::array<Block, kWidth> sum{};
+  for (std::size_t i = 0; i < half; ++i) {
+    for (std::size_t j = 0; j < kWidth; ++j) {
+      const Block upper = slots[(half + i) * kWidth + j];
+      sum[j] ^= upper;
+      slots[i * kWidth + j] ^= upper;
+    }
+  }
+  return sum;
+}
+
+/// The streams of one tree's leaves, π(seed ⊕ counter) ⊕ seed, folded: `total` = ⊕_x stream(x), column b = ⊕
+/// of those with bit b of x set.
 class LeafStreams {
  public:
   LeafStreams(const kernels::Kernel& kernel, const kernels::AesKey& key)
@@ -113,55 +127,37 @@ class LeafStreams {
   /// The columns of a tree, `stride` blocks each, and its total.
   void fold_columns(std::size_t tree, const Leaves& seeds, std::size_t stride, std::vector<Block>& columns,
                     Block* total) {
+    // The seeds' own part is the same in every block.
+    Leaves left = seeds;
+    std::array<Block, kDepth> seed_sums;
+    for (unsigned b = kDepth; b-- > 0;) seed_sums[b] = fold_half<1>(left.data(), std::size_t{1} << b)[0];
     for (std::size_t first = 0; first < stride; first += kTogether) {
-      std::array<Block*, kDepth> bits;
-      for (unsigned b = 0; b < kDepth; ++b) bits[b] = columns.data() + (kDepth * tree + b) * stride + first;
-      fold(seeds, first, std::min(kTogether, stride - first), total + first, bits);
+      const std::size_t count = std::min(kTogether, stride - first);
+      draw(seeds, first);
+      for (unsigned b = kDepth; b-- > 0;) {
+        const auto sum = fold_half<kTogether>(blocks_.data(), std::size_t{1} << b);
+        Block* const column = columns.data() + (kDepth * tree + b) * stride + first;
+        for (std::size_t j = 0; j < count; ++j) column[j] = sum[j] ^ seed_sums[b];
+      }
+      for (std::size_t j = 0; j < count; ++j) total[first + j] = blocks_[j] ^ left[0];
     }
+    OPENSSL_cleanse(left.data(), sizeof left);
   }
 
  private:
-  /// @param position of the stream, in blocks; `count` ≤ kTogether
-  void fold(const Leaves& seeds, std::uint64_t position, std::size_t count, Block* total,
-            const std::array<Block*, kDepth>& bits) {
+  /// π of kTogether blocks of every leaf's stream. @param position of the first, in blocks
+  void draw(const Leaves& seeds, std::uint64_t position) {
     for (std::size_t x = 0; x < kLeaves; ++x) {
-      for (std::size_t j = 0; j < count; ++j) blocks_[x * count + j] = seeds[x] ^ Block { position + j, 0 };
+      for (std::size_t j = 0; j < kTogether; ++j)
+        blocks_[x * kTogether + j] = seeds[x] ^ Block { position + j, 0 };
     }
-    kernel_.encrypt(key_, blocks_.data(), kLeaves * count);
-    for (std::size_t x = 0; x < kLeaves; ++x) {
-      for (std::size_t j = 0; j < count; ++j) blocks_[x * count + j] ^= seeds[x] ^ Block { position + j, 0 };
-    }
-    for (unsigned b = kDepth; b-- > 0;) {
-      // Slots [0, 2^(b+1)) are left: those with bit b set are the upper half.
-      const std::size_t half = (std::size_t{1} << b) * count;
-      std::fill_n(bits[b], count, Block{});
-      for (std::size_t i = 0; i < half; i += count) {
-        for (std::size_t j = 0; j < count; ++j) {
-          const Block upper = blocks_[half + i + j];
-          bits[b][j] ^= upper;
-          blocks_[i + j] ^= upper;
-        }
-      }
-    }
-    std::copy_n(blocks_.begin(), count, total);
+    kernel_.encrypt(key_, blocks_.data(), blocks_.size());
   }
 
   const kernels::Kernel& kernel_;
   const kernels::AesKey& key_;
   std::vector<Block> blocks_;
 };
-
-/// Columns of bits to rows.
-void rows_of(const std::vector<Block>& columns, std::size_t stride, std::size_t groups, Block* rows) {
-  std::vector<std::uint8_t> packed(kBaseTransfers * groups * sizeof(Block));
-  for (std::size_t c = 0; c < kBaseTransfers; ++c) {
-    std::memcpy(packed.data() + c * groups * sizeof(Block), columns.data() + c * stride,
-                groups * sizeof(Block));
-  }
-  const std::vector<Block> transposed = transpose(packed, groups * sizeof(Block));
-  std::ranges::copy(transposed, rows);
-  OPENSSL_cleanse(packed.data(), packed.size());
-}
 
 /// The streams of one extension. @param name of it
 std::unique_ptr<kernels::AesKey> stream_key(const kernels::Kernel& kernel, ByteView context, ByteView name) {
@@ -295,7 +291,7 @@ void SoftSpokenReceiver::extend(ByteView name, std::size_t groups, Block* rows, 
     sums.add(state.kernel.polynomial({}, r, columns.data() + c * stride, stride));
   const Sha256 digest = sums.digest();
   put(out, digest.data(), digest.size());
-  rows_of(columns, stride, groups, rows);
+  transpose(columns.data(), stride, groups, rows);
   for (std::size_t i = 0; i < kBaseTransfers * groups; ++i) {
     const Block& word = totals[i / 128];
     const std::uint64_t choice = ((i % 128 < 64 ? word.low : word.high) >> (i % 64)) & 1U;
@@ -471,7 +467,7 @@ void SoftSpokenSender::extend(ByteView name, std::size_t groups, ByteView messag
   const Sha256 digest = sums.digest();
   const bool consistent = CRYPTO_memcmp(digest.data(), check.data() + sizeof choices, digest.size()) == 0;
   POPCORN_DECLASSIFY(consistent);  // whoever made it false learns it, and session and set-up end
-  rows_of(columns, stride, groups, rows);
+  transpose(columns.data(), stride, groups, rows);
   for (std::size_t i = 0; i < kBaseTransfers * groups; ++i) rows[i].low &= ~std::uint64_t{1};
   OPENSSL_cleanse(columns.data(), columns.size() * sizeof(Block));
   if (!consistent) {
