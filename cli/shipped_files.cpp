@@ -106,6 +106,10 @@ models::IntegerNetwork load_requantised_model(const std::string& path_or_name) {
   return models::read_network(find_requantised_model(path_or_name));
 }
 
+models::IntegerNetwork load_model_for_engine(const std::string& path_or_name, const std::string& engine) {
+  return engine.starts_with("shares") ? load_requantised_model(path_or_name) : load_model(path_or_name);
+}
+
 std::vector<Sample> shipped_samples() {
   const auto folder = shipped_folder("models/samples", kSampleExtension);
   std::vector<Sample> samples;

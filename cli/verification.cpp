@@ -49,8 +49,10 @@ VerifiedTensors verify_inference(const Parties& parties, const std::string& inpu
   while (message) message = client.handle(server.handle(*message));
 
   require_equal(input_name, network.output(), client.logits(), expected.back());
+  // On shares a step takes several nodes at once; what has weights is always there.
+  const bool fuses = parties.session.engine != protocols::kDefaultEngine;
   for (std::size_t i = 0; i + 1 < seen.size(); ++i) {
-    if (!seen[i]) {
+    if (!seen[i] && (!fuses || !network.nodes[i].weights.empty())) {
       throw CheckError("verify.unseen",
                        "node " + network.nodes[i].name + " was not evaluated under encryption");
     }

@@ -231,7 +231,7 @@ NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
   benchmark.multiplications = saw.value("multiplications", std::uint64_t{0}) / options.runs;
   benchmark.phases = phases_of(runs, saw);
 
-  const models::IntegerNetwork network = load_model(options.model.string());
+  const models::IntegerNetwork network = load_model_for_engine(options.model.string(), options.engine);
   check_results(network, runs);
   const auto served = protocols::ServedModel::create(network, protocols::kDefaultChunk, {}, {options.engine});
   const protocols::InferenceCost cost = protocols::predict_cost(*served, benchmark.bits, session);

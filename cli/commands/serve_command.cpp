@@ -108,7 +108,8 @@ int serve(ServeOptions& options) {
     cores =
         std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism, options.threads);
   }
-  for (const std::string& model : options.models) publish(options, load_model(model));
+  for (const std::string& model : options.models)
+    publish(options, load_model_for_engine(model, options.engine));
   std::unique_ptr<LogFile> log;
   if (!options.log.empty()) {
     log = std::make_unique<LogFile>(options.log);

@@ -80,7 +80,13 @@ std::shared_ptr<const protocols::ServedModel> served_for(const models::IntegerNe
 
 int verify(const VerifyOptions& options) {
   check_key_bits(options.key);
-  const models::IntegerNetwork network = load_model(options.model);
+  if (options.engine == "shares-fast") {
+    throw UsageError(
+        "verify.rounding",
+        "fast rounding draws its answer: there is no one result to compare with; verify \"shares\", "
+        "and see `popcorn evaluate --engine shares --rounding fast` for its accuracy");
+  }
+  const models::IntegerNetwork network = load_model_for_engine(options.model, options.engine);
   const std::vector<Input> inputs = verification_inputs(options, network);
   std::string key_story;
   const auto owner = key_owner(options.key, key_story);

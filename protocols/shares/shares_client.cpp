@@ -39,6 +39,7 @@ SharesClient::SharesClient(const ClientParts& parts, WideVector input, ShareRoun
       plan_(plan_shares(facts_of(parts.bundle).network, share_options(rounding))),
       schedule_(*parts.bundle.share_facts, rounding, plan_, owner_->public_key().bits()),
       input_(std::move(input)),
+      result_limbs_(WideVector::limbs_for_bits(parts.bundle.output_bits + 1)),
       results_(schedule_.layers()),
       base_(rng_) {
   if (input_.size() != plan_.network.nodes.front().size()) {
@@ -124,7 +125,7 @@ void SharesClient::take_answer() {
   advance_or_fail(*half_, flight_);
   if (!half_->finished())
     throw ot::FailedCheck("ot.flight_size", "the inference did not end with its last round");
-  result_ = WideVector(answer_.logits.size(), 1);
+  result_ = WideVector(answer_.logits.size(), result_limbs_);
   for (std::size_t i = 0; i < answer_.logits.size(); ++i) result_.set_int64(i, answer_.logits[i]);
 }
 

@@ -37,6 +37,7 @@ class SharesClient final : public ClientEngine {
   SharePlan plan_;
   SharesSchedule schedule_;
   WideVector input_, result_;
+  std::size_t result_limbs_;
   std::vector<ot::Words> shares_;      ///< chosen, by source
   std::vector<MaskedResult> results_;  ///< by layer
   ot::BaseOwner base_;

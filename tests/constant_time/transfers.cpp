@@ -125,8 +125,9 @@ struct Direction {
 };
 
 constexpr unsigned kRing = 12;
-constexpr ot::ReluShape kRelu{.ring = kRing, .shift = 4, .result_ring = kRing};
 constexpr std::size_t kValues = 40;
+const ot::TruncationShape kRelu{.ring = kRing, .groups = {{kValues, 4}}};
+const ot::ValueShape kMaximum{.groups = {{kValues, kRing}}};
 
 struct StepResults {
   ot::Words relu, truncated, largest;
@@ -134,12 +135,14 @@ struct StepResults {
 
 ot::Dialogue<void> all_steps(ot::TransferParty& party, const ot::Words& x, const ot::Words& y,
                              StepResults& results) {
-  co_await reserve(party, relu_truncate_cost(kRelu), kValues);
-  results.relu = co_await relu_truncate(party, kRelu, x);
-  co_await reserve(party, truncate_signed_cost(kRelu), kValues);
-  results.truncated = co_await truncate_signed(party, kRelu, x);
-  co_await reserve(party, ot::maximum_cost(kRing), kValues);
-  results.largest = co_await maximum(party, kRing, x, y);
+  ot::FlightLedger ledger;
+  truncate_and_rectify(ledger, kRelu);
+  truncate(ledger, kRelu);
+  maximum(ledger, kMaximum);
+  co_await reserve(party, ledger.transfers()[0], ledger.transfers()[1]);
+  results.relu = co_await truncate_and_rectify(party, kRelu, x);
+  results.truncated = co_await truncate(party, kRelu, x);
+  results.largest = co_await maximum(party, kMaximum, x, y);
 }
 
 std::int64_t opened(const ot::Words& a, const ot::Words& b, std::size_t j) {

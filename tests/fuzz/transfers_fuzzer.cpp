@@ -82,12 +82,14 @@ void tables(const Damage& damage) {
 void steps(const Damage& damage) {
   test::SeededRng rng(3);
   TwoParties parties(TransferSource::named("softspoken"), rng);
-  const ReluShape shape{.ring = 12, .shift = 4, .result_ring = 12};
+  const TruncationShape shape{.ring = 12, .groups = {{4, 4}}};
+  FlightLedger ledger;
+  truncate_and_rectify(ledger, shape);
   std::array<Words, 2> results;
   const auto body = [&](TransferParty& party) -> Dialogue<void> {
     const Words shares = {1, 2, 3, 4000};
-    co_await reserve(party, relu_truncate_cost(shape), shares.size());
-    results[party.first ? 0 : 1] = co_await relu_truncate(party, shape, shares);
+    co_await reserve(party, ledger.transfers()[0], ledger.transfers()[1]);
+    results[party.first ? 0 : 1] = co_await truncate_and_rectify(party, shape, shares);
   };
   Half first(parties.party(true).wire, body(parties.party(true)));
   Half second(parties.party(false).wire, body(parties.party(false)));
