@@ -49,7 +49,8 @@ struct Pair {
       signal += c.first;
       noise += c.second > 0 ? std::max(0.0, c.first - c.both * c.both / c.second) : c.first;
     }
-    return noise > 0 && signal > 0 ? 10 * std::log10(signal / noise) : INFINITY;
+    constexpr double kNothing = 1e-12;  // what double precision leaves of equal values
+    return noise > kNothing * signal ? 10 * std::log10(signal / noise) : INFINITY;
   }
 };
 
