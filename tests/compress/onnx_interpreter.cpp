@@ -159,7 +159,7 @@ Value concat(const std::vector<Value>& in) {
   return y;
 }
 
-Value apply(const onnx::NodeProto& node, const std::vector<Value>& in) {
+Value computed(const onnx::NodeProto& node, const std::vector<Value>& in) {
   const std::string& op = node.op_type();
   if (op == "Conv") return convolution(node, in);
   if (op == "MaxPool") return max_pool(node, in[0]);
@@ -189,7 +189,7 @@ std::vector<double> run_onnx(const onnx::GraphProto& graph, const std::vector<do
   for (const onnx::NodeProto& node : graph.node()) {
     std::vector<Value> operands;
     for (const std::string& name : node.input()) operands.push_back(values.at(name));
-    values[node.output(0)] = apply(node, operands);
+    values[node.output(0)] = computed(node, operands);
   }
   return values.at(graph.output(0).name()).data;
 }
