@@ -18,6 +18,7 @@ constexpr const char* kCode = "bundle.shares";
 constexpr const char* kWhat = "client bundle: \"shares\"";
 constexpr std::size_t kMostFlights = 1 << 16;
 constexpr std::int64_t kMostFlightBytes = std::int64_t{1} << 34;
+constexpr std::int64_t kMostTaps = 4096;  // places of a window
 constexpr std::int64_t kMostMultiplier = std::int64_t{1} << 20;
 
 [[noreturn]] void fail(const ShareNode& node, const std::string& problem) {
@@ -92,6 +93,7 @@ ShareNode node_from_json(const Json& json, std::size_t index) {
     const bool positive = numbers[0] > 0 && numbers[1] > 0 && numbers[2] > 0 && numbers[3] > 0 &&
                           numbers[8] > 0 && numbers[9] > 0;
     if (!positive) fail(node, "has a window without extent");
+    if (numbers[0] * numbers[1] > kMostTaps) fail(node, "has a window of too many places");
   }
   if (fields.has("multipliers"))
     node.multipliers = fields.integers("multipliers", 1, Limits::kOperands, 1, kMostMultiplier);

@@ -145,9 +145,9 @@ ot::Dialogue<void> all_steps(ot::TransferParty& party, const ot::Words& x, const
   results.largest = co_await maximum(party, kMaximum, x, y);
 }
 
-std::int64_t opened(const ot::Words& a, const ot::Words& b, std::size_t j) {
-  const std::int64_t x = (a[j] + b[j]) & ot::low_bits(kRing);
-  return x < 1 << (kRing - 1) ? x : x - (1 << kRing);
+std::int64_t opened(const ot::Words& a, const ot::Words& b, std::size_t j, unsigned bits) {
+  const std::int64_t x = (a[j] + b[j]) & ot::low_bits(bits);
+  return x < 1 << (bits - 1) ? x : x - (1 << bits);
 }
 
 /// Whether the steps on shares are right, the shares being secret.
@@ -182,9 +182,10 @@ bool steps() {
   bool right = true;
   for (std::size_t j = 0; j < kValues; ++j) {
     const std::int64_t truncated = (values[0][j] + 8) >> 4;
-    right = right && opened(results[0].relu, results[1].relu, j) == std::max<std::int64_t>(0, truncated) &&
-            opened(results[0].truncated, results[1].truncated, j) == truncated &&
-            opened(results[0].largest, results[1].largest, j) == std::max(values[0][j], values[1][j]);
+    right = right &&
+            opened(results[0].relu, results[1].relu, j, kRing - 4) == std::max<std::int64_t>(0, truncated) &&
+            opened(results[0].truncated, results[1].truncated, j, kRing - 4) == truncated &&
+            opened(results[0].largest, results[1].largest, j, kRing) == std::max(values[0][j], values[1][j]);
   }
   return right;
 }
