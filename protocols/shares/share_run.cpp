@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/secret_bytes.h"
 #include "models/network/rounding.h"
 #include "models/network/sliding_window.h"
 #include "protocols/ot/bit_planes.h"
@@ -28,6 +29,12 @@ class Run {
         answer_(answer),
         reserves_(plan_reserves(plan)),
         tensors_(plan.network.nodes.size()) {}
+
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+  ~Run() {
+    for (ShareTensor& tensor : tensors_) forget(tensor);
+  }
 
   Dialogue<void> whole() {
     party_.first_asks = true;
@@ -89,8 +96,14 @@ class Run {
                        step.kind != ShareStep::Kind::label;
     if (makes && !settled_next) observe(step.node);
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
-      if (plan_.last_use[i] == step_) tensors_[i] = ShareTensor{};
+      if (plan_.last_use[i] == step_) forget(tensors_[i]);
     }
+  }
+
+  static void forget(ShareTensor& tensor) {
+    wipe_and_clear(tensor.words);
+    wipe_and_clear(tensor.lowest);
+    tensor = ShareTensor{};
   }
 
   void observe(std::size_t i) const {
