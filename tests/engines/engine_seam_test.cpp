@@ -10,6 +10,7 @@
 #include "protocols/cost_prediction.h"
 #include "protocols/engines.h"
 #include "protocols/session.h"
+#include "tests/engines/skeleton_engine.h"
 #include "tests/protocols/parties.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/process.h"

@@ -141,7 +141,7 @@ TEST_CASE("a server whose trees or requests are not what they should be is caugh
       ++caught;
       REQUIRE_THROWS_AS(client.handle(question), ot::FailedCheck);
       REQUIRE_THROWS_AS(client.save(), Error);
-      REQUIRE_FALSE(client.sign_test_state());
+      REQUIRE_FALSE(client.transfer_set_up());
       continue;
     }
     while (message) message = client.handle(server.handle(*message));

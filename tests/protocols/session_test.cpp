@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "models/evaluation/plaintext_evaluator.h"
+#include "protocols/sign_protocol.h"
 #include "protocols/wire.h"
 #include "tests/protocols/parties.h"
 #include "tests/support/random_network.h"
