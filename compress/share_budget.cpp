@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -90,7 +91,7 @@ class ActivationBits {
   /// Takes a bit where it saves most for its noise; false when there is none left.
   bool lower_one() {
     Step* best = nullptr;
-    double best_gain = 0;
+    double best_gain = -std::numeric_limits<double>::infinity();  // some bits save nothing by themselves
     IntegerNetwork best_network;
     for (Step& step : steps_) {
       if (step.bits <= kLeastActivationBits) continue;

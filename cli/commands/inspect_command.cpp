@@ -362,12 +362,14 @@ void add_inspect_command(CLI::App& app, Action& chosen) {
       ->type_name("MODEL");
   command->add_flag("--cost", options->cost,
                     "Also multiplications, ciphertexts, bytes, memory and time of an encrypted inference");
+  std::vector<std::string> engines;
+  for (const std::string_view name : protocols::engine_names()) engines.emplace_back(name);
   command
       ->add_option(
           "--engine", options->engine,
           "ciphertext: the exact network; shares: the requantised form, also of a shipped model, with "
           "its cost by formula (default: what the file is for)")
-      ->type_name("NAME");
+      ->check(CLI::IsMember(engines));
   command->add_option("--rounding", options->rounding, "Of the cost on shares: nearest, or fast")
       ->check(CLI::IsMember({"nearest", "fast"}))
       ->capture_default_str();

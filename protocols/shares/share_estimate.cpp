@@ -33,10 +33,20 @@ std::vector<ShareEstimateLayer> layers_of(const IntegerNetwork& network, const s
   return layers;
 }
 
+/// Whose cost a step is: a re-share is that of the layer it is made for.
+std::size_t node_of(const shares::SharePlan& plan, const shares::ShareStep& step) {
+  if (step.kind != shares::ShareStep::Kind::re_share) return step.node;
+  for (std::size_t i = step.node + 1; i < plan.network.nodes.size(); ++i) {
+    const shares::ShareNode& reader = plan.network.nodes[i];
+    if (reader.weighted() && reader.inputs.front() == step.node) return i;
+  }
+  return step.node;
+}
+
 void add_steps(const shares::SharePlan& plan, ShareEstimates& result) {
   const shares::ShareCost cost = shares::predict_shares(plan);
   for (std::size_t i = 0; i < plan.steps.size(); ++i) {
-    ShareEstimateLayer& layer = result.layers[plan.steps[i].node];
+    ShareEstimateLayer& layer = result.layers[node_of(plan, plan.steps[i])];
     const shares::ShareStepCost& step = cost.steps[i];
     layer.step_bytes += step.bytes[0] + step.bytes[1];
     layer.transfers += step.transfers[0] + step.transfers[1];

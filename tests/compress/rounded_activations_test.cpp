@@ -115,7 +115,7 @@ TEST_CASE("activations get fewer bits until the bytes on shares fit") {
     options.activation_bits = 10;
     PruningOptions pruning;
     CHECK_THROWS_AS(fit_share_budget(c.exact, c.pictures, {std::nullopt, 1}, pruning, options), UsageError);
-    const std::uint64_t wanted = (most + least) / 2;
+    const std::uint64_t wanted = (3 * most + least) / 4;
     fit_share_budget(c.exact, c.pictures, {std::nullopt, wanted}, pruning, options);
     REQUIRE_FALSE(options.activations.empty());
     for (const LayerBits& layer : options.activations) {

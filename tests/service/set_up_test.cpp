@@ -213,7 +213,7 @@ TEST_CASE("A failed check ends the session and the set-up", "[set_up]") {
   }
   SECTION("in a later round of the session that made it") {
     ClientByHand cheat(server, *world.model, world.input);
-    for (int i = 0; i < 2; ++i) REQUIRE(cheat.send(server).empty());
+    for (int i = 0; i < 3; ++i) REQUIRE(cheat.send(server).empty());
     const auto set_up = cheat.set_up();
     CHECK(ClientByHand(server, *world.model, world.input, set_up).resumed());
     CHECK(cheat.send(server, true) == "ot.check");

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "protocols/shares/preparation.h"
 #include "protocols/shares/share_cost.h"
+#include "protocols/shares/share_facts.h"
 
 using namespace popcorn;
 using models::IntegerNetwork;
@@ -58,7 +59,10 @@ TEST_CASE("the cost on shares is that of the plan and of the packed layers", "[p
     const SharePlan plan = plan_shares(share_network(network), options);
     const ShareCost online = predict_shares(plan);
     const PackedCost packed =
-        PackedNetwork(network, preparation_plan(network), 2048).cost(paillier::KeyKind::ordinary);
+        PackedNetwork(network, preparation_plan(facts_without_flights(network), plan), 2048)
+            .cost(paillier::KeyKind::ordinary);
+    CHECK(cost.layers[1].slot_bits == plan.ring_of_layer(1) + 6 + 1);  // Σ|w| = 63
+    CHECK(cost.layers[4].slot_bits == plan.ring_of_layer(4) + 8 + 1);  // 144
     CHECK(cost.all.multiplications == packed.multiplications);
     CHECK(cost.all.ciphertexts_up == packed.ciphertexts_up);
     CHECK(cost.all.ciphertexts_down == packed.ciphertexts_down);
@@ -72,9 +76,7 @@ TEST_CASE("the cost on shares is that of the plan and of the packed layers", "[p
           of_steps + of_transfers + static_cast<double>(cost.layers.size()));
   }
   const protocols::ShareEstimates cost = protocols::estimate_shares(network, {2048, true});
-  CHECK(cost.layers[1].slot_bits == 16 + 6 + 1);
   CHECK(cost.layers[2].kept_bits == 9);
-  CHECK(cost.layers[4].slot_bits == 18 + 8 + 1);
   CHECK(protocols::estimate_shares(network, {2048, false}).all.step_bytes < cost.all.step_bytes);
   CHECK(protocols::estimate_shares(network, {2048, true, false}).all.multiplications == 0);
 }

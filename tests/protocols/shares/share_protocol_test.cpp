@@ -256,15 +256,16 @@ TEST_CASE("all that a party receives is uniform, whatever the input", "[shares][
         });
       }
       std::size_t padding = 0, far = 0;
-      double squares = 0;
+      double squares = 0, farthest = 0;
       for (const int count : ones) {
         padding += count == 0 ? 1 : 0;
         if (count == 0) continue;
         const double z = (count - kRuns / 2.0) / std::sqrt(kRuns / 4.0);
         far += std::abs(z) > 5.5 ? 1 : 0;
         squares += z * z;
+        farthest = std::max(farthest, std::abs(z));
       }
-      CAPTURE(ones.size(), padding);
+      CAPTURE(ones.size(), padding, farthest);
       CHECK(padding < ones.size() / 20);  // unused bits of a plane's last byte
       CHECK(far == 0);
       const double counted = static_cast<double>(ones.size() - padding);
