@@ -305,10 +305,10 @@ class ObliviousSignTest final : public SignTest {
     // A transfer: its row and its choice. Of one piece of an extension: columns, totals and message; rows
     // take whole pages, huge ones where there are many.
     constexpr std::uint64_t kTransferBytes = sizeof(ot::Block) + 1;
-    constexpr std::uint64_t kPieceBytes = 2 * sizeof(ot::Block);
+    constexpr std::uint64_t kPieceBytes = 3 * sizeof(ot::Block) / 2;
     constexpr std::uint64_t kPiece = ot::softspoken::kMaxGroups * ot::kBaseTransfers;
     // A table: its choice or its entries, masks and shares, with copies.
-    constexpr std::uint64_t kTableBytes = 10 * sizeof(std::uint32_t);
+    constexpr std::uint64_t kTableBytes = 5 * sizeof(std::uint32_t);
     // Streams' seeds and trees of both directions, work on one piece of an extension, groups that are not
     // full.
     constexpr std::uint64_t kFixedBytes = 192 * 1024;
