@@ -302,10 +302,10 @@ class ObliviousSignTest final : public SignTest {
   SignTestCost cost(const SignTestShape& /*shape*/) const override { return {}; }
 
   SignTestMemory memory(const SignTestShape& shape) const override {
-    // A transfer: its row and its choice. Of one piece of an extension: columns, totals and message; rows
-    // take whole pages, huge ones where there are many.
+    // A transfer: its row and its choice. Of one piece of an extension: what outlives its columns. Measured,
+    // see tests/memory.
     constexpr std::uint64_t kTransferBytes = sizeof(ot::Block) + 1;
-    constexpr std::uint64_t kPieceBytes = 3 * sizeof(ot::Block) / 2;
+    constexpr std::uint64_t kPieceBytes = sizeof(ot::Block);
     constexpr std::uint64_t kPiece = ot::softspoken::kMaxGroups * ot::kBaseTransfers;
     // A table: its choice or its entries, masks and shares, with copies.
     constexpr std::uint64_t kTableBytes = 5 * sizeof(std::uint32_t);
