@@ -144,7 +144,9 @@ int bench_sign_tests(const Options& options) {
 int bench_network(const Options& given) {
   check_key_bits(given.benchmark.key);
   Options options = given;
-  options.benchmark.model = find_model(options.model);
+  options.benchmark.model = options.benchmark.engine.starts_with("shares")
+                                ? find_requantised_model(options.model)
+                                : find_model(options.model);
   options.benchmark.textbook = options.baseline == "textbook";
   if (options.benchmark.sign_test == kBothSignTests) return bench_sign_tests(options);
   const NetworkBenchmark benchmark = measure(options.benchmark);
