@@ -25,10 +25,6 @@ double seconds_of(const Work& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-Timing timing_of(const std::vector<double>& seconds) {
-  return {median(seconds), std::ranges::min(seconds), std::ranges::max(seconds)};
-}
-
 /// Seconds of a layer's parts, one a run.
 struct Samples {
   std::vector<double> encrypt, evaluate, decrypt;

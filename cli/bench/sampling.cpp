@@ -43,6 +43,10 @@ double median(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
+Timing timing_of(const std::vector<double>& seconds) {
+  return {median(seconds), std::ranges::min(seconds), std::ranges::max(seconds)};
+}
+
 std::vector<Timing> time_in_turn(const std::vector<Contender>& contenders, std::size_t samples,
                                  double seconds_per_sample) {
   std::vector<std::size_t> counts;
@@ -55,7 +59,7 @@ std::vector<Timing> time_in_turn(const std::vector<Contender>& contenders, std::
   }
   std::vector<Timing> timings;
   for (const auto& values : seconds) {
-    timings.push_back({median(values), *std::ranges::min_element(values), *std::ranges::max_element(values)});
+    timings.push_back(timing_of(values));
   }
   return timings;
 }

@@ -27,6 +27,8 @@ std::vector<Timing> time_in_turn(const std::vector<Contender>& contenders, std::
                                  double seconds_per_sample);
 
 double median(std::vector<double> values);
+/// Of samples, at least one.
+Timing timing_of(const std::vector<double>& seconds);
 
 /// "Intel(R) Xeon(R) Processor, 2 cores": what the figures were measured on.
 std::string machine_description();

@@ -41,11 +41,6 @@ double sums_seconds(const models::IntegerNetwork& network, const shares::DealtPr
   return thread_seconds() - start;
 }
 
-Timing timing_of(std::vector<double> seconds) {
-  const auto [low, high] = std::ranges::minmax(seconds);
-  return {median(std::move(seconds)), low, high};
-}
-
 SharesFigure figure_of(const models::IntegerNetwork& network, const shares::ShareOptions& variant,
                        std::size_t samples) {
   // One thread a party: what is measured is its processor time.

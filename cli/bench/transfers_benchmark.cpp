@@ -301,11 +301,6 @@ class ShareStep final : public Measured {
   Step step_;
 };
 
-Timing timing_of(std::vector<double> seconds) {
-  const auto [low, high] = std::ranges::minmax(seconds);
-  return {median(std::move(seconds)), low, high};
-}
-
 TransferFigure measure(Measured& measured, std::size_t values, std::size_t samples) {
   TransferFigure figure;
   figure.wrong = measured.run(1).wrong;

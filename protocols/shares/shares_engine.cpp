@@ -13,6 +13,26 @@ namespace popcorn::protocols::shares {
 
 namespace {
 
+/// Words of all masked results and of the largest tensor with what a step makes of it, transfers that are
+/// ready, the extension's work, and the largest message with its answer.
+std::uint64_t peak_memory(const SharePlan& plan, const SharesSchedule& schedule, const ShareCost& cost) {
+  constexpr std::uint64_t kWorkBytes = std::uint64_t{64} << 20;
+  constexpr std::uint64_t kStepWords = 24, kTransferBytes = 9;
+  std::uint64_t words = 0, largest = 0, message = 0;
+  for (const ShareNode& node : plan.network.nodes) {
+    if (node.weighted()) words += 2 * node.size();
+    largest = std::max<std::uint64_t>(largest, node.size());
+  }
+  for (std::uint64_t round = 0; round < schedule.rounds(); ++round) {
+    message =
+        std::max(message, schedule.client_message(round).bytes() + schedule.server_message(round).bytes());
+  }
+  const std::uint64_t transfers = std::min<std::uint64_t>(cost.all.transfers[0] + cost.all.transfers[1],
+                                                          2 * plan.options.transfers_ahead);
+  return sizeof(std::uint32_t) * (words + kStepWords * largest) + kTransferBytes * transfers + 4 * message +
+         kWorkBytes;
+}
+
 /// A layer for each node of what both parties know: the preparation at the weighted ones, the steps' bytes at
 /// theirs, and all else (set-up, transfers, prefixes) at the input.
 InferenceCost cost_of(const ShareFacts& facts, ShareRounding rounding, unsigned key_bits,
@@ -50,31 +70,9 @@ InferenceCost cost_of(const ShareFacts& facts, ShareRounding rounding, unsigned 
   cost.layers.front().bytes_up += up;
   cost.layers.front().bytes_down += down;
   cost.rounds = schedule.rounds();
+  cost.peak_memory_client = cost.peak_memory_server = peak_memory(plan, schedule, steps);
   cost.add_up();
   return cost;
-}
-
-/// Words of all masked results and of the largest tensor with what a step makes of it, transfers that are
-/// ready, the extension's work, and the largest message with its answer.
-std::uint64_t peak_memory(const ShareFacts& facts, ShareRounding rounding, unsigned key_bits) {
-  constexpr std::uint64_t kWorkBytes = std::uint64_t{64} << 20;
-  constexpr std::uint64_t kStepWords = 24, kTransferBytes = 9;
-  const SharePlan plan = plan_shares(facts.network, share_options(rounding));
-  const SharesSchedule schedule(facts, rounding, plan, key_bits);
-  std::uint64_t words = 0, largest = 0, message = 0;
-  for (const ShareNode& node : facts.network.nodes) {
-    if (node.weighted()) words += 2 * node.size();
-    largest = std::max<std::uint64_t>(largest, node.size());
-  }
-  for (std::uint64_t round = 0; round < schedule.rounds(); ++round) {
-    message =
-        std::max(message, schedule.client_message(round).bytes() + schedule.server_message(round).bytes());
-  }
-  const ShareCost cost = predict_shares(plan);
-  const std::uint64_t transfers = std::min<std::uint64_t>(cost.all.transfers[0] + cost.all.transfers[1],
-                                                          2 * plan.options.transfers_ahead);
-  return sizeof(std::uint32_t) * (words + kStepWords * largest) + kTransferBytes * transfers + 4 * message +
-         kWorkBytes;
 }
 
 class SharesEngine final : public Engine {
@@ -106,20 +104,14 @@ class SharesEngine final : public Engine {
   }
 
   InferenceCost cost(const PreparedNetwork& network, const ClientBundle& bundle, unsigned key_bits,
-                     const SessionOptions& options, bool resumes) const override {
+                     const SessionOptions& /*options*/, bool /*resumes*/) const override {
     const auto packed = dynamic_cast<const SharesNetwork&>(network).packed(key_bits);
-    const InferenceCost known = client_cost(bundle, key_bits, options, resumes);
-    InferenceCost cost = cost_of(*bundle.share_facts, rounding_, key_bits, packed.get());
-    cost.peak_memory_client = known.peak_memory_client;
-    cost.peak_memory_server = known.peak_memory_server;
-    return cost;
+    return cost_of(*bundle.share_facts, rounding_, key_bits, packed.get());
   }
 
   InferenceCost client_cost(const ClientBundle& bundle, unsigned key_bits, const SessionOptions& /*options*/,
                             bool /*resumes*/) const override {
-    InferenceCost cost = cost_of(*bundle.share_facts, rounding_, key_bits, nullptr);
-    cost.peak_memory_client = cost.peak_memory_server = peak_memory(*bundle.share_facts, rounding_, key_bits);
-    return cost;
+    return cost_of(*bundle.share_facts, rounding_, key_bits, nullptr);
   }
 
   MachineSpeed measure_speed(const std::shared_ptr<const paillier::KeyOwner>& owner,
