@@ -39,15 +39,19 @@ function(popcorn_quick_build target)
   endforeach()
 endfunction()
 
-# popcorn_test(NAME SOURCES … [LINK …]): a Catch2 executable test_NAME, registered with CTest.
+# popcorn_test(NAME [LONG] SOURCES … [LINK …]): a Catch2 executable test_NAME, registered with CTest. LONG ones start
+# first, so that no core waits for one of them at the end of a run.
 function(popcorn_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "LONG" "" "SOURCES;LINK")
   add_executable(test_${name} ${arg_SOURCES})
   popcorn_target_settings(test_${name})
   target_link_libraries(test_${name} PRIVATE ${arg_LINK} popcorn_test_support)
   popcorn_quick_build(test_${name} <catch2/catch.hpp>)
   set_target_properties(test_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  if(arg_LONG)
+    set_tests_properties(${name} PROPERTIES COST 100)
+  endif()
   if(POPCORN_SANITIZE MATCHES "thread")
     set_tests_properties(${name} PROPERTIES
       ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp")
