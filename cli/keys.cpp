@@ -5,8 +5,8 @@
 
 #include "base/error.h"
 #include "cli/terminal/output.h"
+#include "protocols/ciphertext/sign/sign_protocol.h"
 #include "protocols/engines.h"
-#include "protocols/sign_protocol.h"
 
 namespace popcorn::cli {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "protocols/session.h"
+#include "protocols/session/session.h"
 
 namespace popcorn::cli {
 
@@ -33,7 +33,8 @@ VerifiedTensors verify_inference(const Parties& parties, const std::string& inpu
                                  const std::function<void(const models::Node&)>& progress = {});
 
 /// About `count` values of every node on ciphertexts of the plaintext operands (see
-/// protocols/layer_check.h): every layer is checked, but not that one's result is the next one's operand.
+/// protocols/plan/layer_check.h): every layer is checked, but not that one's result is the next one's
+/// operand.
 /// @throws CheckError "verify.mismatch"; UsageError "verify.sample" for an engine that has no such check
 /// @param parties without a model
 VerifiedTensors verify_samples(const Parties& parties, const models::IntegerNetwork& network,

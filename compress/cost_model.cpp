@@ -2,8 +2,8 @@
 
 #include "base/error.h"
 #include "paillier/weighted_sum/weighted_sum.h"
-#include "protocols/cost_prediction.h"
-#include "protocols/linear_layer.h"
+#include "protocols/ciphertext/steps/linear_layer.h"
+#include "protocols/session/cost_prediction.h"
 
 namespace popcorn::compress {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "models/network/integer_network.h"
-#include "protocols/steps.h"
+#include "protocols/plan/steps.h"
 
 namespace popcorn::protocols {
 

@@ -25,13 +25,13 @@
 #include "paillier/evaluator.h"
 #include "paillier/keys/key_owner.h"
 #include "protocols/client_bundle.h"
-#include "protocols/inference_cost.h"
-#include "protocols/layer_check.h"
-#include "protocols/machine_speed.h"
-#include "protocols/phases.h"
-#include "protocols/schedule.h"
+#include "protocols/plan/inference_cost.h"
+#include "protocols/plan/layer_check.h"
+#include "protocols/plan/machine_speed.h"
+#include "protocols/plan/phases.h"
+#include "protocols/plan/schedule.h"
 #include "protocols/session_options.h"
-#include "protocols/session_state.h"
+#include "protocols/wire/session_state.h"
 
 namespace popcorn::protocols {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/sha256.h"
-#include "protocols/cost_prediction.h"
+#include "protocols/session/cost_prediction.h"
 #include "service/refusal.h"
 #include "service/store/shared_secret.h"
 

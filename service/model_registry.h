@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "protocols/served_model.h"
+#include "protocols/session/served_model.h"
 
 namespace popcorn::service {
 

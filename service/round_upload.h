@@ -13,9 +13,9 @@
 #include <string>
 
 #include "base/sha256_stream.h"
-#include "protocols/message_intake.h"
-#include "service/job_queue.h"
-#include "service/memory_budget.h"
+#include "protocols/session/message_intake.h"
+#include "service/work/job_queue.h"
+#include "service/work/memory_budget.h"
 
 namespace popcorn::service {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "paillier/keys/keys.h"
-#include "protocols/session.h"
+#include "protocols/session/session.h"
 #include "service/log_level.h"
 #include "service/server_statistics.h"
 #include "service/tokens.h"

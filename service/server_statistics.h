@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "protocols/phases.h"
+#include "protocols/plan/phases.h"
 
 namespace popcorn::service {
 

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "cli/bench/bench_commands.h"
+#include "cli/bench/commands/bench_commands.h"
 #include "cli/terminal/output.h"
 
 namespace popcorn::cli {

@@ -11,7 +11,7 @@
 #include "paillier/kernels/kernel.h"
 #include "paillier/kernels/kernel_registry.h"
 #include "paillier/keys/key_owner.h"
-#include "protocols/linear_layer.h"
+#include "protocols/ciphertext/steps/linear_layer.h"
 
 namespace popcorn::cli {
 

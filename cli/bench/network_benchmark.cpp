@@ -18,9 +18,9 @@
 #include "models/evaluation/plaintext_evaluator.h"
 #include "paillier/kernels/kernel.h"
 #include "paillier/kernels/kernel_registry.h"
-#include "protocols/cost_prediction.h"
+#include "protocols/ciphertext/time_estimate.h"
 #include "protocols/engines.h"
-#include "protocols/time_estimate.h"
+#include "protocols/session/cost_prediction.h"
 #include "service/client/rest_client.h"
 
 namespace popcorn::cli {

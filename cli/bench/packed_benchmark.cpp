@@ -5,7 +5,7 @@
 
 #include "models/evaluation/plaintext_evaluator.h"
 #include "paillier/kernels/kernel_registry.h"
-#include "protocols/ot/share_transfers.h"
+#include "protocols/ot/steps/share_transfers.h"
 
 namespace popcorn::cli {
 

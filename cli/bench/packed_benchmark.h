@@ -9,7 +9,7 @@
 #include "cli/bench/paillier_benchmark.h"
 #include "cli/bench/sampling.h"
 #include "models/network/integer_network.h"
-#include "protocols/shares/preparation.h"
+#include "protocols/shares/layer/preparation.h"
 
 namespace popcorn::cli {
 

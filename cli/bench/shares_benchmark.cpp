@@ -9,7 +9,7 @@
 #include "models/evaluation/plaintext_evaluator.h"
 #include "models/file/popcorn_file.h"
 #include "models/network/value_range.h"
-#include "protocols/shares/share_run_local.h"
+#include "protocols/shares/run/share_run_local.h"
 
 namespace popcorn::cli {
 

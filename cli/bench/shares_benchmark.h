@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "cli/bench/sampling.h"
-#include "protocols/shares/share_plan.h"
+#include "protocols/shares/plan/share_plan.h"
 
 namespace popcorn::cli {
 

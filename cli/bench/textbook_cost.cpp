@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "protocols/linear_layer.h"
-#include "protocols/steps.h"
+#include "protocols/ciphertext/steps/linear_layer.h"
+#include "protocols/plan/steps.h"
 
 namespace popcorn::cli {
 

@@ -6,9 +6,9 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "protocols/ot/local_parties.h"
-#include "protocols/ot/share_steps.h"
-#include "protocols/ot/silent.h"
+#include "protocols/ot/sources/silent.h"
+#include "protocols/ot/steps/local_parties.h"
+#include "protocols/ot/steps/share_steps.h"
 
 namespace popcorn::cli {
 

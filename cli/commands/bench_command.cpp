@@ -1,7 +1,7 @@
 // popcorn bench: how fast this machine is, always beside plain GMP in the same run.
 #include <CLI/CLI.hpp>
 
-#include "cli/bench/bench_commands.h"
+#include "cli/bench/commands/bench_commands.h"
 
 namespace popcorn::cli {
 

@@ -22,9 +22,9 @@
 #include "models/datasets/table_file.h"
 #include "models/evaluation/prediction.h"
 #include "models/network/arg_max.h"
-#include "protocols/cost_prediction.h"
+#include "protocols/ciphertext/time_estimate.h"
 #include "protocols/engines.h"
-#include "protocols/time_estimate.h"
+#include "protocols/session/cost_prediction.h"
 #include "service/client/rest_client.h"
 
 namespace popcorn::cli {

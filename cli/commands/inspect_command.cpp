@@ -14,10 +14,10 @@
 #include "cli/shipped_files.h"
 #include "cli/terminal/output.h"
 #include "models/input/input_encoding.h"
-#include "protocols/cost_prediction.h"
+#include "protocols/ciphertext/time_estimate.h"
 #include "protocols/engines.h"
+#include "protocols/session/cost_prediction.h"
 #include "protocols/shares/share_estimate.h"
-#include "protocols/time_estimate.h"
 
 namespace popcorn::cli {
 

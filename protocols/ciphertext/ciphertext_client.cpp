@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "protocols/slots.h"
+#include "protocols/packing/slots.h"
 
 namespace popcorn::protocols {
 

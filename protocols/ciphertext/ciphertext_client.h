@@ -3,9 +3,9 @@
 
 #include <memory>
 
-#include "protocols/ciphertext/step_halves.h"
+#include "protocols/ciphertext/round_plan.h"
+#include "protocols/ciphertext/steps/step_halves.h"
 #include "protocols/engine.h"
-#include "protocols/round_plan.h"
 
 namespace popcorn::protocols {
 

@@ -3,10 +3,10 @@
 #include <span>
 #include <vector>
 
+#include "protocols/ciphertext/memory_cost.h"
 #include "protocols/ciphertext/network_walk.h"
-#include "protocols/costs.h"
-#include "protocols/memory_cost.h"
-#include "protocols/share.h"
+#include "protocols/ciphertext/steps/share.h"
+#include "protocols/packing/seal_cost.h"
 
 namespace popcorn::protocols {
 

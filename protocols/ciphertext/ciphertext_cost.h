@@ -3,8 +3,8 @@
 #pragma once
 
 #include "protocols/ciphertext/ciphertext_network.h"
-#include "protocols/inference_cost.h"
-#include "protocols/round_plan.h"
+#include "protocols/ciphertext/round_plan.h"
+#include "protocols/plan/inference_cost.h"
 
 namespace popcorn::protocols {
 

@@ -9,8 +9,8 @@
 #include "protocols/ciphertext/ciphertext_cost.h"
 #include "protocols/ciphertext/ciphertext_network.h"
 #include "protocols/ciphertext/ciphertext_server.h"
-#include "protocols/layer_samples.h"
-#include "protocols/time_estimate.h"
+#include "protocols/ciphertext/layer_samples.h"
+#include "protocols/ciphertext/time_estimate.h"
 
 namespace popcorn::protocols {
 

@@ -5,10 +5,10 @@
 #include <memory>
 #include <vector>
 
+#include "protocols/ciphertext/steps/linear_layer.h"
 #include "protocols/engine.h"
-#include "protocols/linear_layer.h"
-#include "protocols/steps.h"
-#include "protocols/tournament.h"
+#include "protocols/plan/steps.h"
+#include "protocols/plan/tournament.h"
 
 namespace popcorn::protocols {
 

@@ -1,9 +1,9 @@
 // The server's half of an inference on ciphertexts.
 #pragma once
 
+#include "protocols/ciphertext/network_run.h"
+#include "protocols/ciphertext/round_plan.h"
 #include "protocols/engine.h"
-#include "protocols/network_run.h"
-#include "protocols/round_plan.h"
 
 namespace popcorn::protocols {
 

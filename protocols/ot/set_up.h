@@ -13,7 +13,7 @@
 #include <span>
 
 #include "base/bytes.h"
-#include "protocols/ot/base_seeds.h"
+#include "protocols/ot/sources/base_seeds.h"
 
 namespace popcorn::protocols::ot {
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "protocols/ot/local_parties.h"
-#include "protocols/shares/share_cost.h"
+#include "protocols/ot/steps/local_parties.h"
+#include "protocols/shares/run/share_cost.h"
 
 namespace popcorn::protocols::shares {
 

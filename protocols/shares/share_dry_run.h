@@ -1,8 +1,8 @@
 // The flights of the online phase, seen by running both halves in one process on shares of zero.
 #pragma once
 
+#include "protocols/shares/run/share_run.h"
 #include "protocols/shares/share_facts.h"
-#include "protocols/shares/share_run.h"
 
 namespace popcorn::protocols::shares {
 

@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "protocols/shares/preparation.h"
-#include "protocols/shares/share_cost.h"
+#include "protocols/shares/layer/preparation.h"
+#include "protocols/shares/run/share_cost.h"
 
 namespace popcorn::protocols {
 

@@ -6,8 +6,8 @@
 #include <nlohmann/json_fwd.hpp>
 #include <vector>
 
-#include "protocols/shares/preparation.h"
-#include "protocols/shares/share_plan.h"
+#include "protocols/shares/layer/preparation.h"
+#include "protocols/shares/plan/share_plan.h"
 
 namespace popcorn::protocols::shares {
 

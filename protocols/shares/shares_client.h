@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "protocols/engine.h"
-#include "protocols/ot/base_transfer.h"
-#include "protocols/shares/share_halves.h"
+#include "protocols/ot/sources/base_transfer.h"
+#include "protocols/shares/run/share_halves.h"
 #include "protocols/shares/shares_schedule.h"
 
 namespace popcorn::protocols::shares {

@@ -3,11 +3,11 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "protocols/shares/share_cost.h"
+#include "protocols/ciphertext/time_estimate.h"
+#include "protocols/shares/run/share_cost.h"
 #include "protocols/shares/share_dry_run.h"
 #include "protocols/shares/shares_client.h"
 #include "protocols/shares/shares_server.h"
-#include "protocols/time_estimate.h"
 
 namespace popcorn::protocols::shares {
 

@@ -7,7 +7,7 @@
 #include <mutex>
 
 #include "protocols/engine.h"
-#include "protocols/shares/share_run.h"
+#include "protocols/shares/run/share_run.h"
 #include "protocols/shares/shares_schedule.h"
 
 namespace popcorn::protocols::shares {

@@ -8,8 +8,8 @@
 #pragma once
 
 #include "protocols/client_bundle.h"
-#include "protocols/ot/base_transfer.h"
-#include "protocols/schedule.h"
+#include "protocols/ot/sources/base_transfer.h"
+#include "protocols/plan/schedule.h"
 #include "protocols/shares/share_facts.h"
 
 namespace popcorn::protocols::shares {

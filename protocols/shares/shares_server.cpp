@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "base/error.h"
-#include "protocols/ot/base_transfer.h"
+#include "protocols/ot/sources/base_transfer.h"
+#include "protocols/shares/run/share_halves.h"
 #include "protocols/shares/share_dry_run.h"
-#include "protocols/shares/share_halves.h"
 #include "protocols/shares/shares_client.h"
 
 namespace popcorn::protocols::shares {

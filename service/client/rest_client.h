@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "paillier/keys/key_owner.h"
-#include "protocols/session.h"
+#include "protocols/session/session.h"
 #include "service/client/kept_set_ups.h"
 
 namespace popcorn::service {

@@ -1,7 +1,7 @@
 #include "service/store/session_record.h"
 
 #include "base/error.h"
-#include "protocols/limits.h"
+#include "protocols/wire/limits.h"
 
 namespace popcorn::service {
 namespace {

@@ -21,7 +21,7 @@
 #include <vector>
 
 #include "base/sha256.h"
-#include "protocols/session.h"
+#include "protocols/session/session.h"
 
 namespace popcorn::service {
 

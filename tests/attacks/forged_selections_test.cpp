@@ -14,12 +14,12 @@
 #include "models/network/integer_network.h"
 #include "paillier/evaluator.h"
 #include "paillier/keys/key_owner.h"
-#include "protocols/round_plan.h"
-#include "protocols/session.h"
-#include "protocols/share.h"
-#include "protocols/sign_protocol.h"
-#include "protocols/slots.h"
-#include "protocols/wire.h"
+#include "protocols/ciphertext/round_plan.h"
+#include "protocols/ciphertext/sign/sign_protocol.h"
+#include "protocols/ciphertext/steps/share.h"
+#include "protocols/packing/slots.h"
+#include "protocols/session/session.h"
+#include "protocols/wire/message.h"
 #include "tests/support/seeded_rng.h"
 
 using namespace popcorn;

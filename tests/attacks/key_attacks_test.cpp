@@ -11,8 +11,8 @@
 #include "paillier/evaluator.h"
 #include "paillier/keys/keys.h"
 #include "paillier/weighted_sum/weighted_sum.h"
-#include "protocols/share.h"
-#include "protocols/slots.h"
+#include "protocols/ciphertext/steps/share.h"
+#include "protocols/packing/slots.h"
 #include "tests/paillier/big_integer.h"
 #include "tests/support/seeded_rng.h"
 

@@ -7,7 +7,7 @@
 #include "cli/bench/textbook_cost.h"
 #include "cli/bench/transfers_benchmark.h"
 #include "cli/random_weights.h"
-#include "protocols/linear_layer.h"
+#include "protocols/ciphertext/steps/linear_layer.h"
 #include "tests/support/random_network.h"
 
 using namespace popcorn;

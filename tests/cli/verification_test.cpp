@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "models/evaluation/plaintext_evaluator.h"
-#include "protocols/sign_protocol.h"
+#include "protocols/ciphertext/sign/sign_protocol.h"
 #include "tests/cli/small_network.h"
 #include "tests/support/seeded_rng.h"
 

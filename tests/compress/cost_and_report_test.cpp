@@ -6,7 +6,7 @@
 #include "compress/fold_batch_norm.h"
 #include "compress/lowering.h"
 #include "compress/report.h"
-#include "protocols/cost_prediction.h"
+#include "protocols/session/cost_prediction.h"
 #include "tests/compress/random_graph.h"
 #include "tests/protocols/parties.h"
 #include "tests/support/random_network.h"

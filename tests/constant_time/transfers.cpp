@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "base/wide_vector.h"
-#include "protocols/comparison.h"
-#include "protocols/ot/base_transfer.h"
-#include "protocols/ot/local_parties.h"
-#include "protocols/ot/share_steps.h"
-#include "protocols/ot/transfer_session.h"
+#include "protocols/ciphertext/sign/comparison.h"
+#include "protocols/ot/sources/base_transfer.h"
+#include "protocols/ot/steps/local_parties.h"
+#include "protocols/ot/steps/share_steps.h"
+#include "protocols/ot/steps/transfer_session.h"
 
 namespace popcorn::protocols {
 namespace {

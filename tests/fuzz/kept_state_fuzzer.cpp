@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "base/error.h"
-#include "protocols/session.h"
+#include "protocols/session/session.h"
 #include "service/store/session_record.h"
 #include "tests/fuzz/small_world.h"
 #include "tests/protocols/parties.h"

@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
-#include "protocols/wire.h"
+#include "protocols/wire/message.h"
 
 namespace {
 

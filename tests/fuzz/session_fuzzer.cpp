@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "protocols/ot/failed_check.h"
-#include "protocols/session.h"
+#include "protocols/session/session.h"
 #include "tests/fuzz/small_world.h"
 #include "tests/protocols/parties.h"
 

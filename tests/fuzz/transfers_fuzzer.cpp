@@ -10,11 +10,11 @@
 #include <stdexcept>
 
 #include "base/error.h"
-#include "protocols/ot/base_transfer.h"
 #include "protocols/ot/failed_check.h"
-#include "protocols/ot/local_parties.h"
-#include "protocols/ot/share_steps.h"
-#include "protocols/ot/transfer_session.h"
+#include "protocols/ot/sources/base_transfer.h"
+#include "protocols/ot/steps/local_parties.h"
+#include "protocols/ot/steps/share_steps.h"
+#include "protocols/ot/steps/transfer_session.h"
 #include "tests/fuzz/small_world.h"
 #include "tests/support/seeded_rng.h"
 

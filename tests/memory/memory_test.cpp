@@ -5,9 +5,9 @@
 
 #include "models/file/popcorn_file.h"
 #include "paillier/operation_costs.h"
-#include "protocols/cost_prediction.h"
-#include "protocols/message_intake.h"
-#include "protocols/session.h"
+#include "protocols/session/cost_prediction.h"
+#include "protocols/session/message_intake.h"
+#include "protocols/session/session.h"
 #include "tests/memory/allocation_meter.h"
 #include "tests/protocols/parties.h"
 #include "tests/support/random_network.h"

@@ -3,8 +3,8 @@
 
 #include "base/error.h"
 #include "protocols/client_bundle.h"
-#include "protocols/limits.h"
-#include "protocols/served_model.h"
+#include "protocols/session/served_model.h"
+#include "protocols/wire/limits.h"
 #include "tests/support/random_network.h"
 
 namespace popcorn::protocols {

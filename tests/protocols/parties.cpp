@@ -3,7 +3,7 @@
 #include <map>
 
 #include "base/error.h"
-#include "protocols/round_plan.h"
+#include "protocols/ciphertext/round_plan.h"
 
 namespace popcorn::test {
 

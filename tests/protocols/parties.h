@@ -7,7 +7,7 @@
 #include "models/network/integer_network.h"
 #include "paillier/evaluator.h"
 #include "paillier/keys/key_owner.h"
-#include "protocols/session.h"
+#include "protocols/session/session.h"
 #include "tests/support/seeded_rng.h"
 
 namespace popcorn::test {

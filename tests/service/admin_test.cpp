@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "protocols/wire.h"
+#include "protocols/wire/message.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/prometheus_text.h"
 #include "tests/support/random_network.h"

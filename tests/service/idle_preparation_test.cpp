@@ -1,10 +1,10 @@
-#include "service/idle_preparation.h"
+#include "service/work/idle_preparation.h"
 
 #include <catch2/catch.hpp>
 #include <future>
 #include <thread>
 
-#include "service/idle_rerandomisers.h"
+#include "service/work/idle_rerandomisers.h"
 #include "tests/support/eventually.h"
 #include "tests/support/seeded_rng.h"
 

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "protocols/cost_prediction.h"
+#include "protocols/session/cost_prediction.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/random_network.h"
 

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "protocols/wire.h"
+#include "protocols/wire/message.h"
 #include "tests/paillier/big_integer.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/random_network.h"

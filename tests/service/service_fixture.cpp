@@ -12,8 +12,8 @@
 #include <nlohmann/json.hpp>
 
 #include "models/evaluation/plaintext_evaluator.h"
-#include "protocols/round_plan.h"
-#include "protocols/wire.h"
+#include "protocols/ciphertext/round_plan.h"
+#include "protocols/wire/message.h"
 #include "tests/support/random_network.h"
 
 namespace popcorn::test {

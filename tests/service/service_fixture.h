@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "models/network/integer_network.h"
 #include "paillier/keys/key_owner.h"
-#include "protocols/session.h"
+#include "protocols/session/session.h"
 #include "service/client/rest_client.h"
 #include "service/server.h"
 #include "tests/support/seeded_rng.h"

@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "base/file.h"
-#include "protocols/cost_prediction.h"
+#include "protocols/session/cost_prediction.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/process.h"
 #include "tests/support/random_network.h"

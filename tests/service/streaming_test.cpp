@@ -14,10 +14,10 @@
 #include <thread>
 
 #include "models/file/popcorn_file.h"
-#include "protocols/cost_prediction.h"
-#include "protocols/wire.h"
-#include "service/queued_work.h"
+#include "protocols/session/cost_prediction.h"
+#include "protocols/wire/message.h"
 #include "service/session_manager.h"
+#include "service/work/queued_work.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/random_network.h"
 

@@ -11,7 +11,7 @@
 #include <span>
 #include <string_view>
 
-#include "protocols/ot/block.h"
+#include "protocols/ot/bits/block.h"
 
 namespace popcorn::protocols::ot::kernels {
 

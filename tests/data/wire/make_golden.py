@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the golden messages of wire format 2.0, from the table in protocols/wire.h alone (not from the C++ code).
+"""Writes the golden messages of wire format 2.0, from the table in protocols/wire/message.h alone (not from the C++ code).
 
 Ciphertexts are 8 bytes, byte k of a message's section i is (17 * i + k) mod 256; the key fingerprint is 0, 1, ... 31.
 """

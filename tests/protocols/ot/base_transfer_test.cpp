@@ -1,10 +1,10 @@
 // Base transfers on ristretto255, and the transposition of bit matrices.
-#include "protocols/ot/base_transfer.h"
+#include "protocols/ot/sources/base_transfer.h"
 
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
-#include "protocols/ot/bit_matrix.h"
+#include "protocols/ot/bits/bit_matrix.h"
 #include "protocols/ot/failed_check.h"
 #include "tests/support/seeded_rng.h"
 

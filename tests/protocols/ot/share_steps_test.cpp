@@ -1,13 +1,13 @@
 // Steps on shares: every value and every share on small widths, random ones on large; predicted cost = what
 // travels.
-#include "protocols/ot/share_steps.h"
+#include "protocols/ot/steps/share_steps.h"
 
 #include <catch2/catch.hpp>
 #include <map>
 #include <numeric>
 
 #include "base/error.h"
-#include "protocols/ot/local_parties.h"
+#include "protocols/ot/steps/local_parties.h"
 #include "tests/support/seeded_rng.h"
 
 using namespace popcorn;

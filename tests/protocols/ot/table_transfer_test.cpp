@@ -1,6 +1,6 @@
 // Transfers of tables: right for every shape, never the same secrets twice, whatever is restored, repeated or
 // changed, and cheaters are caught as often as the argument says.
-#include "protocols/ot/table_transfer.h"
+#include "protocols/ot/steps/table_transfer.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -9,9 +9,9 @@
 
 #include "base/error.h"
 #include "protocols/ot/failed_check.h"
-#include "protocols/ot/local_parties.h"
-#include "protocols/ot/share_transfers.h"
-#include "protocols/ot/transfer_session.h"
+#include "protocols/ot/steps/local_parties.h"
+#include "protocols/ot/steps/share_transfers.h"
+#include "protocols/ot/steps/transfer_session.h"
 #include "tests/support/seeded_rng.h"
 
 namespace popcorn::protocols::ot {

@@ -5,8 +5,8 @@
 #include <set>
 
 #include "base/error.h"
-#include "protocols/ot/local_parties.h"
-#include "protocols/ot/random_transfer.h"
+#include "protocols/ot/sources/random_transfer.h"
+#include "protocols/ot/steps/local_parties.h"
 #include "tests/support/seeded_rng.h"
 
 using namespace popcorn;

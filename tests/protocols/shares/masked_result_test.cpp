@@ -1,5 +1,5 @@
 // The carry rule, exhaustively, and the layouts' places.
-#include "protocols/shares/masked_result.h"
+#include "protocols/shares/layer/masked_result.h"
 
 #include <catch2/catch.hpp>
 #include <set>

@@ -1,7 +1,7 @@
 #include "tests/protocols/shares/packed_cases.h"
 
 #include "models/network/sliding_window.h"
-#include "protocols/ot/share_transfers.h"
+#include "protocols/ot/steps/share_transfers.h"
 
 namespace popcorn::test {
 

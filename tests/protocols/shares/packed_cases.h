@@ -1,7 +1,7 @@
 // Layers with random weights and shares, and what the carry chain would make of both parties' parts.
 #pragma once
 
-#include "protocols/shares/packed_layer.h"
+#include "protocols/shares/layer/packed_layer.h"
 #include "tests/support/seeded_rng.h"
 
 namespace popcorn::test {

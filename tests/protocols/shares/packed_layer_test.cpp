@@ -1,5 +1,5 @@
 // Packed layers against the plain sums: W·c mod 2^w from both parties' digits and the carry rule.
-#include "protocols/shares/packed_layer.h"
+#include "protocols/shares/layer/packed_layer.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,11 +1,11 @@
 // Whole preparations: against the plaintext evaluator, in any order, with hostile bytes.
-#include "protocols/shares/preparation.h"
+#include "protocols/shares/layer/preparation.h"
 
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
 #include "models/evaluation/plaintext_evaluator.h"
-#include "protocols/ot/share_transfers.h"
+#include "protocols/ot/steps/share_transfers.h"
 #include "tests/paillier/expect_error.h"
 #include "tests/protocols/parties.h"
 #include "tests/protocols/shares/packed_cases.h"

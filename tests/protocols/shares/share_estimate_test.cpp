@@ -4,8 +4,8 @@
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
-#include "protocols/shares/preparation.h"
-#include "protocols/shares/share_cost.h"
+#include "protocols/shares/layer/preparation.h"
+#include "protocols/shares/run/share_cost.h"
 #include "protocols/shares/share_facts.h"
 
 using namespace popcorn;

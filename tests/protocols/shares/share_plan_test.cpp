@@ -1,5 +1,5 @@
 // Plans, pools, groups, and sums in the clear.
-#include "protocols/shares/share_plan.h"
+#include "protocols/shares/plan/share_plan.h"
 
 #include <catch2/catch.hpp>
 #include <set>
@@ -8,9 +8,9 @@
 #include "models/evaluation/plaintext_evaluator.h"
 #include "models/file/popcorn_file.h"
 #include "models/network/sliding_window.h"
-#include "protocols/shares/clear_sums.h"
-#include "protocols/shares/share_cost.h"
-#include "protocols/shares/share_plan_groups.h"
+#include "protocols/shares/plan/share_plan_groups.h"
+#include "protocols/shares/run/clear_sums.h"
+#include "protocols/shares/run/share_cost.h"
 #include "tests/support/random_network.h"
 
 using namespace popcorn;

@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "models/evaluation/plaintext_evaluator.h"
-#include "protocols/shares/share_cost.h"
-#include "protocols/shares/share_run_local.h"
+#include "protocols/shares/run/share_cost.h"
+#include "protocols/shares/run/share_run_local.h"
 #include "tests/support/seeded_rng.h"
 
 using namespace popcorn;

@@ -1,13 +1,13 @@
 // The online phase against the plaintext evaluator: random networks of every kind, shipped ones on pictures.
-#include "protocols/shares/share_run.h"
+#include "protocols/shares/run/share_run.h"
 
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
 #include "models/evaluation/plaintext_evaluator.h"
 #include "models/network/value_range.h"
-#include "protocols/shares/share_cost.h"
-#include "protocols/shares/share_run_local.h"
+#include "protocols/shares/run/share_cost.h"
+#include "protocols/shares/run/share_run_local.h"
 #include "tests/support/random_network.h"
 
 using namespace popcorn;

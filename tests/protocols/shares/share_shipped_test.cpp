@@ -9,8 +9,8 @@
 #include "models/datasets/test_set.h"
 #include "models/evaluation/plaintext_evaluator.h"
 #include "models/file/popcorn_file.h"
-#include "protocols/shares/share_cost.h"
-#include "protocols/shares/share_run_local.h"
+#include "protocols/shares/run/share_cost.h"
+#include "protocols/shares/run/share_run_local.h"
 #include "tests/support/data_folder.h"
 #include "tests/support/seeded_rng.h"
 

@@ -1,0 +1,196 @@
+// popcorn bench network: the report.
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/bench/commands/bench_commands.h"
+#include "cli/bench/network_benchmark.h"
+#include "cli/shipped_files.h"
+#include "cli/terminal/output.h"
+#include "cli/terminal/progress.h"
+
+namespace popcorn::cli {
+
+namespace {
+
+constexpr const char* kTextbookNote =
+    "r^N encryption, one mpz_powm a weight, one value a ciphertext both ways, GMP only; operations counted "
+    "exactly, measured on samples and scaled, as if spread evenly over all cores";
+
+constexpr const char* kBothSignTests = "both";
+
+struct Options {
+  std::string model;
+  std::string baseline = "textbook";
+  NetworkBenchmarkOptions benchmark;
+  bool json = false;
+};
+
+nlohmann::ordered_json as_json(const NetworkBenchmark& benchmark, bool textbook) {
+  nlohmann::ordered_json report = {{"model", benchmark.model},
+                                   {"bits", benchmark.bits},
+                                   {"kernel", benchmark.kernel},
+                                   {"engine", benchmark.engine},
+                                   {"sign_test", benchmark.sign_test},
+                                   {"machine", benchmark_conditions()},
+                                   {"runs", benchmark.runs},
+                                   {"seconds", benchmark.seconds.median},
+                                   {"seconds_min", benchmark.seconds.minimum},
+                                   {"seconds_max", benchmark.seconds.maximum},
+                                   {"cpu_seconds_client", benchmark.cpu_seconds_client},
+                                   {"cpu_seconds_server", benchmark.cpu_seconds_server},
+                                   {"bytes_up", benchmark.bytes_up},
+                                   {"bytes_down", benchmark.bytes_down},
+                                   {"rounds", benchmark.rounds},
+                                   {"multiplications", benchmark.multiplications},
+                                   {"predicted_multiplications", benchmark.predicted_multiplications},
+                                   {"peak_memory_client", benchmark.peak_memory_client},
+                                   {"peak_memory_server", benchmark.peak_memory_server},
+                                   {"predicted_seconds", benchmark.predicted_seconds},
+                                   {"predicted_bytes_up", benchmark.predicted_bytes_up},
+                                   {"predicted_bytes_down", benchmark.predicted_bytes_down},
+                                   {"predicted_memory_client", benchmark.predicted_memory_client},
+                                   {"predicted_memory_server", benchmark.predicted_memory_server},
+                                   {"phases", nlohmann::ordered_json::object()}};
+  for (const auto& [name, seconds] : benchmark.phases) report["phases"][name] = seconds;
+  report["steps"] = nlohmann::ordered_json::array();
+  for (const auto& [name, seconds] : benchmark.steps) {
+    report["steps"].push_back({{"name", name}, {"seconds", seconds}});
+  }
+  if (textbook) {
+    report["textbook"] = kTextbookNote;
+    report["textbook_cores"] = benchmark.cores;
+    report["textbook_core_seconds"] = benchmark.textbook_core_seconds.median;
+    report["textbook_seconds"] =
+        benchmark.textbook_core_seconds.median / static_cast<double>(benchmark.cores);
+    report["ratio_to_textbook"] = benchmark.ratio_to_textbook();
+    report["ratio_to_textbook_cpu"] = benchmark.textbook_core_seconds.median /
+                                      (benchmark.cpu_seconds_client + benchmark.cpu_seconds_server);
+  } else {
+    report["ratio_to_textbook"] = nullptr;
+  }
+  return report;
+}
+
+void print_for_people(const NetworkBenchmark& benchmark, bool textbook) {
+  using Align = Table::Align;
+  std::cout << "Encrypted inference with " << benchmark.model << ", " << benchmark.bits << "-bit key, kernel "
+            << benchmark.kernel << ", engine " << benchmark.engine << ", " << benchmark.sign_test
+            << " sign test,\nclient and server in two processes over loopback HTTP on "
+            << benchmark_conditions() << "\n\n";
+  Table table({{"an inference", Align::left}, {""}});
+  const auto row = [&](const std::string& name, const std::string& value) { table.add_row({name, value}); };
+  row("wall time, median of " + std::to_string(benchmark.runs), short_seconds(benchmark.seconds.median));
+  row("  fastest and slowest",
+      short_seconds(benchmark.seconds.minimum) + " … " + short_seconds(benchmark.seconds.maximum));
+  for (const auto& [name, seconds] : benchmark.phases) row("  " + name, short_seconds(seconds));
+  row("  predicted for machines with nothing else to do", short_seconds(benchmark.predicted_seconds));
+  row("processor time, client", short_seconds(benchmark.cpu_seconds_client));
+  row("processor time, server", short_seconds(benchmark.cpu_seconds_server));
+  row("up", human_bytes(benchmark.bytes_up));
+  row("down", human_bytes(benchmark.bytes_down));
+  row("rounds", grouped(benchmark.rounds));
+  row("modular multiplications, server", grouped(benchmark.multiplications));
+  row("  predicted", grouped(benchmark.predicted_multiplications));
+  row("peak memory, client process", human_bytes(benchmark.peak_memory_client));
+  row("peak memory, server process", human_bytes(benchmark.peak_memory_server));
+  if (textbook) {
+    row("textbook on " + std::to_string(benchmark.cores) + " cores",
+        short_seconds(benchmark.textbook_core_seconds.median / static_cast<double>(benchmark.cores)));
+    row("ratio to the textbook", ratio_text(benchmark.ratio_to_textbook()));
+  }
+  table.print(std::cout);
+  std::cout << "\nEvery result equals the plaintext network. Phases are means; upload: transfers both ways, "
+               "HTTP and waiting.\n";
+  if (textbook) std::cout << "textbook: " << kTextbookNote << ".\n";
+}
+
+NetworkBenchmark measure(const NetworkBenchmarkOptions& options) {
+  Progress progress("measuring");
+  return run_network_benchmark(options, [&](std::size_t done, std::size_t total, const std::string& what) {
+    progress.update(done, total, what);
+  });
+}
+
+/// Both sign tests one after the other, so that their ratio is of one run; no textbook.
+int bench_sign_tests(const Options& options) {
+  NetworkBenchmarkOptions benchmark = options.benchmark;
+  benchmark.textbook = false;
+  nlohmann::ordered_json report;
+  std::vector<NetworkBenchmark> results;
+  for (const char* name : {"oblivious", "blinded"}) {
+    benchmark.sign_test = name;
+    results.push_back(measure(benchmark));
+    report[name] = as_json(results.back(), false);
+    if (!options.json) print_for_people(results.back(), false);
+  }
+  const auto processor_seconds = [](const NetworkBenchmark& b) {
+    return b.cpu_seconds_client + b.cpu_seconds_server;
+  };
+  const double wall_ratio = results[0].seconds.median / results[1].seconds.median;
+  const double cpu_ratio = processor_seconds(results[0]) / processor_seconds(results[1]);
+  if (options.json) {
+    report["ratio_oblivious_to_blinded"] = wall_ratio;
+    report["ratio_oblivious_to_blinded_cpu"] = cpu_ratio;
+    print_json(std::cout, report);
+  } else {
+    std::cout << "\nThe oblivious sign test takes " << ratio_text(wall_ratio) << " the wall time and "
+              << ratio_text(cpu_ratio) << " the processor time of the blinded one.\n";
+  }
+  return 0;
+}
+
+int bench_network(const Options& given) {
+  check_key_bits(given.benchmark.key);
+  Options options = given;
+  options.benchmark.model = options.benchmark.engine.starts_with("shares")
+                                ? find_requantised_model(options.model)
+                                : find_model(options.model);
+  options.benchmark.textbook = options.baseline == "textbook";
+  if (options.benchmark.sign_test == kBothSignTests) return bench_sign_tests(options);
+  const NetworkBenchmark benchmark = measure(options.benchmark);
+  if (options.json) {
+    print_json(std::cout, as_json(benchmark, options.benchmark.textbook));
+  } else {
+    print_for_people(benchmark, options.benchmark.textbook);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_bench_network_command(CLI::App& bench, Action& chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = bench.add_subcommand(
+      "network", "Whole inferences, client and server in two processes, against a textbook engine");
+  command->add_option("model", options->model, "Path of a .popcorn file or name of a shipped model")
+      ->required()
+      ->type_name("MODEL");
+  add_key_size_options(*command, options->benchmark.key, paillier::kDefaultKeyBits);
+  command->add_option("--key", options->benchmark.key.file, "Private key file; a temporary key otherwise")
+      ->type_name("FILE");
+  command->add_option("--runs", options->benchmark.runs, "Inferences; the median counts")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command
+      ->add_option("--image", options->benchmark.picture,
+                   "Picture to classify in every run; random inputs otherwise")
+      ->type_name("FILE");
+  command->add_option("--baseline", options->baseline, "What to compare with: textbook or none")
+      ->check(CLI::IsMember({"textbook", "none"}))
+      ->capture_default_str();
+  command
+      ->add_option("--sign-test", options->benchmark.sign_test,
+                   "Kind of sign test; the server's preference otherwise; both: one after the other, with "
+                   "their ratio and "
+                   "without a textbook")
+      ->type_name("NAME");
+  add_engine_option(*command, options->benchmark.engine);
+  command->add_flag("--json", options->json, "Report as JSON");
+  command->footer("Example:\n  popcorn bench network mnist-conv2 --bits 2048 --runs 5\n");
+  command->callback([options, &chosen] { chosen = [options] { return bench_network(*options); }; });
+}
+
+}  // namespace popcorn::cli

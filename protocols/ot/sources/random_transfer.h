@@ -1,0 +1,75 @@
+// Random transfers: the sender holds two pads of 32 bits, the receiver one of them and its bit. Everything on
+// shares is made of them, whatever their source.
+//
+//   pads H(y, i) and H(y ⊕ Δ, i), H(z, i): TMMO [GKWY20, sec 7.4] under a key of the session that changes
+//   every 2^22 transfers, with an index that a session never uses twice
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "protocols/ot/dialogue.h"
+#include "protocols/ot/kernels/kernel.h"
+#include "protocols/ot/sources/silent.h"
+#include "protocols/ot/sources/softspoken.h"
+
+namespace popcorn::protocols::ot {
+
+using Words = std::vector<std::uint32_t>;
+
+/// How many transfers a source is worth its set-up for; both parties must agree.
+struct TransferSource {
+  enum class Kind { softspoken, silent } kind = Kind::silent;
+  SilentParameters parameters = kSilentB12;
+  std::string_view name() const noexcept {
+    return kind == Kind::softspoken ? std::string_view("softspoken") : parameters.name;
+  }
+  /// "softspoken", "b10", "b12", "b13". @throws UsageError "ot.parameters"
+  static TransferSource named(std::string_view name);
+  /// The cheapest in bytes for so many.
+  static TransferSource for_transfers(std::uint64_t count) noexcept;
+};
+
+/// The sender's half of one direction. Not thread-safe.
+class RandomTransferSender {
+ public:
+  /// @param base whose first choice is 0; the other party's offered seeds. @param context as in softspoken.h
+  RandomTransferSender(TransferSource source, const ChosenSeeds& base, ByteView context, Rng& rng,
+                       const kernels::Kernel& kernel = kernels::active());
+  ~RandomTransferSender();
+  /// Makes transfers until `count` are ready; the other half's reserve(count) must run against it.
+  /// @throws FailedCheck "ot.check"
+  Dialogue<void> reserve(Wire& wire, std::size_t count);
+  std::size_t ready() const noexcept;
+  /// Takes the next `count` ≤ ready() transfers.
+  void take(std::size_t count, std::uint32_t* zero, std::uint32_t* one);
+  std::uint64_t taken() const noexcept;
+  std::size_t memory_bytes() const noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+class RandomTransferReceiver {
+ public:
+  RandomTransferReceiver(TransferSource source, const OfferedSeeds& base, ByteView context, Rng& rng,
+                         const kernels::Kernel& kernel = kernels::active());
+  ~RandomTransferReceiver();
+  /// @throws FailedCheck "ot.check"
+  Dialogue<void> reserve(Wire& wire, std::size_t count);
+  std::size_t ready() const noexcept;
+  /// bits[i] is 0 or 1.
+  void take(std::size_t count, std::uint32_t* pads, std::uint8_t* bits);
+  std::uint64_t taken() const noexcept;
+  std::size_t memory_bytes() const noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace popcorn::protocols::ot

@@ -1,0 +1,250 @@
+#include "protocols/ot/sources/silent.h"
+
+#include <openssl/crypto.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+
+#include "base/error.h"
+#include "protocols/ot/failed_check.h"
+#include "protocols/ot/sources/transcript.h"
+
+namespace popcorn::protocols::ot {
+
+namespace {
+
+constexpr std::size_t kCheckTransfers = 128;
+
+Block hash_of_zero(const kernels::Kernel& kernel, const kernels::AesKey& key) {
+  Block zero;
+  kernel.encrypt(key, &zero, 1);  // π(σ(0)) ⊕ σ(0)
+  return zero;
+}
+
+Block cleared(Block block) {
+  return {block.low & ~std::uint64_t{1}, block.high};
+}
+
+/// Σ rows[i]·x^i: 128 correlated transfers as one of 128-bit words.
+Block combine(const Block* rows) {
+  Block sum;
+  for (std::size_t i = kCheckTransfers; i-- > 0;) sum = kernels::gf_multiply(sum, {2, 0}) ^ rows[i];
+  return sum;
+}
+
+/// The hidden leaf's tree of the sender. Appends one correction a level.
+void tree_of_sender(const kernels::Kernel& kernel, const kernels::AesKey& key, unsigned depth, Block delta,
+                    Block root, const Block* base, Block* nodes, Bytes& out) {
+  nodes[0] = root;
+  nodes[1] = root ^ delta;
+  for (unsigned level = 0; level < depth; ++level) {
+    Block sum = root;
+    if (level > 0) sum = kernel.expand_level(key, nodes, std::size_t{1} << level, false, level + 1 == depth);
+    sum ^= base[level];
+    const auto* const bytes = reinterpret_cast<const std::uint8_t*>(&sum);
+    out.insert(out.end(), bytes, bytes + sizeof sum);
+  }
+}
+
+/// The receiver's: every leaf but the hidden one, which becomes v ⊕ Δ. Returns its place: where the base
+/// transfers' choices point away from.
+std::size_t tree_of_receiver(const kernels::Kernel& kernel, const kernels::AesKey& key, Block junk,
+                             unsigned depth, const Block* base, const std::uint8_t* corrections,
+                             Block* nodes) {
+  std::size_t hidden = 0;
+  Block known;
+  for (unsigned level = 0; level < depth; ++level) {
+    const bool bit = (base[level].low & 1U) != 0;  // the side whose sum comes
+    Block sibling;
+    std::memcpy(&sibling, corrections + level * sizeof(Block), sizeof sibling);
+    sibling ^= base[level];
+    const std::size_t n = std::size_t{1} << level;
+    const bool last = level + 1 == depth;
+    if (level > 0) {
+      // The hidden node is zero here: its children's junk is in both sums.
+      sibling ^= kernel.expand_level(key, nodes, n, bit, last) ^ junk;
+    }
+    if (last) {
+      sibling = cleared(sibling);
+      known = cleared(known);
+    }
+    nodes[hidden] = {};
+    nodes[hidden + n] = {};
+    nodes[hidden + (bit ? n : 0)] = sibling;
+    hidden += bit ? 0 : n;
+    known ^= sibling;
+  }
+  known.low |= 1;
+  nodes[hidden] = known;
+  return hidden;
+}
+
+/// r^exponent
+Block power(Block r, std::size_t exponent) {
+  Block result{1, 0};
+  for (; exponent > 0; exponent >>= 1) {
+    if ((exponent & 1U) != 0) result = kernels::gf_multiply(result, r);
+    r = kernels::gf_multiply(r, r);
+  }
+  return result;
+}
+
+Sha256 proof_of(ByteView context, Block challenge, Block combination) {
+  return Transcript("silent proof").add(context).add(challenge).add(combination).digest();
+}
+
+std::unique_ptr<kernels::AesKey> public_key(const kernels::Kernel& kernel, std::string_view label,
+                                            ByteView context) {
+  return kernel.key(Transcript(label).add(context).block());
+}
+
+}  // namespace
+
+std::size_t SilentParameters::batches() const noexcept {
+  return (trees + kTreesTogether - 1) / kTreesTogether;
+}
+
+std::size_t SilentParameters::base() const noexcept {
+  return k() + trees * depth + kCheckTransfers * batches();
+}
+
+const SilentParameters& silent_parameters_named(std::string_view name) {
+  for (const SilentParameters* set : {&kSilentB10, &kSilentB12, &kSilentB13}) {
+    if (set->name == name) return *set;
+  }
+  throw UsageError("ot.parameters", "no parameters of silent transfers are called " + std::string(name) +
+                                        "; known are b10, b12, b13");
+}
+
+SilentRound::SilentRound(const SilentParameters& parameters, ByteView context, const Block* base,
+                         const kernels::Kernel& kernel)
+    : parameters_(parameters),
+      context_(context.begin(), context.end()),
+      kernel_(kernel),
+      tree_key_(public_key(kernel, "silent trees", context)),
+      code_key_(public_key(kernel, "silent code", context)),
+      now_(parameters.refill() * parameters.leaves()),
+      next_(parameters.refill() * parameters.leaves()),
+      leaves_(kTreesTogether * parameters.leaves()) {
+  std::copy_n(base, parameters.base(), now_.data());
+}
+
+std::size_t SilentRound::batch_trees() const noexcept {
+  return std::min(kTreesTogether, parameters_.trees - tree_);
+}
+
+std::size_t SilentRound::batch_outputs() const noexcept {
+  const std::size_t end = tree_ + batch_trees();
+  const std::size_t refill = parameters_.refill();
+  return end <= refill ? 0 : (end - std::max(tree_, refill)) * parameters_.leaves();
+}
+
+std::size_t SilentRound::memory_bytes() const noexcept {
+  return now_.memory_bytes() + next_.memory_bytes() + leaves_.memory_bytes();
+}
+
+const Block* SilentRound::tree_base(std::size_t tree) const {
+  return now_.data() + parameters_.k() + (tree_ + tree) * parameters_.depth;
+}
+
+const Block* SilentRound::check_base() const {
+  return now_.data() + parameters_.k() + parameters_.trees * parameters_.depth +
+         tree_ / kTreesTogether * kCheckTransfers;
+}
+
+void SilentRound::finish_batch(std::vector<Block>& outputs) {
+  const std::size_t trees = batch_trees();
+  const std::size_t leaves = parameters_.leaves();
+  kernel_.encode(*code_key_, code_position_, leaves_.data(), now_.data(),
+                 static_cast<std::uint32_t>(parameters_.k() - 1), trees * leaves);
+  code_position_ += trees * leaves * 5 / 2;
+  const std::size_t kept = std::min(trees, parameters_.refill() - std::min(parameters_.refill(), tree_));
+  std::copy_n(leaves_.data(), kept * leaves, next_.data() + tree_ * leaves * (kept > 0 ? 1 : 0));
+  outputs.insert(outputs.end(), leaves_.data() + kept * leaves, leaves_.data() + trees * leaves);
+  tree_ += trees;
+  if (tree_ == parameters_.trees) {
+    std::swap(now_, next_);
+    tree_ = 0;
+    ++rounds_;
+  }
+}
+
+Block SilentRound::challenge(ByteView corrections) const {
+  return Transcript("silent challenge").add(context_).add(rounds_).add(tree_).add(corrections).block();
+}
+
+SilentSender::SilentSender(const SilentParameters& parameters, ByteView context, Block delta,
+                           const Block* base, Rng& rng, const kernels::Kernel& kernel)
+    : SilentRound(parameters, context, base, kernel), delta_(delta), rng_(rng) {
+  if ((delta.low & 1U) == 0) throw Error("ot.delta", "the correlation must have lowest bit 1");
+}
+
+SilentSender::~SilentSender() {
+  OPENSSL_cleanse(&delta_, sizeof delta_);
+}
+
+void SilentSender::trees(Bytes& out) {
+  const std::size_t start = out.size();
+  std::array<Block, kTreesTogether> roots;
+  rng_.fill({reinterpret_cast<std::uint8_t*>(roots.data()), sizeof roots});
+  for (std::size_t tree = 0; tree < batch_trees(); ++tree) {
+    tree_of_sender(kernel_, *tree_key_, parameters_.depth, delta_, roots[tree], tree_base(tree),
+                   leaves_.data() + tree * parameters_.leaves(), out);
+  }
+  OPENSSL_cleanse(roots.data(), sizeof roots);
+  challenge_ = challenge(ByteView(out).subspan(start));
+}
+
+void SilentSender::prove(ByteView check, Bytes& out, std::vector<Block>& outputs) {
+  Block masked;
+  std::memcpy(&masked, check.data(), sizeof masked);
+  const Block leaves =
+      kernel_.polynomial({}, challenge_, leaves_.data(), batch_trees() * parameters_.leaves());
+  const Block combination = leaves ^ combine(check_base()) ^ kernels::gf_multiply(delta_, masked);
+  const Sha256 proof = proof_of(context_, challenge_, combination);
+  out.insert(out.end(), proof.begin(), proof.end());
+  finish_batch(outputs);
+}
+
+SilentReceiver::SilentReceiver(const SilentParameters& parameters, ByteView context, const Block* base,
+                               const kernels::Kernel& kernel)
+    : SilentRound(parameters, context, base, kernel), expected_{} {}
+
+SilentReceiver::~SilentReceiver() {
+  OPENSSL_cleanse(expected_.data(), expected_.size());
+}
+
+void SilentReceiver::check(ByteView corrections, Bytes& out) {
+  const std::size_t trees = batch_trees();
+  const std::size_t leaves = parameters_.leaves();
+  const Block r = challenge(corrections);
+  const Block junk = hash_of_zero(kernel_, *tree_key_);
+  Block masked;
+  for (std::size_t tree = 0; tree < trees; ++tree) {
+    const std::size_t hidden = tree_of_receiver(kernel_, *tree_key_, junk, parameters_.depth, tree_base(tree),
+                                                corrections.data() + tree * parameters_.depth * sizeof(Block),
+                                                leaves_.data() + tree * leaves);
+    // What polynomial() multiplies that leaf by.
+    masked ^= power(r, trees * leaves - (tree * leaves + hidden));
+  }
+  const Block* const base = check_base();
+  for (std::size_t i = 0; i < kCheckTransfers; ++i) {
+    std::uint64_t& word = i < 64 ? masked.low : masked.high;
+    word ^= (base[i].low & 1U) << (i % 64);
+  }
+  const auto* const bytes = reinterpret_cast<const std::uint8_t*>(&masked);
+  out.insert(out.end(), bytes, bytes + sizeof masked);
+  const Block combination = kernel_.polynomial({}, r, leaves_.data(), trees * leaves) ^ combine(base);
+  expected_ = proof_of(context_, r, combination);
+}
+
+void SilentReceiver::accept(ByteView proof, std::vector<Block>& outputs) {
+  if (CRYPTO_memcmp(proof.data(), expected_.data(), expected_.size()) != 0) {
+    throw FailedCheck("ot.check", "the trees of silent transfers are not consistent");
+  }
+  finish_batch(outputs);
+}
+
+}  // namespace popcorn::protocols::ot

@@ -1,0 +1,132 @@
+// Widths of a network's values: from declared rings and static bounds to the rings that steps need.
+#include <algorithm>
+#include <optional>
+
+#include "base/error.h"
+#include "models/network/rounding.h"
+#include "models/network/shape_inference.h"
+#include "models/network/value_range.h"
+#include "protocols/shares/plan/share_plan.h"
+
+namespace popcorn::protocols::shares {
+
+namespace {
+
+using models::IntegerNetwork;
+using models::Node;
+using models::NodeKind;
+
+/// Closed interval of a channel's values.
+struct Interval {
+  std::int64_t low, high;
+};
+
+/// The readers of a node, when there is but one of a kind.
+std::optional<std::size_t> only_reader(const IntegerNetwork& network, std::size_t index) {
+  std::optional<std::size_t> reader;
+  for (std::size_t i = index + 1; i < network.nodes.size(); ++i) {
+    for (const std::size_t operand : network.nodes[i].inputs) {
+      if (operand != index) continue;
+      if (reader) return std::nullopt;
+      reader = i;
+    }
+  }
+  return reader;
+}
+
+/// Whether the step of `node`, with t digits dropped behind it, is right in a ring of w bits for the values
+/// of a channel, in either rounding.
+bool fits(const Node& node, Interval x, unsigned t, unsigned w, bool non_negative) {
+  if (t + 2 > w) return false;
+  const std::int64_t half = std::int64_t{1} << (w - 1);
+  const std::int64_t added = t == 0 ? 0 : std::int64_t{1} << t;
+  if (x.low < -half || x.high >= half - added) return false;
+  if (node.kind == NodeKind::max_pool2d) {
+    const std::int64_t largest = models::drop_digits(x.high, t, models::low_digits(t));
+    if (largest - (x.low >> t) >= half >> t) return false;
+  }
+  const bool may_be_negative =
+      (node.kind == NodeKind::rescale && !node.rectify) || node.kind == NodeKind::max_pool2d;
+  if (!may_be_negative || non_negative) return true;
+  return x.low >= -half / 2 && x.high < half / 2 - added;
+}
+
+/// Digits that are dropped at a node or, behind a pool, at what reads it.
+unsigned shift_behind(const IntegerNetwork& network, std::size_t index, std::size_t channel) {
+  const Node* node = &network.nodes[index];
+  if (node->kind == NodeKind::max_pool2d) {
+    const auto reader = only_reader(network, index);
+    if (!reader) return 0;
+    node = &network.nodes[*reader];
+  }
+  return node->kind == NodeKind::rescale ? static_cast<unsigned>(node->shift(channel)) : 0;
+}
+
+unsigned step_ring(const IntegerNetwork& network, std::size_t index, bool non_negative) {
+  const Node& node = network.nodes[index];
+  const models::Bounds& bounds = network.nodes[node.inputs.front()].bounds;
+  const unsigned declared = models::ring_of(network, node.inputs.front());
+  unsigned ring = 2;
+  for (std::size_t c = 0; c < bounds.low.size(); ++c) {
+    const unsigned t = shift_behind(network, index, c);
+    const unsigned most = declared != 0 ? std::max(declared, t + 2) : kMostShareBits + 1;
+    const bool known = bounds.low.fits_int64(c) && bounds.high.fits_int64(c) && bounds.bits < 62;
+    const Interval x = known ? Interval{bounds.low.to_int64(c), bounds.high.to_int64(c)}
+                             : Interval{INT64_MIN / 4, INT64_MAX / 4};
+    while (ring < most && !fits(node, x, t, ring, non_negative)) ++ring;
+  }
+  if (ring <= kMostShareBits) return ring;
+  throw InputError("shares.ring",
+                   models::describe(node) + ": what it reads has no ring, and values of up to " +
+                       std::to_string(bounds.bits) + " bits, more than the " +
+                       std::to_string(kMostShareBits) +
+                       " that shares are computed in; requantise the network (popcorn compress "
+                       "--activation-bits)");
+}
+
+bool non_negative(const IntegerNetwork& network, const ShareNetwork& known, const Node& node) {
+  switch (node.kind) {
+    case NodeKind::input:
+      return network.encoding.low >= 0;
+    case NodeKind::relu:
+      return true;
+    case NodeKind::rescale:
+      if (node.rectify) return true;
+      break;
+    case NodeKind::dense:
+    case NodeKind::conv2d:
+    case NodeKind::sign:
+      return false;
+    default:
+      break;
+  }
+  return std::ranges::all_of(node.inputs, [&](std::size_t i) { return known.nodes[i].non_negative; });
+}
+
+}  // namespace
+
+ShareNetwork share_network(const IntegerNetwork& network) {
+  ShareNetwork result;
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    const Node& node = network.nodes[i];
+    ShareNode facts{.kind = node.kind,
+                    .name = node.name,
+                    .inputs = node.inputs,
+                    .shape = node.shape,
+                    .window = node.window,
+                    .multipliers = node.multipliers,
+                    .shifts = node.shifts,
+                    .rectify = node.rectify};
+    facts.non_negative = non_negative(network, result, node);
+    const unsigned declared = models::ring_of(network, i);
+    facts.ring = node.bounds.bits + 1;
+    if (declared != 0) facts.ring = std::min(facts.ring, declared);
+    const bool steps = node.kind == NodeKind::rescale || node.kind == NodeKind::relu ||
+                       node.kind == NodeKind::sign || node.kind == NodeKind::max_pool2d;
+    if (steps) facts.step_ring = step_ring(network, i, result.nodes[node.inputs.front()].non_negative);
+    result.nodes.push_back(std::move(facts));
+  }
+  return result;
+}
+
+}  // namespace popcorn::protocols::shares

@@ -1,0 +1,10 @@
+#include "protocols/shares/run/clear_sums_loop.h"
+
+namespace popcorn::protocols::shares {
+
+const ClearLoops& clear_loops_avx2() {
+  static const ClearLoops loops{"avx2", add_scaled_loop, product_loop};
+  return loops;
+}
+
+}  // namespace popcorn::protocols::shares

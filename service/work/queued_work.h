@@ -1,0 +1,45 @@
+// Work on the job queue whose result the caller waits for.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+
+#include "service/refusal.h"
+#include "service/work/job_queue.h"
+
+namespace popcorn::service {
+
+/// Puts `work` on the queue. @throws Refusal when the queue does not take it; `work` has not run then
+template <typename Result>
+std::future<Result> submit(JobQueue& queue, const std::string& caller, std::function<Result()> work) {
+  auto promise = std::make_shared<std::promise<Result>>();
+  auto future = promise->get_future();
+  queue.submit(caller, [promise, work = std::move(work)] {
+    try {
+      promise->set_value(work());
+    } catch (...) {
+      promise->set_exception(std::current_exception());
+    }
+  });
+  return future;
+}
+
+[[noreturn]] inline void refuse_slow() {
+  throw Refusal(RefusalKind::timed_out, "server.timeout",
+                "The answer takes longer than a request may; send the same request again", 1);
+}
+
+/// @throws what the work threw; Refusal timed_out after `patience`: the work then ends by itself, so it must
+/// own all that it uses
+template <typename Result>
+Result await(std::future<Result> future, std::chrono::seconds patience) {
+  if (future.wait_for(patience) != std::future_status::ready) {
+    refuse_slow();
+  }
+  return future.get();
+}
+
+}  // namespace popcorn::service
