@@ -1,9 +1,8 @@
 // The rounds of an inference on shares:
 //
 //   0          set-up of the transfers    base transfers of both directions, but for the last message
-//   1 … L      preparation                encrypted shares of a layer's input up, W·c + R down; round 1
-//   brings
-//                                         the last message of the set-up
+//   1 … L      preparation                encrypted shares of a layer's input up, W·c + R down;
+//                                         round 1 brings the last message of the set-up
 //   L + 1 …    online                     flights of the two halves
 #pragma once
 
