@@ -6,8 +6,8 @@
 namespace popcorn::compress {
 
 /// Rewrites the graph so that no batch_norm and no affine node is left, without changing the function (up to
-/// float rounding): γ·(x − μ)/√(σ² + ε) + β is an affine map a·x + b, which goes, in this order of
-/// preference,
+/// float rounding): γ·(x − μ)/√(σ² + ε) + β is an affine map a·x + b.
+/// It goes, in this order of preference,
 ///   into the convolution or dense layer that makes x, when nothing else reads x:  W ← a·W, bias ← a·bias +
 ///   b; into the normalisation of the input, when x is the graph's input and a > 0; through a flatten; into
 ///   the only reader, a convolution or dense layer without padding (or b = 0):  W ← W·a, bias ← bias + ΣW·b;

@@ -20,8 +20,8 @@ struct ShareBudget {
 /// Lowers quantisation.activations, layer by layer, until the bytes fit: where a bit less saves most for the
 /// noise that it adds, to no fewer than kLeastActivationBits. Then raises pruning.sparsity (to 1/64) until
 /// the multiplications fit. Both are tried on the network rounded plainly.
-/// @param graph without batch-norm, can_round_activations() @param pictures for the values' ranges, some
-/// dozen
+/// @param graph without batch-norm, can_round_activations()
+/// @param pictures for the values' ranges, some dozen
 /// @throws UsageError "cost.target" with the least that can be reached
 void fit_share_budget(const FloatGraph& graph, const Dataset& pictures, const ShareBudget& budget,
                       PruningOptions& pruning, QuantisationOptions& quantisation,

@@ -39,19 +39,19 @@ struct RequantisedNetwork {
 };
 
 /// Layer after layer, on what the requantised layers before make of the inputs:
-/// - each ReLU becomes a rescale, and one goes before weights that would read values of a layer or sum as
-/// they
-///   are, unless their results go to a sign. Its shift, channel by channel, leaves `kept` of the positive
-///   values (of all magnitudes, without a ReLU) in A bits; one shift for all channels of what a sum reads;
-/// - weights take over what the shifts of their inputs differ, exactly, and biases the common unit, matched
-/// to
-///   the exact outputs' means;
+/// - each ReLU becomes a rescale, and one goes before weights that would read values of a layer or sum
+///   unchanged, unless their results go to a sign.
+///   Its shift, channel by channel, leaves `kept` of the positive values (of all magnitudes, without a ReLU)
+///   in A bits; one shift for all channels of what a sum reads;
+/// - weights take over what the shifts of their inputs differ, exactly,
+///   and biases the common unit, matched to the exact outputs' means;
 /// - multipliers of sums and joins become small numbers within 1/256 of their ratio;
 /// - rings are as wide as the largest magnitude seen, a sign, `margin_bits`, and what the next step needs;
-/// none
-///   where the static bound is no wider.
-/// The result's facts say A, margin and number of inputs. Cost: two evaluations of every input.
-/// @param exact finished, not requantised @param inputs within the network's range; some hundred
+///   none where the static bound is no wider.
+/// The result's facts say A, margin and number of inputs.
+/// Cost: two evaluations of every input.
+/// @param exact finished, not requantised
+/// @param inputs within the network's range; some hundred
 /// @throws UsageError "requantise.bits", "requantise.layer", "requantise.network"; InputError "requantise.*"
 /// when weights or multipliers leave 31 bits; Interrupted
 RequantisedNetwork requantise(const models::IntegerNetwork& exact, const std::vector<WideVector>& inputs,

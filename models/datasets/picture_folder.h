@@ -30,9 +30,9 @@ struct PictureFolder {
 
 /// Lists the pictures (.png, .jpg, .jpeg, .pgm, .ppm, in any case) without opening them. The first that
 /// applies says what the classes are:
-/// 1. a table `file,label` (label_table.h): `path` itself, or labels.csv or labels.tsv in it. Labels are
-/// class
-///    numbers when all are whole numbers, else names.
+/// 1. a table `file,label` (label_table.h): `path` itself, or labels.csv or labels.tsv in it.
+///    Labels are class numbers when all are whole numbers,
+///    else names.
 /// 2. sub-folders: one class each, pictures at any depth below.
 /// 3. names of files that begin with the class number: 012_anything.jpg.
 /// Named classes are numbered by labels.txt (label_table.h) in the folder or above it where there is one,

@@ -11,8 +11,8 @@
 namespace popcorn::paillier {
 
 /// A sparse linear map in the shape that dense layers and convolutions share:
-///   y[channel · positions + position] = Σ_k weight[k] · x[input_index[tap[k] · positions + position]] +
-///   bias[channel]
+///   y[channel · positions + position] =
+///     bias[channel] + Σ_k weight[k] · x[input_index[tap[k] · positions + position]]
 /// with k over row_start[channel] … row_start[channel + 1]. Pruned weights are simply absent. A dense layer
 /// has one position and as many taps as inputs.
 struct LinearMap {

@@ -75,8 +75,8 @@ class ClientSignTest {
   virtual void request(Bytes& out) { static_cast<void>(out); }
   /// Starts a step and forgets the former one.
   virtual void begin(const SignTestShape& shape) = 0;
-  /// Takes the section of question `exchange`, exactly question_bytes() long. @param shares c; empty without
-  /// share
+  /// Takes the section of question `exchange`, exactly question_bytes() long.
+  /// @param shares c; empty without share
   /// @throws InputError "sign_test.*", "ciphertext.invalid", and is then as it was; ot::FailedCheck, and is
   /// then of no use any more
   virtual void question(unsigned exchange, const WideVector& shares, ByteView section) = 0;

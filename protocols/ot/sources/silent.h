@@ -7,8 +7,8 @@
 //
 //   sender (Δ, y)                                        receiver (x, z)
 //   corrections of 32 trees     ──── trees ────►
-//                               ◄─── check ────          its hidden leaves' challenges, masked by 128
-//                               transfers
+//                               ◄─── check ────          its hidden leaves' challenges,
+//                                                        masked by 128 transfers
 //   hash of the combination     ──── proof ────►         compares: only now are the outputs used
 //
 // The check is Ferret's against a malicious sender [YWL+20, fig 7], with a challenge from the hash of the
