@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -187,6 +188,37 @@ void write_file(const std::filesystem::path& path, ByteView content, unsigned mo
   TemporaryFile file(path, mode);
   file.write(content);
   file.rename_to(path);
+}
+
+namespace {
+
+void flush_folder(const std::filesystem::path& folder, const char* code) {
+  const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool flushed = fd >= 0 && ::fsync(fd) == 0;
+  const int problem = errno;
+  if (fd >= 0) ::close(fd);
+  if (!flushed)
+    throw IoError(code, folder.string() + ": cannot be flushed to the disk: " + std::strerror(problem));
+}
+
+}  // namespace
+
+bool rename_new_file(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0) {
+    if (errno == ENOENT || errno == EEXIST) return false;
+    throw IoError("file.rename", from.string() + ": cannot be renamed to " + to.filename().string() + ": " +
+                                     std::strerror(errno));
+  }
+  flush_folder(to.parent_path(), "file.rename");
+  return true;
+}
+
+void remove_file(const std::filesystem::path& path) {
+  if (::unlink(path.c_str()) != 0) {
+    if (errno == ENOENT) return;
+    throw IoError("file.remove", path.string() + ": cannot be removed: " + std::strerror(errno));
+  }
+  flush_folder(path.parent_path(), "file.remove");
 }
 
 }  // namespace popcorn

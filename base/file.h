@@ -36,4 +36,11 @@ std::optional<SecretBytes> read_secret_file_if_any(const std::filesystem::path& 
 /// @param mode permission bits the file is created with; secrets take 0600. @throws IoError
 void write_file(const std::filesystem::path& path, ByteView content, unsigned mode = 0644);
 
+/// Renames within a folder to a name that is free, for good: the folder is flushed to the disk before this
+/// returns. False when the file is not there (any more) or the name is taken. @throws IoError "file.rename"
+bool rename_new_file(const std::filesystem::path& from, const std::filesystem::path& to);
+/// Removes a file for good: the folder is flushed. Nothing happens when there is none.
+/// @throws IoError "file.remove"
+void remove_file(const std::filesystem::path& path);
+
 }  // namespace popcorn

@@ -44,6 +44,8 @@ int run(int argc, char** argv) {
   Action chosen;
   add_demo_command(app, chosen);
   add_infer_command(app, chosen);
+  add_prepare_command(app, chosen);
+  add_stock_command(app, chosen);
   add_serve_command(app, chosen);
   add_keygen_command(app, chosen);
   add_inspect_command(app, chosen);

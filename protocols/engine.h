@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/error.h"
 #include "base/random.h"
 #include "base/wide_vector.h"
 #include "models/network/integer_network.h"
@@ -53,6 +54,11 @@ class ClientEngine {
   virtual void take(std::uint64_t round, WideVector plaintexts, ByteView section) = 0;
   /// The output tensor, after the last answer.
   virtual const WideVector& result() const = 0;
+  /// For a half that was begun without an input: before the message of the first online round.
+  /// @param input integers of bundle.encoding.shape
+  virtual void provide(WideVector /*input*/) {
+    throw Error("session.input", "this engine takes its input at the beginning");
+  }
   /// To be kept with the key pair and the server's name; null before it exists, and where there is none.
   virtual std::shared_ptr<const ot::KeptSetUp> transfer_set_up() const { return nullptr; }
   /// Whether another process can go on after the message of a round (1 or later) was made. Only once the
@@ -152,7 +158,8 @@ class Engine {
 
   /// @throws RefusedError as uses_transfers(), InputError "model.too_wide"
   virtual std::unique_ptr<ServerEngine> server(const ServerParts& parts) const = 0;
-  /// @param input integers of bundle.encoding.shape; empty when the engine will be restored
+  /// @param input integers of bundle.encoding.shape; empty when the engine will be restored, or when
+  /// ClientEngine::provide() gives it after a preparation
   /// @throws RefusedError as uses_transfers(), InputError "model.too_wide"
   virtual std::unique_ptr<ClientEngine> client(const ClientParts& parts, WideVector input) const = 0;
 

@@ -257,6 +257,12 @@ std::string Metrics::prometheus_text(const Gauges& gauges) const {
   metric(text, "popcorn_sessions_started_total", "counter", "Sessions opened.", sessions_started_.load());
   metric(text, "popcorn_sessions_active", "gauge", "Sessions between their first and last round.",
          static_cast<std::uint64_t>(gauges.sessions_active));
+  metric(text, "popcorn_preparations", "gauge", "Preparations that wait for their input.",
+         static_cast<std::uint64_t>(gauges.preparations));
+  metric(text, "popcorn_preparations_made_total", "counter", "Preparations completed.",
+         preparations_made_.load());
+  metric(text, "popcorn_preparations_claimed_total", "counter", "Claims of preparations that were granted.",
+         preparations_claimed_.load());
   metric(text, "popcorn_keys", "gauge", "Registered public keys.", static_cast<std::uint64_t>(gauges.keys));
   metric(text, "popcorn_queue_depth", "gauge", "Work that waits for a worker.",
          static_cast<std::uint64_t>(gauges.queue_depth));

@@ -50,13 +50,15 @@ class Metrics {
   /// @param code of the InputError: counted when it is about a ciphertext
   void rejected(const std::string& code);
   void session_started() { ++sessions_started_; }
+  void preparation_made() { ++preparations_made_; }
+  void preparation_claimed() { ++preparations_claimed_; }
   void session_ended(SessionOutcome outcome, std::uint64_t count = 1);
 
   ServerStatistics snapshot() const;
 
   /// What others know at the moment of asking.
   struct Gauges {
-    std::size_t queue_depth = 0, sessions_active = 0, keys = 0, connections = 0;
+    std::size_t queue_depth = 0, sessions_active = 0, preparations = 0, keys = 0, connections = 0;
     std::uint64_t upload_bytes = 0;
   };
   std::string prometheus_text(const Gauges& gauges) const;
@@ -66,6 +68,7 @@ class Metrics {
   void append_work(std::string& text) const;
 
   std::atomic<std::uint64_t> requests_{0}, sessions_started_{0};
+  std::atomic<std::uint64_t> preparations_made_{0}, preparations_claimed_{0};
   std::atomic<std::uint64_t> finished_{0}, cancelled_{0}, expired_{0};
   std::atomic<std::uint64_t> ciphertexts_received_{0}, ciphertexts_ahead_{0}, bytes_received_{0},
       bytes_sent_{0};

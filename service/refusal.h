@@ -48,6 +48,16 @@ class Refusal : public Error {
                 5);
 }
 
+[[noreturn]] inline void refuse_preparation() {
+  throw Refusal(RefusalKind::unavailable, "server.preparations",
+                "The server keeps as many preparations as it may; use some, or ask again later", 60);
+}
+
+[[noreturn]] inline void refuse_account_preparations() {
+  throw Refusal(RefusalKind::over_limit, "caller.preparations",
+                "You have as many preparations as you may; use or delete some", 60);
+}
+
 [[noreturn]] inline void refuse_subgroup_key() {
   throw Refusal(
       RefusalKind::invalid, "key.subgroup",

@@ -80,6 +80,7 @@ SessionManagerOptions session_options(const ServerOptions& options, ByteView sec
   SessionManagerOptions sessions;
   sessions.subgroup_keys = options.subgroup_keys;
   sessions.max_sessions_of_token = std::max<std::size_t>(1, options.max_sessions / 2);
+  sessions.max_preparations_of_account = options.preparations_per_token;
   sessions.address_name = [secret](const std::string& address) {
     return to_hex(hmac_sha256(secret, as_bytes("address " + address)));
   };
@@ -90,6 +91,8 @@ SessionStoreOptions store_options(const ServerOptions& options) {
   SessionStoreOptions store;
   store.max_sessions = options.max_sessions;
   store.lifetime = std::chrono::seconds(options.session_lifetime_seconds);
+  store.max_preparations = options.max_preparations;
+  store.preparation_lifetime = std::chrono::seconds(options.preparation_lifetime_seconds);
   return store;
 }
 
@@ -260,7 +263,8 @@ struct Server::State {
   }
 
   Metrics::Gauges gauges() {
-    return {queue.depth(), store->active(), keys.size(), http.connections(), memory.used()};
+    return {queue.depth(), store->active(),    store->prepared(),
+            keys.size(),   http.connections(), memory.used()};
   }
 
   /// Ends the public port once the sessions that run are over or out of time.

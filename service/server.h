@@ -23,6 +23,9 @@ struct ServerOptions {
   paillier::KeySizePolicy key_policy = paillier::KeySizePolicy::standard;
   unsigned session_lifetime_seconds = 600;  ///< since its last round
   std::size_t max_sessions = 64;
+  std::size_t max_preparations = 256;       ///< for stocks, at once
+  std::size_t preparations_per_token = 64;  ///< or of an address, without tokens; 0 = any number
+  unsigned preparation_lifetime_seconds = 86'400;
   std::size_t max_keys = 256;
   unsigned keys_per_minute = 120;  ///< of 2048 bits, that one caller may have validated; 0 = any number
   bool subgroup_keys = false;      ///< also take keys whose maker the model's privacy would rest on

@@ -12,6 +12,7 @@ namespace popcorn::service {
 namespace {
 
 constexpr std::size_t kSessionIdBytes = 16;
+constexpr std::size_t kPreparationNameDigits = 32;
 
 std::string new_session_id() {
   Bytes random(kSessionIdBytes);
@@ -30,6 +31,21 @@ std::string new_session_id() {
 [[noreturn]] void refuse_order(std::uint64_t next_round) {
   throw Refusal(RefusalKind::conflict, "round.out_of_order",
                 "This is not the next round; expected round " + std::to_string(next_round));
+}
+
+[[noreturn]] void refuse_unclaimed() {
+  throw Refusal(
+      RefusalKind::conflict, "preparation.unclaimed",
+      "This preparation takes no input before it is claimed: POST /v2/preparations/{id}/claim first");
+}
+
+/// @throws Refusal invalid "session.preparation"
+std::uint64_t preparation_rounds_of(const protocols::ServerSession& machine, const std::string& engine) {
+  if (machine.preparation_rounds() == 0) {
+    throw Refusal(RefusalKind::invalid, "session.preparation",
+                  "The engine \"" + engine + "\" does nothing before the input is there; choose another");
+  }
+  return machine.preparation_rounds();
 }
 
 /// @throws Refusal invalid "session.FIELD" for a name that is not offered; empty = the first of them
@@ -183,7 +199,8 @@ SessionInfo SessionManager::open(const SessionRequest& request, const Caller& as
   }
   check_limits(asking);
   const std::function<SessionInfo()> make = [this, request, &model, caller, account = account_of(asking),
-                                             limit = limit_of(asking)] {
+                                             limit = limit_of(asking),
+                                             most_preparations = options_.max_preparations_of_account] {
     const protocols::ClientBundle& bundle = model.served->bundle();
     protocols::SessionOptions options = options_of(request, bundle);
     const protocols::Engine& engine = protocols::engine_named(options.engine);
@@ -207,6 +224,8 @@ SessionInfo SessionManager::open(const SessionRequest& request, const Caller& as
     info.account_limit = limit;
     info.public_key = public_key.serialise();
     info.rounds = machine->rounds();
+    info.preparation_rounds = request.preparation ? preparation_rounds_of(*machine, info.engine) : 0;
+    info.preparation_limit = most_preparations;
     for (std::uint64_t round = 0; round < info.rounds; ++round) {
       info.round_limits.push_back(machine->max_message_bytes(round));
     }
@@ -215,6 +234,34 @@ SessionInfo SessionManager::open(const SessionRequest& request, const Caller& as
   SessionInfo info = await(submit(queue_, caller, make), options_.round_timeout);
   metrics_.session_started();
   return info;
+}
+
+SessionInfo SessionManager::claim_preparation(const std::string& id, const std::string& name,
+                                              const std::string& caller) {
+  if (name.size() != kPreparationNameDigits ||
+      name.find_first_not_of("0123456789abcdef") != std::string::npos) {
+    throw Refusal(RefusalKind::invalid, "preparation.name",
+                  "The field claim must be 32 lower-case hexadecimal digits, drawn at random");
+  }
+  if (info(id, caller).preparation_rounds == 0) {
+    throw Refusal(RefusalKind::conflict, "preparation.none", "This session is no preparation");
+  }
+  switch (store_.claim_preparation(id, name)) {
+    case SessionStore::PreparationClaim::granted:
+      metrics_.preparation_claimed();
+      return info(id, caller);
+    case SessionStore::PreparationClaim::other_name:
+      throw Refusal(RefusalKind::conflict, "preparation.used",
+                    "This preparation was claimed before under another name; make or take a new one");
+    case SessionStore::PreparationClaim::not_prepared:
+      throw Refusal(RefusalKind::conflict, "preparation.unfinished",
+                    "This preparation is not finished; send its remaining rounds first");
+    case SessionStore::PreparationClaim::gone:
+      refuse_gone();
+    case SessionStore::PreparationClaim::unknown:
+      break;
+  }
+  refuse_unknown();
 }
 
 SessionInfo SessionManager::info(const std::string& id, const std::string& caller) {
@@ -242,6 +289,9 @@ RoundAdmission SessionManager::admit_round(const std::string& id, std::uint64_t 
   const bool repeats_last = round + 1 == session.next_round;
   if ((round != session.next_round && !repeats_last) || round >= session.rounds) {
     refuse_order(session.next_round);
+  }
+  if (!repeats_last && session.phase == SessionPhase::prepared) {
+    refuse_unclaimed();
   }
   const std::size_t max_bytes = session.round_limits.at(round);
   const bool due = !repeats_last && !session.computing;
@@ -297,6 +347,8 @@ std::shared_ptr<const Bytes> SessionManager::claim_and_answer(const RoundAdmissi
                     "Round " + std::to_string(round) + " was sent before with another body");
     case RoundClaim::State::out_of_order:
       refuse_order(claim.next_round);
+    case RoundClaim::State::unclaimed:
+      refuse_unclaimed();
     case RoundClaim::State::gone:
       refuse_gone();
     case RoundClaim::State::unknown:
@@ -375,6 +427,7 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
   metrics_.phases(job.machine->phases().since(phases_before));
   metrics_.round(ciphertexts, before, job.machine->counts(), seconds.count());
   const bool finished = job.machine->finished();
+  const bool prepared = job.claim.round + 1 == job.session.preparation_rounds;
   auto set_up = had_set_up ? nullptr : job.machine->transfer_set_up();
   answer = store_.commit(job.claim, std::move(answer), std::move(job.machine));
   if (!answer) {
@@ -383,6 +436,9 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
   // It is complete with this answer, and the client keeps it when it has that.
   if (set_up) {
     keep_set_up(job.session, std::move(set_up));
+  }
+  if (prepared) {
+    metrics_.preparation_made();
   }
   if (finished) {
     metrics_.session_ended(SessionOutcome::finished);

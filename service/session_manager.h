@@ -32,6 +32,7 @@ struct SessionRequest {
   std::string engine;           ///< empty = "ciphertext" where it is offered, else the server's preference
   std::string sign_test;        ///< empty = the server's preference
   std::string transfer_set_up;  ///< name of a set-up that the client kept; empty = none
+  bool preparation = false;     ///< for a stock: the input comes later, after claim()
 };
 
 /// A round of a session that was looked up.
@@ -49,6 +50,7 @@ struct SessionManagerOptions {
       false;  ///< whether keys of that kind open sessions: another server may have taken them
   /// At once, whatever a token's own limit says, so that no token takes all that there are; 0 = any number.
   std::size_t max_sessions_of_token = 0;
+  std::size_t max_preparations_of_account = 0;  ///< those being made too; 0 = any number
   /// What stands in the session store for an address: the address itself is nobody's business there.
   std::function<std::string(const std::string& address)> address_name = [](const std::string& address) {
     return address;
@@ -86,7 +88,14 @@ class SessionManager {
   /// "round.not_running" when the round was never accepted or failed: send it again
   std::shared_ptr<const Bytes> answer_of(const std::string& id, std::uint64_t round,
                                          const std::string& caller);
+  /// Makes a session of a preparation again, so that its online rounds can begin: once, for one name.
+  /// @param name 32 lower-case hexadecimal digits of the client's choice; the same again is granted again
+  /// @throws Refusal not_found, gone, conflict "preparation.used", "preparation.unfinished"; invalid
+  /// "preparation.name"
+  SessionInfo claim_preparation(const std::string& id, const std::string& name, const std::string& caller);
   std::size_t active() { return store_.active(); }
+  std::size_t prepared() { return store_.prepared(); }
+  std::size_t prepared(const Caller& caller) { return store_.prepared(account_of(caller)); }
 
   /// From now on no sessions are opened; those that run go on.
   void drain() noexcept { draining_ = true; }

@@ -15,6 +15,8 @@ using Action = std::function<int()>;
 void add_keygen_command(CLI::App& app, Action& chosen);
 void add_serve_command(CLI::App& app, Action& chosen);
 void add_infer_command(CLI::App& app, Action& chosen);
+void add_prepare_command(CLI::App& app, Action& chosen);
+void add_stock_command(CLI::App& app, Action& chosen);
 void add_evaluate_command(CLI::App& app, Action& chosen);
 void add_inspect_command(CLI::App& app, Action& chosen);
 void add_compare_command(CLI::App& app, Action& chosen);

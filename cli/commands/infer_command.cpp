@@ -15,6 +15,7 @@
 #include "cli/commands/commands.h"
 #include "cli/keys.h"
 #include "cli/options/connection_options.h"
+#include "cli/options/stock_options.h"
 #include "cli/terminal/interrupt.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/progress.h"
@@ -40,6 +41,8 @@ struct InferOptions {
   std::string sign_test = protocols::kDefaultSignTest;
   std::string output = "logits";
   std::string session_file;
+  std::string stock_folder;
+  bool no_stock = false;
   std::size_t top = 5;
   bool yes = false;
   bool ignore_orientation = false;
@@ -74,6 +77,7 @@ nlohmann::ordered_json result_json(const std::string& input, const models::Predi
   json["bytes_down"] = result.bytes_down;
   json["rounds"] = result.rounds;
   json["retries"] = result.retries;
+  json["from_stock"] = result.from_stock;
   if (result.continued_at > 0) json["continued_at_round"] = result.continued_at;
   return json;
 }
@@ -265,6 +269,15 @@ std::vector<Input> encode_sources(const std::vector<Source>& sources, const mode
   return inputs;
 }
 
+/// The stock beside the key, where there is one.
+std::shared_ptr<const service::Stock> stock_of(const InferOptions& options, const paillier::KeyOwner& owner) {
+  if (options.no_stock || options.key.file.empty() || !options.session_file.empty()) return nullptr;
+  const std::filesystem::path folder = stock_folder(options.stock_folder, options.key.file);
+  std::error_code ignored;
+  if (options.stock_folder.empty() && !std::filesystem::exists(folder, ignored)) return nullptr;
+  return std::make_shared<const service::Stock>(folder, owner);
+}
+
 int infer(const InferOptions& options) {
   // Everything that can fail at home fails before the server hears of anything.
   if (!options.session_file.empty() && (options.images.size() != 1 || options.key.file.empty())) {
@@ -286,6 +299,8 @@ int infer(const InferOptions& options) {
     const std::string& problem = connection.set_ups->problem();
     if (!problem.empty()) std::cerr << "popcorn: note: " << problem << '\n';
   }
+  connection.stock = stock_of(options, *owner);
+  connection.note = [](const std::string& sentence) { std::cerr << "popcorn: note: " << sentence << '\n'; };
   service::Client client(options.connection.server, connection);
   const protocols::ClientBundle bundle = client.bundle(wanted_model(options));
   const bool with_logits = bundle.answer == models::Answer::logits;
@@ -366,6 +381,8 @@ void add_infer_command(CLI::App& app, Action& chosen) {
                    "Keep the inference in this file from its first answer on; the same command after a crash "
                    "or Ctrl-C goes on where it was. Needs --key and one picture")
       ->type_name("FILE");
+  add_stock_folder_option(*command, options->stock_folder);
+  command->add_flag("--no-stock", options->no_stock, "Take nothing from the stock of preparations");
   command->add_option("--top", options->top, "How many classes to tell, the likeliest first")
       ->check(CLI::Range(1, 1000))
       ->type_name("N")

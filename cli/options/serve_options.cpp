@@ -48,6 +48,12 @@ void add_limit_settings(Settings& settings, ServeOptions& options) {
   settings.number("session-lifetime", server.session_lifetime_seconds, 1, kMaxSeconds, "SECONDS",
                   "Seconds after its last round until a session is forgotten");
   settings.number("max-sessions", server.max_sessions, 1, 100'000, "N", "Sessions at once");
+  settings.number("max-preparations", server.max_preparations, 0, 1'000'000, "N",
+                  "Preparations kept for stocks at once (popcorn prepare)");
+  settings.number("preparations-per-token", server.preparations_per_token, 0, kMaxCount, "N",
+                  "Of them, those of one token, or without tokens of an address; 0 = any number");
+  settings.number("preparation-lifetime", server.preparation_lifetime_seconds, 1, kMaxSeconds, "SECONDS",
+                  "Seconds until a preparation that nobody used is forgotten");
   settings.number(
       "sessions-per-token", server.token_limits.sessions, 0, kMaxCount, "N",
       "Sessions at once of a token that has no limit of its own (a token never has more than half of "

@@ -21,6 +21,12 @@ int order_of(MessageKind kind) {
 
 }  // namespace
 
+std::uint64_t Schedule::preparation_rounds() const {
+  std::uint64_t round = 0;
+  while (round < rounds() && phase(round) == Phase::preparation) ++round;
+  return round;
+}
+
 std::uint64_t Schedule::rerandomisations() const {
   std::uint64_t count = 0;
   for (std::uint64_t round = 0; round < rounds(); ++round) count += server_message(round).ciphertexts;

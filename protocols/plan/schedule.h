@@ -30,6 +30,8 @@ class Schedule {
   virtual MessageAddress server_address(std::uint64_t round) const = 0;
   /// Name of the step of an address, for people.
   virtual std::string step_name(std::uint64_t step) const = 0;
+  /// How many rounds come before the first online one.
+  std::uint64_t preparation_rounds() const;
   /// Re-randomised ciphertexts that the server sends in all rounds, whatever section they are in.
   virtual std::uint64_t rerandomisations() const;
 

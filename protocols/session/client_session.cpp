@@ -17,22 +17,33 @@ namespace {
 /// large machine.
 constexpr std::size_t kDecryptTogether = 128;
 
-void check_input(const ClientBundle& bundle, const WideVector& input) {
-  const auto expected = static_cast<std::size_t>(bundle.encoding.shape.size());
-  if (input.size() != expected) {
-    throw InputError("input.size", "the input has " + std::to_string(input.size()) + " values, model \"" +
-                                       bundle.model + "\" takes " + std::to_string(expected));
-  }
-  for (std::size_t i = 0; i < input.size(); ++i) {
-    if (!input.fits_int64(i) || input.to_int64(i) < bundle.encoding.low ||
-        input.to_int64(i) > bundle.encoding.high) {
-      throw InputError("input.range", "input value " + std::to_string(i) + " is " + input.to_decimal(i) +
-                                          ", model \"" + bundle.model + "\" takes " +
-                                          std::to_string(bundle.encoding.low) + " to " +
-                                          std::to_string(bundle.encoding.high));
+/// What a model takes.
+struct InputRange {
+  explicit InputRange(const ClientBundle& bundle)
+      : model(bundle.model),
+        values(static_cast<std::size_t>(bundle.encoding.shape.size())),
+        low(bundle.encoding.low),
+        high(bundle.encoding.high) {}
+
+  /// @throws InputError "input.size", "input.range"
+  void check(const WideVector& input) const {
+    if (input.size() != values) {
+      throw InputError("input.size", "the input has " + std::to_string(input.size()) + " values, model \"" +
+                                         model + "\" takes " + std::to_string(values));
+    }
+    for (std::size_t i = 0; i < input.size(); ++i) {
+      if (!input.fits_int64(i) || input.to_int64(i) < low || input.to_int64(i) > high) {
+        throw InputError("input.range", "input value " + std::to_string(i) + " is " + input.to_decimal(i) +
+                                            ", model \"" + model + "\" takes " + std::to_string(low) +
+                                            " to " + std::to_string(high));
+      }
     }
   }
-}
+
+  std::string model;
+  std::size_t values;
+  std::int64_t low, high;
+};
 
 }  // namespace
 
@@ -40,7 +51,9 @@ struct ClientSession::State {
   State(const ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> key_owner, WideVector input,
         SessionOptions asked, bool resumes_set_up, Rng& rng)
       : config_id(bundle.config_id),
+        range(bundle),
         options(std::move(asked)),
+        has_input(input.size() > 0),
         owner(std::move(key_owner)),
         resumes(resumes_set_up && accepted_engine(bundle, options).uses_transfers(bundle, options)),
         engine(accepted_engine(bundle, options)
@@ -48,6 +61,8 @@ struct ClientSession::State {
         schedule(engine->schedule()) {}
 
   const Sha256& key_name() const { return owner->public_key().fingerprint(); }
+
+  bool waits() const noexcept { return round > 0 && message.empty(); }
 
   Bytes make_message(std::uint64_t number) const {
     MessageAddress address = schedule.client_address(number);
@@ -61,6 +76,8 @@ struct ClientSession::State {
     if (check_failed) throw ot::FailedCheck("ot.check", "a check failed in an earlier round");
     if (failed) throw Error("session.failed", "the session ended with an internal error in an earlier round");
     if (finished) throw InputError("round.finished", "the inference is over; no further message is expected");
+    if (waits())
+      throw Error("session.input", "the preparation is over; give the input before the next answer");
     if (message.empty()) throw Error("round.not_started", "call start() before handle()");
   }
 
@@ -84,14 +101,23 @@ struct ClientSession::State {
       finished = true;
       return std::nullopt;
     }
-    try {
-      message = make_message(round + 1);
+    if (!has_input && schedule.phase(round + 1) == Phase::online) {
       ++round;
+      message.clear();
+      return std::nullopt;
+    }
+    return go_to(round + 1);
+  }
+
+  ByteView go_to(std::uint64_t next) {
+    try {
+      message = make_message(next);
+      round = next;
     } catch (...) {
       failed = true;
       throw;
     }
-    return ByteView(message);
+    return message;
   }
 
   /// What has come of an answer.
@@ -117,7 +143,9 @@ struct ClientSession::State {
   };
 
   std::string config_id;
+  InputRange range;
   SessionOptions options;
+  bool has_input;
   std::shared_ptr<const paillier::KeyOwner> owner;
   bool resumes;
   std::unique_ptr<ClientEngine> engine;
@@ -133,7 +161,7 @@ struct ClientSession::State {
 
 ClientSession::ClientSession(const ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> owner,
                              const WideVector& input, SessionOptions options, Rng& rng) {
-  check_input(bundle, input);
+  InputRange(bundle).check(input);
   const bool resumes = options.transfer_set_up != nullptr;
   state_ = std::make_unique<State>(bundle, std::move(owner), input, std::move(options), resumes, rng);
 }
@@ -141,6 +169,33 @@ ClientSession::ClientSession(const ClientBundle& bundle, std::shared_ptr<const p
 ClientSession::ClientSession(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 ClientSession::~ClientSession() = default;
+
+std::unique_ptr<ClientSession> ClientSession::preparation(const ClientBundle& bundle,
+                                                          std::shared_ptr<const paillier::KeyOwner> owner,
+                                                          SessionOptions options, Rng& rng) {
+  const bool resumes = options.transfer_set_up != nullptr;
+  auto state =
+      std::make_unique<State>(bundle, std::move(owner), WideVector(), std::move(options), resumes, rng);
+  if (state->schedule.preparation_rounds() == 0) {
+    throw RefusedError("session.preparation", "the engine \"" + state->options.engine +
+                                                  "\" does nothing before it has the input; choose another");
+  }
+  return std::unique_ptr<ClientSession>(new ClientSession(std::move(state)));
+}
+
+bool ClientSession::awaits_input() const noexcept {
+  return !state_->failed && state_->waits();
+}
+
+ByteView ClientSession::provide(const WideVector& input) {
+  State& state = *state_;
+  if (!awaits_input()) throw Error("session.input", "no input is awaited at this moment");
+  state.range.check(input);
+  const PhaseTimer timer(state.phases.step);
+  state.engine->provide(input);
+  state.has_input = true;
+  return state.go_to(state.round);
+}
 
 const Bytes& ClientSession::start() {
   State& state = *state_;
@@ -249,7 +304,8 @@ bool ClientSession::can_be_kept() const {
 
 //   u32 magic, u16 version, [text engine], text config_id, 32 key fingerprint, text sign test, text output,
 //   u8 resumes a set-up, [u64 length, kept set-up] where the engine uses transfers, u64 round, u64 length,
-//   message; then what ClientEngine::save() appends
+//   message (empty: the input is awaited); then what ClientEngine::save() appends, and for an engine with a
+//   preparation u8 has its input
 Bytes ClientSession::save() const {
   const State& state = *state_;
   if (state.failed || state.finished) throw Error("session.over", "a session that is over cannot be kept");
@@ -275,6 +331,7 @@ Bytes ClientSession::save() const {
   out.u64(state.round);
   write_section(out, state.message);
   state.engine->save(state.round, out);
+  if (state.schedule.preparation_rounds() > 0) out.u8(state.has_input ? 1 : 0);
   return bytes;
 }
 
@@ -303,12 +360,16 @@ std::unique_ptr<ClientSession> ClientSession::restore(const ClientBundle& bundle
   if (state->round == 0 || state->round >= state->schedule.rounds())
     StateReader::reject("it has no such round");
   const std::uint64_t length = in.u64();
-  if (length != state->schedule.client_message(state->round).bytes()) {
+  const std::uint64_t prepared = state->schedule.preparation_rounds();
+  const bool waits = length == 0 && state->round == prepared;
+  if (!waits && length != state->schedule.client_message(state->round).bytes()) {
     StateReader::reject("its message is not as long as its round's");
   }
   const ByteView message = in.bytes(static_cast<std::size_t>(length));
   state->message.assign(message.begin(), message.end());
   state->engine->restore(state->round, in);
+  state->has_input = prepared == 0 || in.flag();
+  if (waits && state->has_input) StateReader::reject("it has its input, and no message of it");
   in.expect_end();
   return std::unique_ptr<ClientSession>(new ClientSession(std::move(state)));
 }

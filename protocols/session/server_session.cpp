@@ -160,6 +160,9 @@ ServerPhases ServerSession::phases() const noexcept {
 std::size_t ServerSession::memory_bytes() const noexcept {
   return state_->engine->memory_bytes();
 }
+std::uint64_t ServerSession::preparation_rounds() const {
+  return state_->schedule.preparation_rounds();
+}
 void ServerSession::observe(ClientSession& client, Observer observer) {
   state_->engine->observe(client.engine(), std::move(observer));
 }

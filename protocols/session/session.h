@@ -56,6 +56,9 @@ class ServerSession {
   std::shared_ptr<const ot::KeptSetUp> transfer_set_up() const;
   /// Bytes of what is held at the moment.
   std::size_t memory_bytes() const noexcept;
+  /// Rounds that do not depend on the input; 0 for an engine without a preparation. A session that has
+  /// answered them, and nothing else, is what a stock holds.
+  std::uint64_t preparation_rounds() const;
 
   /// False where its engine holds what cannot be saved: the session then goes on in this process only.
   bool can_be_kept() const;
@@ -86,7 +89,19 @@ class ClientSession {
   /// @param input integers of bundle.encoding.shape. @throws InputError "input.*", "bundle.*"
   ClientSession(const ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> owner,
                 const WideVector& input, SessionOptions options = {}, Rng& rng = system_rng());
+  /// A session without an input: handle() gives nothing after the last answer of the preparation, and the
+  /// session then waits for provide(). @throws RefusedError "session.preparation" for an engine without one
+  static std::unique_ptr<ClientSession> preparation(const ClientBundle& bundle,
+                                                    std::shared_ptr<const paillier::KeyOwner> owner,
+                                                    SessionOptions options = {}, Rng& rng = system_rng());
   ~ClientSession();
+
+  /// Whether the preparation is over and the input is not here.
+  bool awaits_input() const noexcept;
+  /// Gives the first online message. Only when awaits_input(), once; a copy of a kept session that was given
+  /// an input must never get another: the server would see how the two differ.
+  /// @throws InputError "input.*", and the session is as it was
+  ByteView provide(const WideVector& input);
 
   /// Message of round 0. May be called again before the first handle(): gives the same bytes.
   const Bytes& start();
@@ -119,7 +134,8 @@ class ClientSession {
   /// False where its engine holds what cannot be saved: the session then goes on in this process only.
   bool can_be_kept() const;
   /// What another process with the same key pair needs to go on: versioned, and secret (shares and transfer
-  /// seeds). From round 1 on until the end: before, nothing was computed that a new session would not give.
+  /// seeds). From round 1 on until the end, or until the first online message of an engine with a
+  /// preparation: before, nothing was computed that a new session would not give.
   /// @throws Error "session.over", "session.not_started"; "session.not_kept" unless can_be_kept()
   Bytes save() const;
   /// The session that save() was called on, which has given the same message. Phases start again from zero.

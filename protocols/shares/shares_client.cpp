@@ -42,7 +42,7 @@ SharesClient::SharesClient(const ClientParts& parts, WideVector input, ShareRoun
       result_limbs_(WideVector::limbs_for_bits(parts.bundle.output_bits + 1)),
       results_(schedule_.layers()),
       base_(rng_) {
-  if (input_.size() != plan_.network.nodes.front().size()) {
+  if (input_.size() > 0 && input_.size() != plan_.network.nodes.front().size()) {
     throw InputError("bundle.shares", "client bundle: \"shares\" takes another input than \"encoding\"");
   }
   for (const PreparationPlan::Source& source : schedule_.preparation().sources) {
@@ -55,8 +55,6 @@ SharesClient::SharesClient(const ClientParts& parts, WideVector input, ShareRoun
 SharesClient::~SharesClient() {
   for (ot::Words& words : shares_) wipe(words);
   for (MaskedResult& result : results_) wipe(result.words);
-  OPENSSL_cleanse(&offered_, sizeof offered_);
-  OPENSSL_cleanse(&chosen_, sizeof chosen_);
 }
 
 void SharesClient::message(std::uint64_t round, Bytes& out) {
@@ -66,7 +64,7 @@ void SharesClient::message(std::uint64_t round, Bytes& out) {
     const std::size_t layer = schedule_.layer(round);
     const PreparationPlan::Layer& facts = schedule_.preparation().layers[layer];
     encrypt_shares(schedule_.layout(layer), *owner_, shares_[facts.source], out);
-    if (round == 1) chosen_ = reverse_->reply(nonce_, rng_, out);
+    if (round == 1) seeds_.chosen = reverse_->reply(seeds_.nonce, rng_, out);
   } else {
     if (!half_) begin_online();
     const Bytes flight = advance_or_fail(*half_, std::exchange(flight_, {}));
@@ -79,10 +77,10 @@ WideVector SharesClient::decrypt(std::uint64_t /*round*/, ByteView ciphertexts) 
 }
 
 void SharesClient::take_set_up(ByteView section) {
-  nonce_.assign(section.begin(), section.begin() + SharesSchedule::kNonceBytes);
+  std::ranges::copy(section.first(SharesSchedule::kNonceBytes), seeds_.nonce.begin());
   const ByteView rest = section.subspan(SharesSchedule::kNonceBytes);
   reverse_.emplace(rest.subspan(ot::kBaseReplyBytes));
-  offered_ = base_.finish(nonce_, rest.first(ot::kBaseReplyBytes));
+  seeds_.offered = base_.finish(seeds_.nonce, rest.first(ot::kBaseReplyBytes));
 }
 
 void SharesClient::take(std::uint64_t round, WideVector plaintexts, ByteView section) {
@@ -109,8 +107,8 @@ ot::Words SharesClient::chosen(std::size_t node) const {
 }
 
 void SharesClient::begin_online() {
-  transfers_ =
-      std::make_unique<TransferHalves>(transfer_source(plan_), chosen_, offered_, nonce_, false, rng_);
+  transfers_ = std::make_unique<TransferHalves>(transfer_source(plan_), seeds_.chosen, seeds_.offered,
+                                                seeds_.nonce, false, rng_);
   const auto prepared = [this](std::size_t node) {
     const auto& layers = schedule_.preparation().layers;
     const auto layer = std::ranges::find(layers, node, &PreparationPlan::Layer::node);
@@ -119,6 +117,32 @@ void SharesClient::begin_online() {
   part_.emplace(ClientPart{input_words(input_), [this](std::size_t node) { return chosen(node); }, prepared,
                            observer_});
   half_.emplace(transfers_->wire(), online_of_client(transfers_->party(), plan_, *part_, answer_));
+}
+
+bool SharesClient::can_be_kept(std::uint64_t round) const {
+  return round > 0 && round <= schedule_.first_flight() && !half_;
+}
+
+//   seeds; the shares chosen; the results of the layers done; u8 has the input, [u64 each of its values]
+void SharesClient::save(std::uint64_t /*round*/, StateWriter& out) const {
+  seeds_.save(out);
+  for (const ot::Words& words : shares_) save_words(words, out);
+  save_results(results_, out);
+  out.u8(input_.size() > 0 ? 1 : 0);
+  for (std::size_t j = 0; j < input_.size(); ++j) out.u64(static_cast<std::uint64_t>(input_.to_int64(j)));
+}
+
+void SharesClient::restore(std::uint64_t round, StateReader& in) {
+  if (round > schedule_.first_flight()) StateReader::reject("an online phase is not kept");
+  seeds_.restore(in);
+  for (std::size_t i = 0; i < shares_.size(); ++i)
+    shares_[i] = restore_words(shares_[i].size(), schedule_.preparation().sources[i].ring, in);
+  results_ = restore_results(schedule_, in);
+  input_ = WideVector();
+  if (!in.flag()) return;
+  const std::size_t values = plan_.network.nodes.front().size();
+  input_ = WideVector(values, 1);
+  for (std::size_t j = 0; j < values; ++j) input_.set_int64(j, static_cast<std::int64_t>(in.u64()));
 }
 
 void SharesClient::take_answer() {

@@ -7,6 +7,7 @@
 
 #include "protocols/engine.h"
 #include "protocols/ot/sources/base_transfer.h"
+#include "protocols/shares/kept_preparation.h"
 #include "protocols/shares/run/share_halves.h"
 #include "protocols/shares/shares_schedule.h"
 
@@ -23,6 +24,11 @@ class SharesClient final : public ClientEngine {
   WideVector decrypt(std::uint64_t round, ByteView ciphertexts) const override;
   void take(std::uint64_t round, WideVector plaintexts, ByteView section) override;
   const WideVector& result() const override { return result_; }
+  void provide(WideVector input) override { input_ = std::move(input); }
+  /// Until the first online message is made.
+  bool can_be_kept(std::uint64_t round) const override;
+  void save(std::uint64_t round, StateWriter& out) const override;
+  void restore(std::uint64_t round, StateReader& in) override;
   /// Of this party's shares, for a process that holds both. Before the first flight.
   void observe(ShareObserver observer) { observer_ = std::move(observer); }
 
@@ -42,9 +48,7 @@ class SharesClient final : public ClientEngine {
   std::vector<MaskedResult> results_;  ///< by layer
   ot::BaseOwner base_;
   std::optional<ot::BaseChooser> reverse_;
-  ot::OfferedSeeds offered_{};
-  ot::ChosenSeeds chosen_{};
-  Bytes nonce_;
+  PreparedSeeds seeds_;
   std::unique_ptr<TransferHalves> transfers_;
   std::optional<ClientPart> part_;
   std::optional<ot::Half> half_;

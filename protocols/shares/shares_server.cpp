@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "protocols/ot/sources/base_transfer.h"
+#include "protocols/shares/kept_preparation.h"
 #include "protocols/shares/run/share_halves.h"
 #include "protocols/shares/share_dry_run.h"
 #include "protocols/shares/shares_client.h"
@@ -26,14 +27,12 @@ class SharesServer final : public ServerEngine {
         evaluator_(parts.evaluator),
         rng_(parts.rng),
         results_(schedule_.layers()),
-        reverse_(rng_) {
-    rng_.fill(nonce_);
+        reverse_(std::make_unique<ot::BaseOwner>(rng_)) {
+    rng_.fill(seeds_.nonce);
   }
   ~SharesServer() override {
     for (MaskedResult& result : results_)
       OPENSSL_cleanse(result.words.data(), result.words.size() * sizeof(std::uint32_t));
-    OPENSSL_cleanse(&chosen_, sizeof chosen_);
-    OPENSSL_cleanse(&offered_, sizeof offered_);
   }
 
   const Schedule& schedule() const noexcept override { return schedule_; }
@@ -42,7 +41,7 @@ class SharesServer final : public ServerEngine {
     if (round == 0) {
       chooser_.emplace(section);
     } else if (round == 1) {
-      offered_ = reverse_.finish(nonce_, section);
+      seeds_.offered = reverse_->finish(seeds_.nonce, section);
     } else if (!schedule_.has_layer(round)) {
       flight_.assign(section.begin(), section.end());
     }
@@ -50,9 +49,9 @@ class SharesServer final : public ServerEngine {
 
   void answer(std::uint64_t round, paillier::CiphertextBatch ciphertexts, Bytes& out) override {
     if (round == 0) {
-      out.insert(out.end(), nonce_.begin(), nonce_.end());
-      chosen_ = chooser_->reply(nonce_, rng_, out);
-      reverse_.request(out);
+      out.insert(out.end(), seeds_.nonce.begin(), seeds_.nonce.end());
+      seeds_.chosen = chooser_->reply(seeds_.nonce, rng_, out);
+      reverse_->request(out);
     } else if (schedule_.has_layer(round)) {
       const PhaseTimer timer(phases_.linear);
       const std::size_t layer = schedule_.layer(round);
@@ -75,6 +74,27 @@ class SharesServer final : public ServerEngine {
     return bytes;
   }
 
+  bool can_be_kept(std::uint64_t round) const override { return round <= schedule_.first_flight() && !half_; }
+
+  //   seeds, [32 secret of the reverse base transfers, whose answer is awaited], results of the layers done
+  void save(std::uint64_t round, StateWriter& out) const override {
+    seeds_.save(out);
+    if (round == 1) {
+      Bytes secret;
+      reverse_->save(secret);
+      out.bytes(secret);
+      OPENSSL_cleanse(secret.data(), secret.size());
+    }
+    save_results(results_, out);
+  }
+
+  void restore(std::uint64_t round, StateReader& in) override {
+    if (round > schedule_.first_flight()) StateReader::reject("an online phase is not kept");
+    seeds_.restore(in);
+    if (round == 1) reverse_ = std::make_unique<ot::BaseOwner>(in.bytes(ot::BaseOwner::kKeptBytes));
+    results_ = restore_results(schedule_, in);
+  }
+
   void observe(ClientEngine& client, Observer observer) override {
     opener_.emplace(network_.plan(), std::move(observer));
     const auto add = [this](std::size_t node, unsigned ring, const ShareTensor& share) {
@@ -86,8 +106,8 @@ class SharesServer final : public ServerEngine {
 
  private:
   void begin_online() {
-    transfers_ = std::make_unique<TransferHalves>(transfer_source(network_.plan()), chosen_, offered_, nonce_,
-                                                  true, rng_);
+    transfers_ = std::make_unique<TransferHalves>(transfer_source(network_.plan()), seeds_.chosen,
+                                                  seeds_.offered, seeds_.nonce, true, rng_);
     const auto prepared = [this](std::size_t node) {
       const auto& layers = schedule_.preparation().layers;
       const auto layer = std::ranges::find(layers, node, &PreparationPlan::Layer::node);
@@ -103,11 +123,9 @@ class SharesServer final : public ServerEngine {
   const paillier::Evaluator& evaluator_;
   Rng& rng_;
   std::vector<MaskedResult> results_;  ///< by layer
-  std::array<std::uint8_t, SharesSchedule::kNonceBytes> nonce_{};
+  PreparedSeeds seeds_;
   std::optional<ot::BaseChooser> chooser_;
-  ot::BaseOwner reverse_;
-  ot::ChosenSeeds chosen_{};
-  ot::OfferedSeeds offered_{};
+  std::unique_ptr<ot::BaseOwner> reverse_;
   std::unique_ptr<TransferHalves> transfers_;
   std::optional<ServerPart> part_;
   std::optional<ot::Half> half_;

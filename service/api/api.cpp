@@ -45,17 +45,26 @@ HttpResponse key_response(const std::string& key_id, const paillier::PublicKey& 
   return response;
 }
 
+const char* state_of(const SessionInfo& session) {
+  if (session.phase == SessionPhase::finished) return "finished";
+  if (session.phase == SessionPhase::prepared) return "prepared";
+  return session.computing ? "computing" : "active";
+}
+
 Json session_json(const SessionInfo& session) {
-  const bool finished = session.phase == SessionPhase::finished;
   Json json = {{"session_id", session.id},
                {"model", session.model},
                {"config_id", session.config_id},
                {"key_id", session.key_id},
                {"engine", session.engine},
-               {"state", finished ? "finished" : (session.computing ? "computing" : "active")},
+               {"state", state_of(session)},
                {"rounds", session.rounds},
                {"next_round", session.next_round},
                {"expires_at", utc_text(session.expires_at)}};
+  if (session.preparation_rounds > 0) {
+    json["preparation_rounds"] = session.preparation_rounds;
+    json["claimed"] = session.claimed;
+  }
   if (!session.transfer_set_up.empty()) {
     json["sign_test_state"] = session.transfer_set_up;
   }
@@ -180,6 +189,7 @@ const std::vector<Api::Entry>& Api::table() {
       {"GET", "/v2/models/{model}/versions/{version}/ready", Access::infer, &Api::version_ready},
       {"GET", "/v2/models/{model}/client", Access::infer, &Api::client_bundle},
       {"POST", "/v2/models/{model}/sessions", Access::infer, &Api::open_session},
+      {"POST", "/v2/models/{model}/preparations", Access::infer, &Api::open_preparation},
       {"POST", "/v2/models/{model}/infer", Access::infer, &Api::plaintext_inference},
       {"POST", "/v2/keys", Access::infer, &Api::register_key},
       {"GET", "/v2/keys/{key_id}", Access::infer, &Api::key_status},
@@ -188,6 +198,10 @@ const std::vector<Api::Entry>& Api::table() {
       {"DELETE", "/v2/sessions/{session_id}", Access::infer, &Api::cancel_session},
       {"POST", "/v2/sessions/{session_id}/rounds/{round}", Access::infer, &Api::run_round},
       {"GET", "/v2/sessions/{session_id}/rounds/{round}", Access::infer, &Api::round_status},
+      {"GET", "/v2/preparations", Access::infer, &Api::preparations},
+      {"GET", "/v2/preparations/{session_id}", Access::infer, &Api::preparation_status},
+      {"DELETE", "/v2/preparations/{session_id}", Access::infer, &Api::cancel_session},
+      {"POST", "/v2/preparations/{session_id}/claim", Access::infer, &Api::claim_preparation},
       {"GET", "/openapi.json", Access::open, &Api::openapi},
   };
   return entries;
@@ -334,9 +348,10 @@ HttpResponse Api::forget_key(Call& call) {
   return response;
 }
 
-HttpResponse Api::open_session(Call& call) {
+SessionInfo Api::open(Call& call, bool preparation) {
   require_type(call.request, {"application/json"});
   SessionRequest wanted;
+  wanted.preparation = preparation;
   wanted.model = call.parameters.at(0);
   services_.models.get(wanted.model);
   const Bytes body = read_body(call.request, kMaxJsonBody);
@@ -349,10 +364,43 @@ HttpResponse Api::open_session(Call& call) {
   wanted.engine = optional_text(object, "engine", "");
   wanted.sign_test = optional_text(object, "sign_test", "");
   wanted.transfer_set_up = optional_text(object, "sign_test_state", "");
-  const SessionInfo session = services_.sessions.open(wanted, call.caller);
+  return services_.sessions.open(wanted, call.caller);
+}
+
+HttpResponse Api::open_session(Call& call) {
+  const SessionInfo session = open(call, false);
   HttpResponse response = json_response(session_json(session), 201);
   response.headers.emplace_back("Location", "/v2/sessions/" + session.id);
   return response;
+}
+
+HttpResponse Api::open_preparation(Call& call) {
+  const SessionInfo session = open(call, true);
+  HttpResponse response = json_response(session_json(session), 201);
+  response.headers.emplace_back("Location", "/v2/preparations/" + session.id);
+  return response;
+}
+
+HttpResponse Api::preparations(Call& call) {
+  return json_response({{"prepared", services_.sessions.prepared(call.caller)}});
+}
+
+HttpResponse Api::preparation_status(Call& call) {
+  const SessionInfo session = services_.sessions.info(call.parameters.at(0), call.caller.id);
+  if (session.preparation_rounds == 0) {
+    throw Refusal(RefusalKind::not_found, "session.not_found", "There is no such preparation");
+  }
+  return json_response(session_json(session));
+}
+
+HttpResponse Api::claim_preparation(Call& call) {
+  require_type(call.request, {"application/json"});
+  const Bytes body = read_body(call.request, kMaxJsonBody);
+  call.bytes_in = body.size();
+  const nlohmann::json object = parse_object(body);
+  allow_fields(object, {"claim"});
+  return json_response(session_json(services_.sessions.claim_preparation(
+      call.parameters.at(0), required_text(object, "claim"), call.caller.id)));
 }
 
 HttpResponse Api::session_status(Call& call) {

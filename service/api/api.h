@@ -62,7 +62,12 @@ class Api {
   HttpResponse register_key(Call& call);
   HttpResponse key_status(Call& call);
   HttpResponse forget_key(Call& call);
+  SessionInfo open(Call& call, bool preparation);
   HttpResponse open_session(Call& call);
+  HttpResponse open_preparation(Call& call);
+  HttpResponse preparations(Call& call);
+  HttpResponse preparation_status(Call& call);
+  HttpResponse claim_preparation(Call& call);
   HttpResponse session_status(Call& call);
   HttpResponse cancel_session(Call& call);
   HttpResponse run_round(Call& call);

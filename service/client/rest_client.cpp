@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <ctime>
 #include <filesystem>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/sha256.h"
 #include "protocols/engines.h"
@@ -292,11 +294,11 @@ struct Client::State {
     return wanted;
   }
 
-  /// Forgets the set-up in `session` when the server does not know it.
+  /// Forgets the set-up in `session` when the server does not know it. @param kind "sessions", "preparations"
   std::string open_session(const protocols::ClientBundle& bundle, const paillier::PublicKey& key,
-                           protocols::SessionOptions& session) {
+                           protocols::SessionOptions& session, const char* kind) {
     const std::string body = session_request(bundle, key, session).dump();
-    ClientRequest request{"POST", "/v2/models/" + bundle.model + "/sessions", kJson, as_bytes(body)};
+    ClientRequest request{"POST", "/v2/models/" + bundle.model + "/" + kind, kJson, as_bytes(body)};
     request.timeout_seconds = options.round_timeout_seconds;
     request.what = "the start of the session";
     const nlohmann::json opened = call_json(request);
@@ -314,10 +316,10 @@ struct Client::State {
   }
 
   std::string register_and_open(const protocols::ClientBundle& bundle, const paillier::PublicKey& key,
-                                protocols::SessionOptions& session) {
+                                protocols::SessionOptions& session, const char* kind = "sessions") {
     register_key(key);
     try {
-      return open_session(bundle, key, session);
+      return open_session(bundle, key, session, kind);
     } catch (const RefusedError& error) {
       if (error.code() != "key.not_found") {
         throw;
@@ -325,7 +327,48 @@ struct Client::State {
     }
     // Another client's key took its place in between.
     register_key(key);
-    return open_session(bundle, key, session);
+    return open_session(bundle, key, session, kind);
+  }
+
+  std::chrono::sys_seconds expiry_of(const std::string& id) {
+    const nlohmann::json told = call_json({"GET", "/v2/preparations/" + id, "", {}});
+    const std::string text = text_field(told, "expires_at");
+    std::tm parts{};
+    const char* end = ::strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &parts);
+    if (text_field(told, "state") != "prepared" || end == nullptr) {
+      throw NetworkError("network.unexpected", endpoint.url + " did not say how long it keeps a preparation");
+    }
+    return std::chrono::sys_seconds(std::chrono::seconds(::timegm(&parts)));
+  }
+
+  /// The first preparation of the stock that the server still has, claimed.
+  std::optional<Preparation> claimed_preparation(const protocols::ClientBundle& bundle) {
+    if (!options.stock) return std::nullopt;
+    while (std::optional<Preparation> taken = options.stock->take(endpoint.url, bundle.config_id)) {
+      try {
+        claim(taken->facts.id);
+        return taken;
+      } catch (const RefusedError& error) {
+        if (error.code() != "session.gone" && error.code() != "session.not_found") throw;
+        options.note("a preparation of the stock was dropped: " + std::string(error.what()));
+      } catch (const InputError& error) {
+        if (!error.code().starts_with("preparation.")) throw;
+        options.note("a preparation of the stock was dropped: " + std::string(error.what()));
+      }
+      options.stock->forget(taken->facts);
+      OPENSSL_cleanse(taken->session.data(), taken->session.size());
+    }
+    return std::nullopt;
+  }
+
+  /// Without data: until the server has granted it, nothing of an input leaves.
+  void claim(const std::string& id) {
+    Bytes name(16);
+    system_rng().fill(name);
+    const std::string body = nlohmann::json{{"claim", to_hex(name)}}.dump();
+    ClientRequest request{"POST", "/v2/preparations/" + id + "/claim", kJson, as_bytes(body)};
+    request.what = "the claim of a preparation";
+    call_json(request);
   }
 
   /// Best effort, over a connection of its own since the other one may be interrupted or dead.
@@ -396,7 +439,9 @@ struct Client::State {
       return;
     }
     if (!session.can_be_kept()) {
-      forget_session();  // what is in the file is of a round that is over
+      // What is in the file is of a round that is over. Gone for good before the next message leaves: an
+      // online phase that began twice would show the server how the two differ.
+      remove_file(options.session_file);
       return;
     }
     KeptSession kept{endpoint.url,  id, input, result.rounds, result.bytes_up, result.bytes_down,
@@ -458,8 +503,35 @@ struct Client::State {
       result.client_seconds += seconds_since(own_work);
       after_answer();
     }
-    result.logits = session.logits();
+    if (session.finished()) result.logits = session.logits();
     result.phases = session.phases();
+  }
+
+  /// The online phase of a preparation that was claimed. Whatever happens, it is used.
+  InferenceResult run_prepared(const protocols::ClientBundle& bundle,
+                               const std::shared_ptr<const paillier::KeyOwner>& owner, Preparation& taken,
+                               const WideVector& input, const Progress& progress) {
+    InferenceResult result;
+    result.engine = taken.facts.engine;
+    result.from_stock = true;
+    const std::uint64_t retries_before = retries;
+    try {
+      const auto start = Steady::now();
+      const auto session = protocols::ClientSession::restore(bundle, owner, taken.session);
+      OPENSSL_cleanse(taken.session.data(), taken.session.size());
+      session->provide(input);
+      IdlePreparation preparation(owner, 0);
+      run_rounds(
+          taken.facts.id, *session, preparation, [] {}, result, progress);
+      result.seconds = seconds_since(start);
+    } catch (...) {
+      options.stock->forget(taken.facts);
+      delete_session(taken.facts.id);
+      throw;
+    }
+    options.stock->forget(taken.facts);
+    result.retries = retries - retries_before;
+    return result;
   }
 
   static constexpr std::size_t kMaxErrorBytes = 65536;
@@ -476,6 +548,10 @@ Client::Client(const std::string& url, ClientOptions options)
     : state_(std::make_unique<State>(url, std::move(options))) {}
 
 Client::~Client() = default;
+
+const std::string& Client::url() const noexcept {
+  return state_->endpoint.url;
+}
 
 std::vector<std::string> Client::models() {
   const CancelWatch watch(state_->options.cancel, state_->http);
@@ -516,6 +592,9 @@ InferenceResult Client::infer(const protocols::ClientBundle& bundle,
   session_options.output = state_->options.output;
   session_options.engine = protocols::chosen_of(state_->options.engine, bundle.engines);
   session_options.sign_test = protocols::chosen_of(state_->options.sign_test, bundle.sign_tests);
+  if (auto taken = state_->claimed_preparation(bundle)) {
+    return state_->run_prepared(bundle, owner, *taken, input, progress);
+  }
   const Sha256& key = owner->public_key().fingerprint();
   const Sha256 digest = digest_of(input);
   const std::optional<KeptSession> kept_session = state_->kept_session(digest);
@@ -581,6 +660,31 @@ InferenceResult Client::infer(const protocols::ClientBundle& bundle,
     throw;
   }
   result.retries = state_->retries - retries_before;
+  return result;
+}
+
+Preparation Client::prepare(const protocols::ClientBundle& bundle,
+                            std::shared_ptr<const paillier::KeyOwner> owner, const Progress& progress) {
+  const CancelWatch watch(state_->options.cancel, state_->http);
+  protocols::SessionOptions session_options;
+  session_options.engine = protocols::chosen_of(state_->options.engine, bundle.engines);
+  session_options.sign_test = protocols::chosen_of(state_->options.sign_test, bundle.sign_tests);
+  const auto session = protocols::ClientSession::preparation(bundle, owner, session_options);
+  const std::string id =
+      state_->register_and_open(bundle, owner->public_key(), session_options, "preparations");
+  InferenceResult made;
+  Preparation result;
+  try {
+    IdlePreparation ahead(owner, session->encryptions());
+    state_->run_rounds(
+        id, *session, ahead, [] {}, made, progress);
+    result.session = session->save();
+    result.facts = {state_->endpoint.url,  bundle.model, bundle.config_id, session_options.engine, id,
+                    state_->expiry_of(id), made.rounds,  made.bytes_up,    made.bytes_down};
+  } catch (...) {
+    state_->delete_session(id);
+    throw;
+  }
   return result;
 }
 

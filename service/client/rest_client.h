@@ -11,6 +11,7 @@
 #include "paillier/keys/key_owner.h"
 #include "protocols/session/session.h"
 #include "service/client/kept_set_ups.h"
+#include "service/client/stock.h"
 
 namespace popcorn::service {
 
@@ -34,6 +35,11 @@ struct ClientOptions {
   /// again when the file is there: the same server, model, key and input are then required. Removed at the
   /// end. Empty = not kept.
   std::string session_file;
+  /// Preparations that infer() takes from, of this server and model, before it does anything else; null =
+  /// none
+  std::shared_ptr<const Stock> stock = nullptr;
+  /// Sentences for a person: a preparation that the server does not know any more
+  std::function<void(const std::string& sentence)> note = [](const std::string&) {};
   /// Set it (from a signal handler) to end: the session is deleted, unless it was kept in a file.
   const std::atomic<bool>* cancel = nullptr;
 };
@@ -51,6 +57,7 @@ struct InferenceResult {
   std::uint64_t rounds = 0;
   std::uint64_t retries = 0;       ///< requests that had to be sent again
   bool resumed = false;            ///< with the transfers' set-up of an earlier inference
+  bool from_stock = false;         ///< what is counted here is the online phase alone
   std::uint64_t continued_at = 0;  ///< round at which a kept session was taken up; 0 = a new one
 };
 
@@ -65,6 +72,8 @@ class Client {
   explicit Client(const std::string& url, ClientOptions options = {});
   ~Client();
 
+  /// Of the server, as files of this client name it.
+  const std::string& url() const noexcept;
   /// Names of the models served. @throws NetworkError, AuthError, RefusedError
   std::vector<std::string> models();
   /// @throws RefusedError "model.not_found" that lists what is served
@@ -77,6 +86,11 @@ class Client {
   InferenceResult infer(const protocols::ClientBundle& bundle,
                         std::shared_ptr<const paillier::KeyOwner> owner, const WideVector& input,
                         const Progress& progress = {});
+  /// One preparation for later: registers the public key, opens a session for a stock and runs the rounds
+  /// that need no input. @throws as infer(); RefusedError "session.preparation" for an engine without such
+  /// rounds
+  Preparation prepare(const protocols::ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> owner,
+                      const Progress& progress = {});
 
  private:
   struct State;

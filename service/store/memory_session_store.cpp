@@ -21,6 +21,7 @@ class MemorySessionStore final : public SessionStore {
 
   SessionInfo create(SessionInfo info, std::unique_ptr<protocols::ServerSession> machine) override {
     const std::lock_guard lock(mutex_);
+    if (info.preparation_rounds > 0) refuse_more_preparations(info);
     if (count_locked(nullptr) >= options_.max_sessions) {
       throw Refusal(RefusalKind::unavailable, "server.sessions",
                     "The server runs as many sessions as it may; ask again later", 5);
@@ -110,6 +111,8 @@ class MemorySessionStore final : public SessionStore {
     if (machine->finished()) {
       entry.info.phase = SessionPhase::finished;
       machine.reset();
+    } else if (!entry.info.claimed && entry.info.preparation_rounds == entry.info.next_round) {
+      entry.info.phase = SessionPhase::prepared;
     }
     entry.machine = std::move(machine);
     touch(entry);
@@ -132,6 +135,24 @@ class MemorySessionStore final : public SessionStore {
 
   void end(const RoundClaim& claim) override { erase(claim.id); }
 
+  PreparationClaim claim_preparation(const std::string& id, const std::string& name) override {
+    const std::lock_guard lock(mutex_);
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end()) return PreparationClaim::unknown;
+    Entry& entry = found->second;
+    end_if_expired(entry);
+    if (entry.info.phase == SessionPhase::gone) return PreparationClaim::gone;
+    if (entry.info.claimed) {
+      return entry.claimed_by == name ? PreparationClaim::granted : PreparationClaim::other_name;
+    }
+    if (entry.info.phase != SessionPhase::prepared) return PreparationClaim::not_prepared;
+    entry.info.phase = SessionPhase::active;
+    entry.info.claimed = true;
+    entry.claimed_by = name;
+    touch(entry);
+    return PreparationClaim::granted;
+  }
+
   bool erase(const std::string& id) override {
     const std::lock_guard lock(mutex_);
     const auto found = sessions_.find(id);
@@ -147,7 +168,8 @@ class MemorySessionStore final : public SessionStore {
     const std::lock_guard lock(mutex_);
     std::size_t unfinished = 0;
     for (auto& [id, entry] : sessions_) {
-      const bool was_active = entry.info.phase == SessionPhase::active;
+      const bool was_active =
+          entry.info.phase == SessionPhase::active || entry.info.phase == SessionPhase::prepared;
       unfinished += static_cast<std::size_t>(end_if_expired(entry) && was_active);
     }
     while (!ended_.empty() && (ended_.size() > kRememberedSessions ||
@@ -166,6 +188,16 @@ class MemorySessionStore final : public SessionStore {
   std::size_t active(const std::string& account) override {
     const std::lock_guard lock(mutex_);
     return count_locked(&account);
+  }
+
+  std::size_t prepared() override {
+    const std::lock_guard lock(mutex_);
+    return count_locked(nullptr, SessionPhase::prepared);
+  }
+
+  std::size_t prepared(const std::string& account) override {
+    const std::lock_guard lock(mutex_);
+    return count_locked(&account, SessionPhase::prepared);
   }
 
   bool count_today(const std::string& account, std::uint64_t limit) override {
@@ -188,6 +220,7 @@ class MemorySessionStore final : public SessionStore {
     SessionInfo info;
     Steady::time_point deadline;
     std::unique_ptr<protocols::ServerSession> machine;  ///< empty while it is taken and when it is over
+    std::string claimed_by;                             ///< of a preparation that is a session again
     Sha256 running_body{};
     Sha256 last_body{};
     std::shared_ptr<const Bytes>
@@ -227,6 +260,9 @@ class MemorySessionStore final : public SessionStore {
     if (round != info.next_round || info.phase == SessionPhase::finished) {
       return RoundClaim::State::out_of_order;
     }
+    if (info.phase == SessionPhase::prepared) {
+      return RoundClaim::State::unclaimed;
+    }
     if (info.computing) {
       return body == entry.running_body ? RoundClaim::State::running : RoundClaim::State::other_body;
     }
@@ -234,8 +270,10 @@ class MemorySessionStore final : public SessionStore {
   }
 
   void touch(Entry& entry) const {
-    entry.deadline = options_.now() + options_.lifetime;
-    entry.info.expires_at = std::chrono::system_clock::now() + options_.lifetime;
+    const auto lifetime =
+        entry.info.phase == SessionPhase::prepared ? options_.preparation_lifetime : options_.lifetime;
+    entry.deadline = options_.now() + lifetime;
+    entry.info.expires_at = std::chrono::system_clock::now() + lifetime;
   }
 
   bool end_if_expired(Entry& entry) {
@@ -255,11 +293,26 @@ class MemorySessionStore final : public SessionStore {
     ended_.emplace_back(entry.info.id, options_.now());
   }
 
-  std::size_t count_locked(const std::string* account) const {
+  std::size_t count_locked(const std::string* account, SessionPhase phase = SessionPhase::active) const {
+    return count_if_locked(account, [phase](const SessionInfo& info) { return info.phase == phase; });
+  }
+
+  std::size_t count_if_locked(const std::string* account, const auto& counts) const {
     return static_cast<std::size_t>(std::count_if(sessions_.begin(), sessions_.end(), [&](const auto& item) {
       const SessionInfo& info = item.second.info;
-      return info.phase == SessionPhase::active && (account == nullptr || info.account == *account);
+      return counts(info) && (account == nullptr || info.account == *account);
     }));
+  }
+
+  void refuse_more_preparations(const SessionInfo& wanted) const {
+    const auto is_one = [](const SessionInfo& info) {
+      const bool being_made =
+          info.phase == SessionPhase::active && info.preparation_rounds > 0 && !info.claimed;
+      return being_made || info.phase == SessionPhase::prepared;
+    };
+    if (count_if_locked(nullptr, is_one) >= options_.max_preparations) refuse_preparation();
+    const std::size_t limit = wanted.preparation_limit;
+    if (limit != 0 && count_if_locked(&wanted.account, is_one) >= limit) refuse_account_preparations();
   }
 
   const SessionStoreOptions options_;

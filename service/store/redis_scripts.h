@@ -2,9 +2,14 @@
 // theirs.
 //
 //   PREFIX s:ID        hash of a session: phase, info, owner (its account's set), next, exp, state, answer,
-//                      last_body; while a round is computed lease, lease_body, lease_until
+//                      last_body; while a round is computed lease, lease_body, lease_until; of a preparation
+//                      stock, stock_owner (the sets that it counts in), at (its rounds), claimed (by which
+//                      name)
 //   PREFIX active      sorted set of the sessions that have not ended, by exp
 //   PREFIX a:ACCOUNT   the same of one account
+//   PREFIX stock       sorted set of the preparations, and of the sessions that make some, by exp
+//   PREFIX p:ACCOUNT   the same of one account
+//   PREFIX claims      how many preparations were ever claimed
 //   PREFIX d:DAY:ACCOUNT  sessions opened on a day
 #pragma once
 
@@ -37,32 +42,49 @@ end
 local function list(key, life, active, owner, id)
   redis.call('ZADD', active, text(now + life), id)
   redis.call('ZADD', owner, text(now + life), id)
-  redis.call('PEXPIRE', owner, 2 * life)
+  if redis.call('PTTL', owner) < 2 * life then redis.call('PEXPIRE', owner, 2 * life) end
 end
 local function unlist(active, owner, id)
   redis.call('ZREM', active, id)
   redis.call('ZREM', owner, id)
 end
+local function stock(key, life, id)
+  local f = redis.call('HMGET', key, 'stock', 'stock_owner', 'claimed')
+  if f[1] and not f[3] then list(key, life, f[1], f[2], id) end
+end
+local function unstock(key, id)
+  local f = redis.call('HMGET', key, 'stock', 'stock_owner')
+  if f[1] then unlist(f[1], f[2], id) end
+end
 )";
 
-/// KEYS session, active, owner; ARGV life, id, info, state, most sessions, most of the account (0 = any). 1,
-/// 0 when the store is full, or 2 when the account has as many as it may.
+/// KEYS session, active, owner, stock, stock of the account; ARGV life, id, info, state, most sessions, most
+/// of the account (0 = any), rounds of a preparation (0 = none), most preparations, most of the account (0 =
+/// any). 1, 0 when the store is full, 2 when the account has as many as it may; 3 and 4 the same of
+/// preparations.
 inline constexpr const char* kCreate = R"(
 local life = tonumber(ARGV[1])
 if redis.call('ZCOUNT', KEYS[2], text(now), '+inf') >= tonumber(ARGV[5]) then return 0 end
 if tonumber(ARGV[6]) > 0 and redis.call('ZCOUNT', KEYS[3], text(now), '+inf') >= tonumber(ARGV[6]) then return 2 end
+if tonumber(ARGV[7]) > 0 then
+  if redis.call('ZCOUNT', KEYS[4], text(now), '+inf') >= tonumber(ARGV[8]) then return 3 end
+  if tonumber(ARGV[9]) > 0 and redis.call('ZCOUNT', KEYS[5], text(now), '+inf') >= tonumber(ARGV[9]) then return 4 end
+  redis.call('HSET', KEYS[1], 'at', ARGV[7], 'stock', KEYS[4], 'stock_owner', KEYS[5])
+end
 redis.call('HSET', KEYS[1], 'phase', 'active', 'info', ARGV[3], 'state', ARGV[4], 'next', '0', 'owner', KEYS[3])
 touch(KEYS[1], life)
 list(KEYS[1], life, KEYS[2], KEYS[3], ARGV[2])
+stock(KEYS[1], life, ARGV[2])
 return 1
 )";
 
-/// KEYS session; ARGV life. Nothing, or {phase, info, next, exp, 1 while a round is computed}.
+/// KEYS session; ARGV life. Nothing, or {phase, info, next, exp, 1 while a round is computed, 1 when
+/// claimed}.
 inline constexpr const char* kFind = R"(
 local phase = phase_of(KEYS[1], tonumber(ARGV[1]))
 if not phase then return false end
-local f = redis.call('HMGET', KEYS[1], 'info', 'next', 'exp', 'lease_until')
-return {phase, f[1], f[2], f[3], tonumber(f[4] or '0') >= now and 1 or 0}
+local f = redis.call('HMGET', KEYS[1], 'info', 'next', 'exp', 'lease_until', 'claimed')
+return {phase, f[1], f[2], f[3], tonumber(f[4] or '0') >= now and 1 or 0, f[5] and 1 or 0}
 )";
 
 /// KEYS session; ARGV life, round, body, token, lease. {what, next round, answer}. A lease that ran out is
@@ -78,6 +100,7 @@ if round + 1 == next and f[2] then
   return {'answered', next, redis.call('HGET', KEYS[1], 'answer')}
 end
 if round ~= next or phase == 'finished' then return {'out_of_order', next} end
+if phase == 'prepared' then return {'unclaimed', next} end
 if f[4] and f[4] ~= ARGV[3] then return {'other_body', next} end
 if f[3] and f[3] ~= ARGV[4] and tonumber(f[5]) >= now then return {'running', next} end
 redis.call('HSET', KEYS[1], 'lease', ARGV[4], 'lease_body', ARGV[3], 'lease_until', text(now + tonumber(ARGV[5])))
@@ -96,13 +119,15 @@ if round == next and tonumber(f[3] or '0') >= now then return {'running', next} 
 return {'out_of_order', next}
 )";
 
-/// KEYS session, active; ARGV life, id, round, body, token, answer, state (empty = finished). {what, answer}:
-/// stored; answered when another process was faster; lost when the claim is not held any more; gone.
+/// KEYS session, active; ARGV life, id, round, body, token, answer, state (empty = finished), life of a
+/// preparation. {what, answer}:
+/// stored; prepared when it is a preparation now; answered when another process was faster; lost when the
+/// claim is not held any more; gone.
 inline constexpr const char* kCommit = R"(
 local life = tonumber(ARGV[1])
 local phase = phase_of(KEYS[1], life)
 if not phase or phase == 'gone' then return {'gone'} end
-local f = redis.call('HMGET', KEYS[1], 'next', 'last_body', 'lease', 'owner')
+local f = redis.call('HMGET', KEYS[1], 'next', 'last_body', 'lease', 'owner', 'at', 'claimed')
 local next, round = tonumber(f[1]), tonumber(ARGV[3])
 if next == round + 1 and f[2] == ARGV[4] then return {'answered', redis.call('HGET', KEYS[1], 'answer')} end
 if next ~= round or f[3] ~= ARGV[5] then return {'lost'} end
@@ -113,9 +138,17 @@ if ARGV[7] == '' then
   redis.call('HSET', KEYS[1], 'phase', 'finished')
   redis.call('HDEL', KEYS[1], 'state')
   unlist(KEYS[2], f[4], ARGV[2])
+elseif f[5] and not f[6] and tonumber(f[5]) == round + 1 then
+  local long = tonumber(ARGV[8])
+  redis.call('HSET', KEYS[1], 'state', ARGV[7], 'phase', 'prepared')
+  touch(KEYS[1], long)
+  unlist(KEYS[2], f[4], ARGV[2])
+  stock(KEYS[1], long, ARGV[2])
+  return {'prepared'}
 else
   redis.call('HSET', KEYS[1], 'state', ARGV[7])
   list(KEYS[1], life, KEYS[2], f[4], ARGV[2])
+  stock(KEYS[1], life, ARGV[2])
 end
 return {'stored'}
 )";
@@ -146,23 +179,55 @@ local life = tonumber(ARGV[1])
 local phase = phase_of(KEYS[1], life)
 if not phase or phase == 'gone' then return 0 end
 unlist(KEYS[2], redis.call('HGET', KEYS[1], 'owner'), ARGV[2])
+unstock(KEYS[1], ARGV[2])
 finish(KEYS[1], life)
 return 1
 )";
 
-/// KEYS active; ARGV life, prefix of session keys. How many had not finished.
+/// KEYS session, active, claims, stock; ARGV life, id, name, claims that the server has seen, prefix of
+/// session keys. {granted, other_name, not_prepared, gone or unknown, claims so far}. A store that has seen
+/// fewer claims than one of its servers was put back to an earlier time: what it thinks is unused may have
+/// been used, so that every preparation ends.
+inline constexpr const char* kClaimPreparation = R"(
+local life = tonumber(ARGV[1])
+local claims = tonumber(redis.call('GET', KEYS[3]) or '0')
+if claims < tonumber(ARGV[4]) then
+  for _, id in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
+    local key = ARGV[5] .. id
+    if redis.call('HGET', key, 'phase') == 'prepared' then finish(key, life) end
+  end
+  redis.call('DEL', KEYS[4])
+  claims = tonumber(ARGV[4])
+  redis.call('SET', KEYS[3], text(claims))
+end
+local phase = phase_of(KEYS[1], life)
+if not phase then return {'unknown', claims} end
+if phase == 'gone' then return {'gone', claims} end
+local f = redis.call('HMGET', KEYS[1], 'claimed', 'owner')
+if f[1] then return {f[1] == ARGV[3] and 'granted' or 'other_name', claims} end
+if phase ~= 'prepared' then return {'not_prepared', claims} end
+unstock(KEYS[1], ARGV[2])
+redis.call('HSET', KEYS[1], 'claimed', ARGV[3], 'phase', 'active')
+touch(KEYS[1], life)
+list(KEYS[1], life, KEYS[2], f[2], ARGV[2])
+return {'granted', redis.call('INCR', KEYS[3])}
+)";
+
+/// KEYS active or stock; ARGV life, prefix of session keys. How many had not finished.
 inline constexpr const char* kSweep = R"(
 local life = tonumber(ARGV[1])
 local ended = 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', text(now), 'LIMIT', 0, 1000)) do
   local key = ARGV[2] .. id
-  local owner = redis.call('HGET', key, 'owner')
+  local owners = redis.call('HMGET', key, 'owner', 'stock_owner')
   local phase = phase_of(key, life)
   if phase and phase ~= 'gone' then
     redis.call('ZADD', KEYS[1], redis.call('HGET', key, 'exp'), id)
   else
     redis.call('ZREM', KEYS[1], id)
-    if owner then redis.call('ZREM', owner, id) end
+    for i = 1, 2 do
+      if owners[i] then redis.call('ZREM', owners[i], id) end
+    end
     ended = ended + 1
   end
 end

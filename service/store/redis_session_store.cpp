@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <thread>
@@ -34,9 +35,13 @@ std::string_view text_of(ByteView bytes) {
 
 RoundClaim::State state_of(const std::string& what) {
   using State = RoundClaim::State;
-  static const std::map<std::string, State> states = {
-      {"granted", State::granted},       {"answered", State::answered},         {"running", State::running},
-      {"other_body", State::other_body}, {"out_of_order", State::out_of_order}, {"gone", State::gone}};
+  static const std::map<std::string, State> states = {{"granted", State::granted},
+                                                      {"answered", State::answered},
+                                                      {"running", State::running},
+                                                      {"other_body", State::other_body},
+                                                      {"out_of_order", State::out_of_order},
+                                                      {"unclaimed", State::unclaimed},
+                                                      {"gone", State::gone}};
   const auto found = states.find(what);
   return found == states.end() ? State::unknown : found->second;
 }
@@ -50,6 +55,7 @@ class RedisSessionStore final : public SessionStore {
         options_(options),
         restore_(std::move(restore)),
         life_(std::to_string(options.sessions.lifetime.count())),
+        stock_life_(std::to_string(options.sessions.preparation_lifetime.count())),
         lease_(std::to_string(options.lease.count())),
         heartbeat_([this] { renew_until_stopped(); }) {}
 
@@ -70,12 +76,19 @@ class RedisSessionStore final : public SessionStore {
     const Bytes state = sealed_state(info.id, *machine);
     const std::string most = std::to_string(options_.sessions.max_sessions);
     const std::string most_of_account = std::to_string(info.account_limit);
-    const RedisValue made =
-        script(redis_scripts::kCreate, {session_key(info.id), active_key(), owner_key(info.account)},
-               {life_, info.id, text_of(record), text_of(state), most, most_of_account});
+    const std::string preparation_rounds = std::to_string(info.preparation_rounds);
+    const std::string most_preparations = std::to_string(options_.sessions.max_preparations);
+    const std::string most_preparations_of_account = std::to_string(info.preparation_limit);
+    const RedisValue made = script(
+        redis_scripts::kCreate,
+        {session_key(info.id), active_key(), owner_key(info.account), stock_key(), stock_key(info.account)},
+        {life_, info.id, text_of(record), text_of(state), most, most_of_account, preparation_rounds,
+         most_preparations, most_preparations_of_account});
     if (made.integer == 2) {
       refuse_account();
     }
+    if (made.integer == 3) refuse_preparation();
+    if (made.integer == 4) refuse_account_preparations();
     if (made.integer != 1) {
       throw Refusal(RefusalKind::unavailable, "server.sessions",
                     "The server runs as many sessions as it may; ask again later", 5);
@@ -93,11 +106,13 @@ class RedisSessionStore final : public SessionStore {
     SessionInfo info = parse_session(cipher_.open(found.at(1).bytes(), place(id, "info")));
     const std::string& phase = found.at(0).text;
     info.phase = phase == "active"     ? SessionPhase::active
+                 : phase == "prepared" ? SessionPhase::prepared
                  : phase == "finished" ? SessionPhase::finished
                                        : SessionPhase::gone;
     info.next_round = static_cast<std::uint64_t>(found.at(2).number());
     info.expires_at = std::chrono::system_clock::time_point(std::chrono::milliseconds(found.at(3).number()));
     info.computing = found.at(4).number() != 0;
+    info.claimed = found.at(5).number() != 0;
     return info;
   }
 
@@ -172,7 +187,7 @@ class RedisSessionStore final : public SessionStore {
     release(claim);
     const RedisValue done =
         script(redis_scripts::kCommit, {session_key(claim.id), active_key()},
-               {life_, claim.id, number, digest, claim.token, text_of(sealed), text_of(state)});
+               {life_, claim.id, number, digest, claim.token, text_of(sealed), text_of(state), stock_life_});
     const std::string& what = done.at(0).text;
     if (what == "stored") {
       if (!machine->finished()) {
@@ -180,6 +195,7 @@ class RedisSessionStore final : public SessionStore {
       }
       return answer;
     }
+    if (what == "prepared") return answer;  // may wait for days: its state is in the store alone
     if (what == "answered") {  // by another process, which took this one for dead, or by this one's first try
       return open_answer(done.at(1), claim.id, claim.round);
     }
@@ -208,6 +224,26 @@ class RedisSessionStore final : public SessionStore {
     }
   }
 
+  PreparationClaim claim_preparation(const std::string& id, const std::string& name) override {
+    using Claim = PreparationClaim;
+    static const std::map<std::string, Claim> claims = {{"granted", Claim::granted},
+                                                        {"other_name", Claim::other_name},
+                                                        {"not_prepared", Claim::not_prepared},
+                                                        {"gone", Claim::gone},
+                                                        {"unknown", Claim::unknown}};
+    const std::string prefix = session_key("");
+    const std::string seen = std::to_string(claims_seen_.load());
+    const RedisValue done =
+        script(redis_scripts::kClaimPreparation,
+               {session_key(id), active_key(), redis_->options().prefix + "claims", stock_key()},
+               {life_, id, name, seen, prefix});
+    const auto count = static_cast<std::uint64_t>(done.at(1).number());
+    for (std::uint64_t before = claims_seen_;
+         before < count && !claims_seen_.compare_exchange_weak(before, count);) {
+    }
+    return claims.at(done.at(0).text);
+  }
+
   bool erase(const std::string& id) override {
     return script(redis_scripts::kErase, {session_key(id), active_key()}, {life_, id}).integer == 1;
   }
@@ -220,7 +256,10 @@ class RedisSessionStore final : public SessionStore {
     }
     try {
       const std::string prefix = session_key("");
-      return static_cast<std::size_t>(script(redis_scripts::kSweep, {active_key()}, {life_, prefix}).integer);
+      std::int64_t ended = 0;
+      for (const std::string& listed : {active_key(), stock_key()})
+        ended += script(redis_scripts::kSweep, {listed}, {life_, prefix}).integer;
+      return static_cast<std::size_t>(ended);
     } catch (const Refusal&) {
       return 0;
     }
@@ -236,6 +275,18 @@ class RedisSessionStore final : public SessionStore {
 
   std::size_t active(const std::string& account) override {
     return static_cast<std::size_t>(script(redis_scripts::kActive, {owner_key(account)}, {}).integer);
+  }
+
+  std::size_t prepared() override {
+    try {
+      return static_cast<std::size_t>(script(redis_scripts::kActive, {stock_key()}, {}).integer);
+    } catch (const Refusal&) {
+      return 0;
+    }
+  }
+
+  std::size_t prepared(const std::string& account) override {
+    return static_cast<std::size_t>(script(redis_scripts::kActive, {stock_key(account)}, {}).integer);
   }
 
   bool count_today(const std::string& account, std::uint64_t limit) override {
@@ -262,6 +313,10 @@ class RedisSessionStore final : public SessionStore {
   std::string active_key() const { return redis_->options().prefix + "active"; }
   std::string owner_key(const std::string& account) const {
     return redis_->options().prefix + "a:" + caller_name(account);
+  }
+  std::string stock_key() const { return redis_->options().prefix + "stock"; }
+  std::string stock_key(const std::string& account) const {
+    return redis_->options().prefix + "p:" + caller_name(account);
   }
 
   /// Where a sealed piece belongs, so that none is taken for another.
@@ -339,8 +394,9 @@ class RedisSessionStore final : public SessionStore {
   const StoreCipher cipher_;
   const SharedStoreOptions options_;
   const SessionRestorer restore_;
-  const std::string life_, lease_;  ///< milliseconds
+  const std::string life_, stock_life_, lease_;  ///< milliseconds
   std::mutex mutex_;
+  std::atomic<std::uint64_t> claims_seen_{0};
   std::map<std::string, Machine> machines_;  ///< by session
   std::map<std::string, std::string> held_;  ///< session by the token of its lease
   std::condition_variable stop_;

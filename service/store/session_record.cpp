@@ -8,8 +8,8 @@ namespace {
 
 /// Sessions of the first engine say nothing of it, as those from before there were others.
 constexpr std::uint16_t kVersion = 1;
-constexpr std::uint16_t kVersionWithEngine = 2;
-constexpr std::size_t kMaxText = 16384;  // a key of 4096 bits with its proof
+constexpr std::uint16_t kVersionWithEngine = 3;  // 2 said nothing of preparations
+constexpr std::size_t kMaxText = 16384;          // a key of 4096 bits with its proof
 constexpr std::uint64_t kMaxRounds = 64 * protocols::Limits::kSteps;
 
 void write(ByteWriter& out, ByteView text) {
@@ -37,7 +37,10 @@ Bytes serialise_session(const SessionInfo& session) {
   ByteWriter out(bytes);
   const bool says_engine = session.engine != protocols::kDefaultEngine;
   out.u16(says_engine ? kVersionWithEngine : kVersion);
-  if (says_engine) write(out, as_bytes(session.engine));
+  if (says_engine) {
+    write(out, as_bytes(session.engine));
+    out.u64(session.preparation_rounds);
+  }
   for (const std::string* text : {&session.id, &session.model, &session.config_id, &session.key_id,
                                   &session.caller, &session.transfer_set_up}) {
     write(out, as_bytes(*text));
@@ -55,7 +58,10 @@ SessionInfo parse_session(ByteView bytes) {
   ByteReader in(bytes, "session_record");
   const std::uint16_t version = in.u16();
   SessionInfo session;
-  if (version == kVersionWithEngine) session.engine = read_text(in);
+  if (version == kVersionWithEngine) {
+    session.engine = read_text(in);
+    session.preparation_rounds = in.u64();
+  }
   const bool says_engine = session.engine != protocols::kDefaultEngine;
   if (version != (says_engine ? kVersionWithEngine : kVersion)) {
     throw InputError("session_record.version", "a kept session is of another version of this program");
@@ -68,7 +74,8 @@ SessionInfo parse_session(ByteView bytes) {
   session.public_key.assign(key.begin(), key.end());
   session.ciphertext_bytes = in.u64();
   session.rounds = in.u64();
-  if (session.ciphertext_bytes == 0 || session.rounds > kMaxRounds || in.remaining() != 8 * session.rounds) {
+  if (session.ciphertext_bytes == 0 || session.rounds > kMaxRounds ||
+      session.preparation_rounds > session.rounds || in.remaining() != 8 * session.rounds) {
     throw InputError("session_record.rounds", "a kept session has an impossible number of rounds");
   }
   for (std::uint64_t round = 0; round < session.rounds; ++round) {

@@ -9,6 +9,10 @@
 // The masks of a round must never be drawn for two different bodies: the difference of two answers would show
 // what the masks hide. A claim therefore binds the round to the digest of its body before anything is
 // computed, and only an answer that commit() has stored may leave the server.
+//
+// A *preparation* is a session for a stock whose rounds without the input are all answered. It lives for
+// long, counts in limits of its own, and takes no further round until claim_preparation() has made a session
+// of it again, once: for one name, whoever says it first.
 #pragma once
 
 #include <chrono>
@@ -25,7 +29,7 @@
 
 namespace popcorn::service {
 
-enum class SessionPhase { active, finished, gone };
+enum class SessionPhase { active, prepared, finished, gone };
 
 struct SessionInfo {
   std::string id;
@@ -34,6 +38,11 @@ struct SessionInfo {
   std::string account;            ///< whose limits it counts in; known to who opens it only
   std::size_t account_limit = 0;  ///< sessions at once of the account; 0 = any number. Likewise
   std::uint64_t rounds = 0;
+  /// Of a session for a stock: the rounds that make a preparation. 0 = the session is for an input that is
+  /// here.
+  std::uint64_t preparation_rounds = 0;
+  std::size_t preparation_limit = 0;  ///< preparations of the account, those being made too; 0 = any number
+  bool claimed = false;               ///< a preparation that was made a session again
   std::uint64_t next_round = 0;
   std::vector<std::size_t> round_limits;  ///< largest body of each round
   std::size_t ciphertext_bytes = 1;
@@ -46,7 +55,8 @@ struct SessionInfo {
 };
 
 struct RoundClaim {
-  enum class State { granted, answered, running, other_body, out_of_order, gone, unknown };
+  /// unclaimed: the round is the next one of a preparation
+  enum class State { granted, answered, running, other_body, out_of_order, unclaimed, gone, unknown };
   State state = State::unknown;
   std::uint64_t next_round = 0;
   std::shared_ptr<const Bytes> answer{};  ///< answered
@@ -64,8 +74,8 @@ class SessionStore {
   virtual ~SessionStore() = default;
 
   /// `info.expires_at` is set here. The limits are judged and the session counted in one piece.
-  /// @throws Refusal unavailable "server.sessions" when the store is full; over_limit "caller.sessions" when
-  /// the account has as many as it may
+  /// @throws Refusal unavailable "server.sessions", "server.preparations" when the store is full; over_limit
+  /// "caller.sessions", "caller.preparations" when the account has as many as it may
   virtual SessionInfo create(SessionInfo info, std::unique_ptr<protocols::ServerSession> machine) = 0;
   /// Nothing when the id was never given out; phase `gone` when the session is over.
   virtual std::optional<SessionInfo> find(const std::string& id) = 0;
@@ -86,6 +96,15 @@ class SessionStore {
   /// Ends the session whose machine is of no use any more. Where that cannot be noted now, the round stays
   /// claimed: no other body is ever taken for it.
   virtual void end(const RoundClaim& claim) = 0;
+  enum class PreparationClaim {
+    granted,       ///< the preparation is a session again; the same name again gives the same
+    other_name,    ///< it is somebody else's, or its claimer forgot the name
+    not_prepared,  ///< it is none, or not all of its rounds are answered
+    gone,
+    unknown
+  };
+  /// Once: what was claimed is never a preparation again. @param name random, of the claimer's choice
+  virtual PreparationClaim claim_preparation(const std::string& id, const std::string& name) = 0;
   /// False when there was nothing to end.
   virtual bool erase(const std::string& id) = 0;
   /// Ends what is past its lifetime and gives how many of them had not finished.
@@ -93,6 +112,9 @@ class SessionStore {
   /// Sessions that have not ended; of one account or of all.
   virtual std::size_t active() = 0;
   virtual std::size_t active(const std::string& account) = 0;
+  /// Preparations, without those that are being made; of one account or of all.
+  virtual std::size_t prepared() = 0;
+  virtual std::size_t prepared(const std::string& account) = 0;
   /// Counts one more session of the account since midnight UTC; false (and not counted) when that would
   /// exceed `limit`.
   virtual bool count_today(const std::string& account, std::uint64_t limit) = 0;
@@ -105,6 +127,8 @@ class SessionStore {
 struct SessionStoreOptions {
   std::size_t max_sessions = 64;
   std::chrono::milliseconds lifetime{600'000};  ///< since the last round
+  std::size_t max_preparations = 256;
+  std::chrono::milliseconds preparation_lifetime{86'400'000};  ///< since the last round of the preparation
   /// What lifetimes are measured by; of the store in memory, called with its lock held.
   std::function<std::chrono::steady_clock::time_point()> now = &std::chrono::steady_clock::now;
 };

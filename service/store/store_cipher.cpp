@@ -64,6 +64,13 @@ StoreCipher StoreCipher::from_file(const std::string& path) {
   return cipher;
 }
 
+StoreCipher StoreCipher::from_key(ByteView key) {
+  StoreCipher cipher;
+  if (key.size() != sizeof(Key)) throw Error("store.cipher", "a key of AES-256 has 32 bytes");
+  std::ranges::copy(key, cipher.key_.emplace().begin());
+  return cipher;
+}
+
 StoreCipher::Key StoreCipher::piece_key(ByteView salt) const {
   Key key;
   unsigned size = key.size();

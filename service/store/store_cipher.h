@@ -24,6 +24,9 @@ class StoreCipher {
   /// @throws IoError, InputError "store_key.*" that names the file
   static StoreCipher from_file(const std::string& path);
 
+  /// @param key 32 bytes
+  static StoreCipher from_key(ByteView key);
+
   bool has_key() const noexcept { return key_.has_value(); }
   /// @param context where the piece belongs; it opens there only
   Bytes seal(ByteView plain, std::string_view context) const;

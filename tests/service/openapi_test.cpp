@@ -153,8 +153,10 @@ TEST_CASE("Every route answers as the document says", "[openapi]") {
     if (path == "/v2/keys") {
       return small_key(2)->public_key().to_json();
     }
-    return path.ends_with("{round}") ? message
-                                     : (path.ends_with("/sessions") ? open.dump() : std::string("{}"));
+    return path.ends_with("{round}")
+               ? message
+               : (path.ends_with("/sessions") || path.ends_with("/preparations") ? open.dump()
+                                                                                 : std::string("{}"));
   };
 
   // Twice for each route: with names that exist and with names that do not; what deletes comes last.

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "models/file/popcorn_file.h"
 #include "paillier/evaluator.h"
 #include "service/refusal.h"
 #include "service/store/redis_session_store.h"
@@ -35,16 +36,28 @@ auto soon() {
   return std::chrono::steady_clock::now() + std::chrono::seconds(20);
 }
 
+constexpr const char* kDigits = "mnist-conv2";
+
+std::shared_ptr<const protocols::ServedModel> digits() {
+  static const auto model =
+      protocols::ServedModel::create(models::read_network("models/requantised/mnist-conv2.popcorn"));
+  return model;
+}
+
 /// What a server process has: models, keys, and its connection to the store.
 struct Replica {
-  std::shared_ptr<const protocols::ServedModel> model = small_model("tiny");
+  std::shared_ptr<const protocols::ServedModel> model;
   std::shared_ptr<const paillier::PublicContext> context =
       paillier::PublicContext::create(small_key()->public_key());
   int restored = 0;
   service::SharedStore shared;
 
   explicit Replica(const std::string& url, std::chrono::milliseconds lease = std::chrono::seconds(30),
-                   const std::string& key_file = "") {
+                   const std::string& key_file = "")
+      : Replica(url, small_model("tiny"), lease, key_file) {}
+  Replica(const std::string& url, std::shared_ptr<const protocols::ServedModel> served,
+          std::chrono::milliseconds lease = std::chrono::seconds(30), const std::string& key_file = "")
+      : model(std::move(served)) {
     service::SharedStoreOptions options;
     options.url = url;
     options.lease = lease;
@@ -52,7 +65,7 @@ struct Replica {
     options.max_keys = 3;
     options.sessions.max_sessions = 3;
     shared = service::open_shared_store(options, [this](const service::SessionInfo& session, ByteView state) {
-      REQUIRE(session.model == "tiny");
+      REQUIRE((session.model == "tiny" || session.model == kDigits));
       ++restored;
       return protocols::ServerSession::restore(model, context, state);
     });
@@ -109,6 +122,90 @@ TEST_CASE("A session whose every round another process answers is bit-exact", "[
   CHECK(one.store().find("s")->phase == service::SessionPhase::finished);
   CHECK(one.store().active() == 0);
   CHECK(one.store().claim("s", round, digest("more")).state == State::out_of_order);
+}
+
+namespace {
+
+/// A session for a stock on one replica, prepared; the client waits for its input.
+std::unique_ptr<protocols::ClientSession> prepare(Replica& replica, const std::string& id) {
+  protocols::SessionOptions options;
+  options.engine = "shares";
+  auto client = protocols::ClientSession::preparation(replica.model->bundle(), small_key(), options);
+  auto made = std::make_unique<protocols::ServerSession>(replica.model, replica.context, options);
+  service::SessionInfo info;
+  info.id = id;
+  info.model = kDigits;
+  info.engine = "shares";
+  info.rounds = made->rounds();
+  info.preparation_rounds = made->preparation_rounds();
+  info.round_limits.assign(info.rounds, 100);
+  info.public_key = small_key()->public_key().serialise();
+  replica.store().create(std::move(info), std::move(made));
+  std::uint64_t round = 0;
+  for (std::optional<ByteView> message = client->start(); message; ++round) {
+    const RoundClaim claim = replica.store().claim(id, round, digest(*message));
+    auto machine = replica.store().take(claim);
+    const auto computed = std::make_shared<const Bytes>(machine->handle(*message));
+    replica.store().commit(claim, computed, std::move(machine));
+    message = client->handle(*computed);
+  }
+  return client;
+}
+
+using Claim = service::SessionStore::PreparationClaim;
+
+}  // namespace
+
+TEST_CASE("A preparation that one process made is claimed once, by whoever asks first, and used at another",
+          "[redis][stock]") {
+  const std::string url = fresh_redis_url();
+  Replica one(url, digits()), two(url, digits());
+  const auto client = prepare(one, "p");
+  CHECK(one.store().prepared() == 1);
+  CHECK(one.store().prepared("") == 1);
+  CHECK(one.store().active() == 0);
+  CHECK(two.store().find("p")->phase == service::SessionPhase::prepared);
+  const std::uint64_t next = two.store().find("p")->next_round;
+  CHECK(two.store().claim("p", next, digest("a")).state == State::unclaimed);
+  CHECK(two.store().claim_preparation("p", "mine") == Claim::granted);
+  CHECK(one.store().claim_preparation("p", "mine") == Claim::granted);
+  CHECK(one.store().claim_preparation("p", "yours") == Claim::other_name);
+  CHECK(one.store().claim_preparation("unheard", "mine") == Claim::unknown);
+  CHECK(one.store().prepared() == 0);
+  CHECK(one.store().active() == 1);
+  CHECK(one.store().find("p")->claimed);
+  SeededRng rng(9);
+  const WideVector input = random_input(rng, two.model->network());
+  std::uint64_t round = next;
+  for (std::optional<ByteView> message = client->provide(input); message; ++round) {
+    const RoundClaim claim = two.store().claim("p", round, digest(*message));
+    REQUIRE(claim.state == State::granted);
+    auto machine = two.store().take(claim);
+    const auto computed = std::make_shared<const Bytes>(machine->handle(*message));
+    two.store().commit(claim, computed, std::move(machine));
+    message = client->handle(*computed);
+  }
+  CHECK(client->logits() == plaintext_logits(*two.model, input));
+  CHECK(two.store().claim_preparation("p", "yours") == Claim::other_name);
+}
+
+TEST_CASE("A store that was put back to an earlier time brings no preparation back", "[redis][stock]") {
+  const std::string url = fresh_redis_url();
+  Replica one(url, digits());
+  prepare(one, "p");
+  prepare(one, "q");
+  service::RedisPool redis(service::RedisOptions::parse(url));
+  const std::string key = redis.options().prefix + "s:p";
+  const std::string backup = redis.run({"DUMP", key}).text;
+  CHECK(one.store().claim_preparation("p", "mine") == Claim::granted);
+  // The backup: the session as it was, and no claim counted.
+  redis.run({"DEL", key});
+  redis.run({"RESTORE", key, "0", backup});
+  redis.run({"DEL", redis.options().prefix + "claims"});
+  redis.run({"ZADD", redis.options().prefix + "stock", "99999999999999", "p"});
+  CHECK(one.store().claim_preparation("p", "again") == Claim::gone);
+  CHECK(one.store().claim_preparation("q", "again") == Claim::gone);
+  CHECK(one.store().prepared() == 0);
 }
 
 TEST_CASE("A state that this program cannot read ends the session, not the server", "[redis]") {

@@ -105,6 +105,19 @@ BaseOwner::BaseOwner(Rng& rng) {
   POPCORN_DECLASSIFY(point_);  // it is sent
 }
 
+BaseOwner::BaseOwner(ByteView kept) {
+  initialise();
+  if (kept.size() != scalar_.size())
+    throw InputError("ot.length", "a kept secret of base transfers has 32 bytes");
+  std::ranges::copy(kept, scalar_.begin());
+  if (!succeeded(crypto_scalarmult_ristretto255_base(point_.data(), scalar_.data())))
+    throw InputError("ot.point", "a kept secret of base transfers is zero");
+}
+
+void BaseOwner::save(Bytes& out) const {
+  out.insert(out.end(), scalar_.begin(), scalar_.end());
+}
+
 BaseOwner::~BaseOwner() {
   OPENSSL_cleanse(scalar_.data(), scalar_.size());
 }

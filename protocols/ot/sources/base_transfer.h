@@ -34,6 +34,10 @@ class BaseOwner {
  public:
   explicit BaseOwner(Rng& rng);
   ~BaseOwner();
+  /// What save() gave. @param kept kKeptBytes, secret
+  explicit BaseOwner(ByteView kept);
+  void save(Bytes& out) const;
+  static constexpr std::size_t kKeptBytes = 32;
   BaseOwner(const BaseOwner&) = delete;
   BaseOwner& operator=(const BaseOwner&) = delete;
   /// Appends the request.

@@ -1,0 +1,79 @@
+#include "protocols/shares/kept_preparation.h"
+
+#include <openssl/crypto.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace popcorn::protocols::shares {
+
+namespace {
+
+template <typename Seeds>
+void save_seeds(const ot::SetUpNonce& nonce, const Seeds& seeds, StateWriter& out) {
+  Bytes kept;
+  ot::KeptSeeds<Seeds>(nonce, seeds).serialise(kept);
+  out.bytes(kept);
+  OPENSSL_cleanse(kept.data(), kept.size());
+}
+
+}  // namespace
+
+PreparedSeeds::~PreparedSeeds() {
+  OPENSSL_cleanse(&chosen, sizeof chosen);
+  OPENSSL_cleanse(&offered, sizeof offered);
+}
+
+void PreparedSeeds::save(StateWriter& out) const {
+  save_seeds(nonce, chosen, out);
+  save_seeds(nonce, offered, out);
+}
+
+void PreparedSeeds::restore(StateReader& in) {
+  try {
+    const auto kept_chosen = ot::server_set_up(in.bytes(ot::KeptSenderSeeds::kBytes));
+    const auto kept_offered = ot::client_set_up(in.bytes(ot::KeptReceiverSeeds::kBytes));
+    std::ranges::copy(kept_chosen->id(), nonce.begin());
+    chosen = kept_chosen->seeds();
+    offered = kept_offered->seeds();
+  } catch (const InputError& error) {
+    StateReader::reject(error.what());
+  }
+}
+
+void save_words(std::span<const std::uint32_t> words, StateWriter& out) {
+  for (const std::uint32_t word : words) out.u32(word);
+}
+
+ot::Words restore_words(std::size_t count, unsigned bits, StateReader& in) {
+  ByteReader reader(in.bytes(sizeof(std::uint32_t) * count), "session_state");
+  ot::Words words(count);
+  for (std::uint32_t& word : words) {
+    word = reader.u32();
+    if ((word & ~ot::low_bits(bits)) != 0) StateReader::reject("a share is out of range");
+  }
+  return words;
+}
+
+void save_results(const std::vector<MaskedResult>& results, StateWriter& out) {
+  for (const MaskedResult& result : results) {
+    out.u8(result.words.empty() ? 0 : 1);
+    save_words(result.words, out);
+    for (const std::uint32_t bit : result.lowest) out.u8(static_cast<std::uint8_t>(bit));
+  }
+}
+
+std::vector<MaskedResult> restore_results(const SharesSchedule& schedule, StateReader& in) {
+  std::vector<MaskedResult> results(schedule.layers());
+  for (std::size_t layer = 0; layer < results.size(); ++layer) {
+    if (!in.flag()) continue;
+    const WeightedLayer& facts = schedule.layout(layer).layer();
+    const auto outputs = static_cast<std::size_t>(facts.output.size());
+    results[layer].words = restore_words(outputs, facts.ring, in);
+    for (const std::uint8_t bit : in.small_values(outputs, 1)) results[layer].lowest.push_back(bit);
+  }
+  return results;
+}
+
+}  // namespace popcorn::protocols::shares

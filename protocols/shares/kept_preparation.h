@@ -1,0 +1,44 @@
+// The bytes of what a party holds between the rounds of a preparation and after the last of them, before an
+// input is there: seeds of the transfers of both directions, results of the layers done. Secret.
+//
+// What the online phase holds is never kept: an answer that was computed again with the same transfers, and
+// other values, would show how the two differ.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "protocols/ot/set_up.h"
+#include "protocols/shares/layer/masked_result.h"
+#include "protocols/shares/shares_schedule.h"
+#include "protocols/wire/session_state.h"
+
+namespace popcorn::protocols::shares {
+
+/// Base transfers of both directions, and the nonce of the session that made them. Wiped at the end.
+struct PreparedSeeds {
+  ot::SetUpNonce nonce{};
+  ot::ChosenSeeds chosen{};
+  ot::OfferedSeeds offered{};
+
+  PreparedSeeds() = default;
+  ~PreparedSeeds();
+  PreparedSeeds(const PreparedSeeds&) = delete;
+  PreparedSeeds& operator=(const PreparedSeeds&) = delete;
+
+  void save(StateWriter& out) const;
+  /// @throws InputError "session_state.*"
+  void restore(StateReader& in);
+};
+
+/// A word of four bytes each.
+void save_words(std::span<const std::uint32_t> words, StateWriter& out);
+/// @param bits that a word has. @throws InputError "session_state.*"
+ot::Words restore_words(std::size_t count, unsigned bits, StateReader& in);
+
+/// A byte that says whether a layer is done, then five an output.
+void save_results(const std::vector<MaskedResult>& results, StateWriter& out);
+/// @throws InputError "session_state.*"
+std::vector<MaskedResult> restore_results(const SharesSchedule& schedule, StateReader& in);
+
+}  // namespace popcorn::protocols::shares
