@@ -200,7 +200,7 @@ const std::vector<Api::Entry>& Api::table() {
       {"GET", "/v2/sessions/{session_id}/rounds/{round}", Access::infer, &Api::round_status},
       {"GET", "/v2/preparations", Access::infer, &Api::preparations},
       {"GET", "/v2/preparations/{session_id}", Access::infer, &Api::preparation_status},
-      {"DELETE", "/v2/preparations/{session_id}", Access::infer, &Api::cancel_session},
+      {"DELETE", "/v2/preparations/{session_id}", Access::infer, &Api::forget_preparation},
       {"POST", "/v2/preparations/{session_id}/claim", Access::infer, &Api::claim_preparation},
       {"GET", "/openapi.json", Access::open, &Api::openapi},
   };
@@ -385,12 +385,21 @@ HttpResponse Api::preparations(Call& call) {
   return json_response({{"prepared", services_.sessions.prepared(call.caller)}});
 }
 
-HttpResponse Api::preparation_status(Call& call) {
-  const SessionInfo session = services_.sessions.info(call.parameters.at(0), call.caller.id);
+SessionInfo Api::preparation_of(const Call& call) {
+  SessionInfo session = services_.sessions.info(call.parameters.at(0), call.caller.id);
   if (session.preparation_rounds == 0) {
     throw Refusal(RefusalKind::not_found, "session.not_found", "There is no such preparation");
   }
-  return json_response(session_json(session));
+  return session;
+}
+
+HttpResponse Api::preparation_status(Call& call) {
+  return json_response(session_json(preparation_of(call)));
+}
+
+HttpResponse Api::forget_preparation(Call& call) {
+  preparation_of(call);
+  return cancel_session(call);
 }
 
 HttpResponse Api::claim_preparation(Call& call) {

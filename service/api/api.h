@@ -66,7 +66,10 @@ class Api {
   HttpResponse open_session(Call& call);
   HttpResponse open_preparation(Call& call);
   HttpResponse preparations(Call& call);
+  /// @throws Refusal not_found for a session that is none
+  SessionInfo preparation_of(const Call& call);
   HttpResponse preparation_status(Call& call);
+  HttpResponse forget_preparation(Call& call);
   HttpResponse claim_preparation(Call& call);
   HttpResponse session_status(Call& call);
   HttpResponse cancel_session(Call& call);
