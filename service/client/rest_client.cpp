@@ -358,6 +358,8 @@ struct Client::State {
       options.stock->forget(taken->facts);
       OPENSSL_cleanse(taken->session.data(), taken->session.size());
     }
+    options.note("the stock has no preparation for " + bundle.model + " as " + endpoint.url +
+                 " serves it now: all rounds are run");
     return std::nullopt;
   }
 
