@@ -181,7 +181,7 @@ NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
       protocols::engine_named(session.engine)
           .measure_speed(owner, paillier::PublicContext::create(owner->public_key()), session, system_rng());
   std::vector<std::string> arguments = ServerProcess::open_doors(options.model.string());
-  arguments.insert(arguments.end(), {"--engine", options.engine});
+  arguments.insert(arguments.end(), {"--engine", options.engine, "--output", "logits"});
   if (options.key.insecure_test_key) arguments.emplace_back("--insecure-test-key");
   ServerProcess server(arguments);
   service::ClientOptions client_options;

@@ -1,5 +1,8 @@
 // The portable kernel: GMP's mpn layer, one residue at a time, 64-bit digits.
 #include <gmp.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include <cstring>
 
@@ -234,15 +237,58 @@ void portable_put(const ModulusView& m, uint64_t* operand, const uint64_t* group
   std::memcpy(operand, group, 2 * m.words * sizeof(uint64_t));
 }
 
+#if defined(__x86_64__)
+constexpr size_t kWordsTogether = 16;
+
+/// mpn_sec_tabselect() with vectors of four words: touches every entry, by masks. At least kWordsTogether
+/// words.
+__attribute__((target("avx2"))) void select_by_vectors(uint64_t* r, const uint64_t* table, size_t words,
+                                                       size_t entries, uint64_t index) {
+  const __m256i wanted = _mm256_set1_epi64x(static_cast<long long>(index));
+  const __m256i one = _mm256_set1_epi64x(1);
+  for (size_t done = 0; done < words; done += kWordsTogether) {
+    const size_t k = done + kWordsTogether <= words ? done : words - kWordsTogether;  // the last ones may overlap
+    __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a, entry = a;
+    const uint64_t* words_of_entry = table + k;
+    for (size_t e = 0; e < entries; ++e, words_of_entry += words) {
+      const auto* const from = reinterpret_cast<const __m256i*>(words_of_entry);
+      const __m256i mask = _mm256_cmpeq_epi64(entry, wanted);
+      entry = _mm256_add_epi64(entry, one);
+      a = _mm256_or_si256(a, _mm256_and_si256(mask, _mm256_loadu_si256(from)));
+      b = _mm256_or_si256(b, _mm256_and_si256(mask, _mm256_loadu_si256(from + 1)));
+      c = _mm256_or_si256(c, _mm256_and_si256(mask, _mm256_loadu_si256(from + 2)));
+      d = _mm256_or_si256(d, _mm256_and_si256(mask, _mm256_loadu_si256(from + 3)));
+    }
+    auto* const to = reinterpret_cast<__m256i*>(r + k);
+    _mm256_storeu_si256(to, a);
+    _mm256_storeu_si256(to + 1, b);
+    _mm256_storeu_si256(to + 2, c);
+    _mm256_storeu_si256(to + 3, d);
+  }
+}
+
+bool has_vectors() {
+  static const bool has = __builtin_cpu_supports("avx2") != 0;
+  return has;
+}
+#endif
+
+void select_entry(uint64_t* r, const uint64_t* table, mp_size_t words, size_t entries, uint64_t index) {
+#if defined(__x86_64__)
+  const auto count = static_cast<size_t>(words);
+  if (has_vectors() && count >= kWordsTogether) return select_by_vectors(r, table, count, entries, index);
+#endif
+  mpn_sec_tabselect(r, table, words, static_cast<mp_size_t>(entries), static_cast<mp_size_t>(index));
+}
+
 void portable_select(const ModulusView& m, uint64_t* r, const uint64_t* table, size_t entries,
                      const uint64_t* index) {
-  mpn_sec_tabselect(r, table, 2 * size_of(m), static_cast<mp_size_t>(entries),
-                    static_cast<mp_size_t>(index[0]));
+  select_entry(r, table, 2 * size_of(m), entries, index[0]);
 }
 
 void portable_select_digit(const ModulusView& m, uint64_t* r, const uint64_t* table, size_t entries,
                            const uint64_t* index) {
-  mpn_sec_tabselect(r, table, size_of(m), static_cast<mp_size_t>(entries), static_cast<mp_size_t>(index[0]));
+  select_entry(r, table, size_of(m), entries, index[0]);
 }
 
 size_t portable_shared_table_words(const ModulusView& m, unsigned entry_bits) {
