@@ -73,5 +73,5 @@ TEST_CASE("the requantised CIFAR-10 networks", "[.][accuracy]") {
   const char* folder = std::getenv("POPCORN_DATA");
   REQUIRE(folder != nullptr);
   const datasets::Dataset data = datasets::read_dataset("cifar10", folder, datasets::Split::test);
-  for (const char* name : {"cifar10-conv7", "cifar10-resnet20"}) check_form(name, data, 0.5);
+  for (const char* name : {"cifar10-conv7", "cifar10-resnet20", "cifar10-bnn"}) check_form(name, data, 0.5);
 }
