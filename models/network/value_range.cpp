@@ -12,10 +12,16 @@ std::uint64_t sum_of(const std::vector<std::atomic<std::uint64_t>>& counts) {
   return sum;
 }
 
+/// An upper bound of what a rounding of t digits adds, 0 without digits.
+std::int64_t most_added(unsigned t, RoundingMode mode) {
+  if (t == 0) return 0;
+  return mode == RoundingMode::nearest ? half_unit(t) : low_digits(t) + 1;
+}
+
 /// Upper end (exclusive) and lower end move by what the rounding adds at most.
 ValueRange rescale_range(const Node& node, unsigned ring_bits, unsigned t, RoundingMode mode) {
   const std::int64_t half = half_unit(t);
-  const std::int64_t added = mode == RoundingMode::nearest ? half : low_digits(t) + 1;
+  const std::int64_t added = most_added(t, mode);
   if (node.rectify) {
     const std::int64_t end = std::int64_t{1} << (ring_bits - 1);
     return {-end, end - added - 1};
@@ -24,7 +30,27 @@ ValueRange rescale_range(const Node& node, unsigned ring_bits, unsigned t, Round
   return {-end - half, end - added - 1};
 }
 
+/// The one node that reads nodes[index]; null when several do.
+const Node* only_reader(const IntegerNetwork& network, std::size_t index) {
+  const Node* reader = nullptr;
+  for (std::size_t i = index + 1; i < network.nodes.size(); ++i) {
+    for (const std::size_t operand : network.nodes[i].inputs) {
+      if (operand != index) continue;
+      if (reader != nullptr) return nullptr;
+      reader = &network.nodes[i];
+    }
+  }
+  return reader;
+}
+
 }  // namespace
+
+unsigned dropped_digits(const IntegerNetwork& network, std::size_t index, std::size_t channel) {
+  const Node* node = &network.nodes.at(index);
+  if (node->kind == NodeKind::max_pool2d) node = only_reader(network, index);
+  const bool rounds = node != nullptr && node->kind == NodeKind::rescale;
+  return rounds ? static_cast<unsigned>(node->shift(channel)) : 0;
+}
 
 unsigned ring_of(const IntegerNetwork& network, std::size_t index) {
   for (;;) {
@@ -46,7 +72,7 @@ std::optional<ValueRange> step_range(const IntegerNetwork& network, std::size_t 
     return rescale_range(node, ring_bits, static_cast<unsigned>(node.shift(channel)), mode);
   }
   const std::int64_t end = std::int64_t{1} << (ring_bits - 2);
-  return ValueRange{-end, end - 1};
+  return ValueRange{-end, end - 1 - most_added(dropped_digits(network, index, channel), mode)};
 }
 
 void ValueExtremes::add(std::size_t node, std::int64_t least, std::int64_t largest) {

@@ -25,9 +25,14 @@ struct ValueRange {
 /// 0 where no ring is given.
 unsigned ring_of(const IntegerNetwork& network, std::size_t index);
 
+/// Digits that nodes[index] drops of a channel, or that the rescale drops which alone reads it, if it is a
+/// max_pool2d: on shares the two are one step. 0 for all others.
+unsigned dropped_digits(const IntegerNetwork& network, std::size_t index, std::size_t channel);
+
 /// What operands the step nodes[index] computes rightly on shares of its operand's ring w, with t the shift:
 /// rescale with ReLU: [−2^(w−1), 2^(w−1) − 2^(t−1)); without: [−2^(w−2) − 2^(t−1), 2^(w−2) − 2^(t−1));
-/// rounded stochastically, 2^t in place of 2^(t−1) at the upper end; max_pool2d: [−2^(w−2), 2^(w−2)). Nothing
+/// rounded stochastically, 2^t in place of 2^(t−1) at the upper end; max_pool2d: [−2^(w−2), 2^(w−2)), or,
+/// with a rescale behind it in the same step, as without ReLU there but for the lower end, −2^(w−2). Nothing
 /// for other kinds and where the operand has no ring.
 std::optional<ValueRange> step_range(const IntegerNetwork& network, std::size_t index, std::size_t channel,
                                      RoundingMode mode);

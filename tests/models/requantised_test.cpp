@@ -111,6 +111,43 @@ TEST_CASE("operands of steps are counted by the steps' own bounds", "[models]") 
   CHECK(beyond(false, Rounding(), -256 - 9) == 1);
 }
 
+TEST_CASE("a max-pool in one step with the rescale behind it leaves room for the rounding", "[models]") {
+  const auto beyond = [](bool joined, Rounding rounding, std::int64_t x) {
+    IntegerNetwork network = one_rescale(4, true, 10);
+    Node pool;
+    pool.kind = NodeKind::max_pool2d;
+    pool.name = "pool";
+    pool.inputs = {1};
+    network.nodes.insert(network.nodes.begin() + 2, pool);
+    network.nodes[3].inputs = {joined ? 2U : 1U};
+    network.nodes[3].shape = {};
+    network.nodes.back().inputs = {3};
+    if (!joined) {
+      Node sum;
+      sum.kind = NodeKind::add;
+      sum.name = "sum";
+      sum.inputs = {2, 3};
+      sum.multipliers = {1, 1};
+      network.nodes.insert(network.nodes.begin() + 4, sum);
+      network.nodes.back().inputs = {4};
+    }
+    network.finish();
+    RangeCounts slow(network), fast(network);
+    output_of(network, x, {rounding, 0, &slow});
+    FastEvaluator(network).run({static_cast<std::int16_t>(x)}, 1, {rounding, 0, &fast});
+    CHECK(slow.beyond(2) == fast.beyond(2));
+    return slow.beyond(2);
+  };
+  CHECK(beyond(true, Rounding(), 256 - 8 - 1) == 0);
+  CHECK(beyond(true, Rounding(), 256 - 8) == 1);
+  CHECK(beyond(true, Rounding::stochastic(1), 256 - 16 - 1) == 0);
+  CHECK(beyond(true, Rounding::stochastic(1), 256 - 16) == 1);
+  CHECK(beyond(true, Rounding(), -256) == 0);
+  CHECK(beyond(true, Rounding(), -257) == 1);
+  CHECK(beyond(false, Rounding(), 256 - 1) == 0);
+  CHECK(beyond(false, Rounding(), 256) == 1);
+}
+
 TEST_CASE("both evaluators equal the reference on requantised networks", "[models]") {
   test::SeededRng rng(71);
   int evaluated = 0;
