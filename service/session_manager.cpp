@@ -231,7 +231,8 @@ SessionInfo SessionManager::open(const SessionRequest& request, const Caller& as
     }
     return store_.create(std::move(info), std::move(machine));
   };
-  SessionInfo info = await(submit(queue_, caller, make), options_.round_timeout);
+  const Urgency urgency = request.preparation ? Urgency::later : Urgency::turn;
+  SessionInfo info = await(submit(queue_, caller, make, urgency), options_.round_timeout);
   metrics_.session_started();
   return info;
 }
@@ -379,8 +380,12 @@ std::shared_ptr<const Bytes> SessionManager::answer_of(const std::string& id, st
 
 std::future<std::shared_ptr<const Bytes>> SessionManager::compute(const std::shared_ptr<RoundJob>& job,
                                                                   const std::string& caller) {
+  // A preparation yields to those who wait for an answer.
+  const bool prepares = job->session.preparation_rounds > 0 && !job->session.claimed;
+  const Urgency urgency = prepares ? Urgency::later : Urgency::turn;
   try {
-    return submit<std::shared_ptr<const Bytes>>(queue_, caller, [this, job] { return work_on(*job); });
+    return submit<std::shared_ptr<const Bytes>>(
+        queue_, caller, [this, job] { return work_on(*job); }, urgency);
   } catch (...) {
     store_.abandon(job->claim, nullptr);
     throw;

@@ -33,7 +33,7 @@ struct PrepareOptions {
   bool json = false;
 };
 
-constexpr std::chrono::seconds kLook{2};      ///< how often a daemon looks at its stock
+constexpr std::chrono::seconds kLook{2};       ///< how often a daemon looks at its stock
 constexpr std::chrono::seconds kPatience{30};  ///< after a server was busy or away
 
 class Preparer {
@@ -46,7 +46,8 @@ class Preparer {
 
   /// Makes what is missing. @param wanted preparations for the model as the server has it now
   void fill(std::size_t wanted) {
-    const std::string model = options_.output == "label" ? options_.model + models::kLabelSuffix : options_.model;
+    const std::string model =
+        options_.output == "label" ? options_.model + models::kLabelSuffix : options_.model;
     const protocols::ClientBundle bundle = client_.bundle(model);
     const std::string& server = options_.connection.server;
     dropped_ += stock_.prune() + stock_.forget_other(client_.url(), model, bundle.config_id);
@@ -65,8 +66,8 @@ class Preparer {
       bytes_down_ += made.facts.bytes_down;
       if (options_.json) continue;
       progress.clear();
-      std::cerr << "preparation " << ready_ << " of " << wanted << " for " << model << " at " << server << ": "
-                << human_bytes(made.facts.bytes_up) << " up, " << human_bytes(made.facts.bytes_down)
+      std::cerr << "preparation " << ready_ << " of " << wanted << " for " << model << " at " << server
+                << ": " << human_bytes(made.facts.bytes_up) << " up, " << human_bytes(made.facts.bytes_down)
                 << " down\n";
     }
   }
@@ -162,8 +163,7 @@ void add_prepare_command(CLI::App& app, Action& chosen) {
       ->type_name("N");
   add_stock_folder_option(*command, options->folder);
   add_engine_option(*command, options->engine);
-  command
-      ->add_option("--output", options->output, "logits, or label: what the inputs will be asked for")
+  command->add_option("--output", options->output, "logits, or label: what the inputs will be asked for")
       ->type_name("KIND")
       ->check(CLI::IsMember({"logits", "label"}))
       ->capture_default_str();

@@ -33,7 +33,8 @@ nlohmann::ordered_json to_json(const service::Stock::Listed& one) {
           {"engine", one.facts.engine},
           {"bytes", one.bytes},
           {"expires_in_seconds", seconds_until(one.facts.expires_at)},
-          {"problem", one.problem.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(one.problem)}};
+          {"problem",
+           one.problem.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(one.problem)}};
 }
 
 void print(const std::vector<service::Stock::Listed>& all) {
@@ -51,8 +52,9 @@ void print(const std::vector<service::Stock::Listed>& all) {
   table.print_head(std::cout);
   for (const service::Stock::Listed& one : all) {
     const double left = seconds_until(one.facts.expires_at);
-    table.print_row(std::cout, {one.facts.server, one.facts.model, human_bytes(one.bytes),
-                                left > 0 ? human_seconds(left) : "-", one.problem.empty() ? "-" : one.problem});
+    table.print_row(std::cout,
+                    {one.facts.server, one.facts.model, human_bytes(one.bytes),
+                     left > 0 ? human_seconds(left) : "-", one.problem.empty() ? "-" : one.problem});
   }
 }
 
@@ -65,9 +67,9 @@ int stock(const StockOptions& options) {
   if (options.json) {
     nlohmann::ordered_json listed = nlohmann::ordered_json::array();
     for (const service::Stock::Listed& one : all) listed.push_back(to_json(one));
-    print_json(std::cout, {{"folder", stock.folder().string()},
-                           {"removed", removed},
-                           {"preparations", std::move(listed)}});
+    print_json(
+        std::cout,
+        {{"folder", stock.folder().string()}, {"removed", removed}, {"preparations", std::move(listed)}});
     return 0;
   }
   if (options.prune) std::cout << removed << " removed\n";

@@ -6,9 +6,10 @@ namespace popcorn::cli {
 
 void add_stock_folder_option(CLI::App& command, std::string& folder) {
   command
-      .add_option("--stock-folder", folder,
-                  "Folder of the preparations, for its owner alone (mode 0700); by default the key's file name "
-                  "with .stock")
+      .add_option(
+          "--stock-folder", folder,
+          "Folder of the preparations, for its owner alone (mode 0700); by default the key's file name "
+          "with .stock")
       ->type_name("FOLDER");
 }
 

@@ -51,7 +51,8 @@ Bytes head_of(const PreparationFacts& facts) {
 }
 
 bool is_session_id(const std::string& id) {
-  return !id.empty() && id.size() <= 128 && id.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos;
+  return !id.empty() && id.size() <= 128 &&
+         id.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos;
 }
 
 /// @throws InputError "stock.*"
@@ -70,10 +71,8 @@ PreparationFacts read_head(ByteReader& in) {
 }
 
 SecretFileRules rules() {
-  return {.what = "a preparation",
-          .code = "stock.permissions",
-          .max_bytes = kMaxFileBytes,
-          .written_here = true};
+  return {
+      .what = "a preparation", .code = "stock.permissions", .max_bytes = kMaxFileBytes, .written_here = true};
 }
 
 std::string context_of(ByteView head) {
@@ -108,7 +107,7 @@ void make_folder(const std::filesystem::path& folder) {
   if (::mkdir(folder.c_str(), kOwnerOnlyFolder) != 0 && errno != EEXIST) {
     throw IoError("stock.folder", folder.string() + ": cannot be made: " + std::strerror(errno));
   }
-  struct stat state{};
+  struct stat state {};
   if (::stat(folder.c_str(), &state) != 0 || !S_ISDIR(state.st_mode)) {
     throw IoError("stock.folder", folder.string() + ": is no folder");
   }

@@ -4,9 +4,9 @@
 //   FOLDER/ID.preparation    sealed; readable for its owner alone
 //   FOLDER/ID.used           the same, renamed before the server hears of it; removed after the answer
 //
-// A file holds shares and transfer seeds: whoever has it and what the server sees learns the input. The seal is
-// AES-256-GCM under a key made of the private key's primes, so that a stolen folder is of no use, and a folder
-// is read by the key pair that filled it alone.
+// A file holds shares and transfer seeds: whoever has it and what the server sees learns the input. The seal
+// is AES-256-GCM under a key made of the private key's primes, so that a stolen folder is of no use, and a
+// folder is read by the key pair that filled it alone.
 #pragma once
 
 #include <chrono>
@@ -25,11 +25,11 @@ namespace popcorn::service {
 
 /// What stands in front of a preparation's file, in clear, and authenticated.
 struct PreparationFacts {
-  std::string server;     ///< URL
+  std::string server;  ///< URL
   std::string model;
   std::string config_id;  ///< of the model as it was
   std::string engine;
-  std::string id;         ///< that the server gave
+  std::string id;  ///< that the server gave
   std::chrono::sys_seconds expires_at;
   std::uint64_t rounds = 0, bytes_up = 0, bytes_down = 0;  ///< that it took
 };
@@ -68,8 +68,8 @@ class Stock {
   std::optional<Preparation> take(const std::string& server, const std::string& config_id) const;
   /// Removes what take() left of one.
   void forget(const PreparationFacts& facts) const;
-  /// Removes what was made for other configurations of a model than the one that the server has now. Gives how
-  /// many.
+  /// Removes what was made for other configurations of a model than the one that the server has now. Gives
+  /// how many.
   std::size_t forget_other(const std::string& server, const std::string& model,
                            const std::string& config_id) const;
   /// Removes what has expired or cannot be used, and what was taken more than a day ago. Gives how many.

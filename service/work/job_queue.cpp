@@ -100,6 +100,43 @@ unsigned JobQueue::retry_after_locked() const {
   return static_cast<unsigned>(std::clamp(std::ceil(ahead * mean_seconds_), 1.0, kLongestRetry));
 }
 
+void JobQueue::submit_later(const std::string& caller, Job job) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopped_ || 2 * depth_ >= options_.max_waiting) {
+      throw Refusal(RefusalKind::unavailable, "server.busy", "The server is busy; ask again later",
+                    retry_after_locked());
+    }
+    const auto own = std::ranges::count(later_, caller, [](const auto& item) { return item.first; });
+    if (2 * static_cast<std::size_t>(own) >= options_.max_waiting_per_caller) {
+      throw Refusal(RefusalKind::over_limit, "caller.busy",
+                    "Too many of your requests are waiting; ask again later", retry_after_locked());
+    }
+    later_.emplace_back(caller, Waiting{std::move(job), std::chrono::steady_clock::now()});
+    ++depth_;
+  }
+  wake_.notify_one();
+}
+
+JobQueue::Waiting JobQueue::next_locked() {
+  if (turns_.empty()) {
+    Waiting next = std::move(later_.front().second);
+    later_.pop_front();
+    return next;
+  }
+  const std::string caller = std::move(turns_.front());
+  turns_.pop_front();
+  const auto own = waiting_.find(caller);
+  Waiting next = std::move(own->second.front());
+  own->second.pop_front();
+  if (own->second.empty()) {
+    waiting_.erase(own);
+  } else {
+    turns_.push_back(caller);
+  }
+  return next;
+}
+
 void JobQueue::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -107,16 +144,7 @@ void JobQueue::work() {
     if (depth_ == 0) {
       return;
     }
-    const std::string caller = std::move(turns_.front());
-    turns_.pop_front();
-    const auto own = waiting_.find(caller);
-    Waiting next = std::move(own->second.front());
-    own->second.pop_front();
-    if (own->second.empty()) {
-      waiting_.erase(own);
-    } else {
-      turns_.push_back(caller);
-    }
+    Waiting next = next_locked();
     --depth_;
     ++running_;
     lock.unlock();

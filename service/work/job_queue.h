@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace popcorn::service {
@@ -39,6 +40,10 @@ class JobQueue {
   /// For work that may as well be done later: only while at most half of the places are taken. Such a job
   /// does not count in what retry_after_seconds() says.
   bool try_submit(const std::string& caller, Job job);
+  /// For work that somebody waits for, but not as others do, as on preparations: it begins when nothing else
+  /// waits, first come, first served. @throws Refusal unavailable "server.busy" unless at most half of the
+  /// places are taken, over_limit "caller.busy" for more than half of what a caller may have
+  void submit_later(const std::string& caller, Job job);
   /// Jobs that wait.
   std::size_t depth() const;
   /// Nothing waits and nothing runs.
@@ -53,6 +58,7 @@ class JobQueue {
   };
 
   void work();
+  Waiting next_locked();
   std::size_t waiting_locked(const std::string& caller) const;
   void enqueue_locked(const std::string& caller, Waiting waiting);
   unsigned retry_after_locked() const;
@@ -63,7 +69,8 @@ class JobQueue {
   std::condition_variable wake_;
   std::map<std::string, std::deque<Waiting>> waiting_;  ///< by caller; no empty queues
   std::deque<std::string> turns_;                       ///< callers with work, next first
-  std::size_t depth_ = 0;
+  std::deque<std::pair<std::string, Waiting>> later_;   ///< by caller too
+  std::size_t depth_ = 0;                               ///< of all that waits
   std::size_t running_ = 0;
   double mean_seconds_ = 0;  ///< moving average
   bool stopped_ = false;

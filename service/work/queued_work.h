@@ -12,18 +12,29 @@
 
 namespace popcorn::service {
 
+enum class Urgency {
+  turn,   ///< JobQueue::submit()
+  later,  ///< JobQueue::submit_later()
+};
+
 /// Puts `work` on the queue. @throws Refusal when the queue does not take it; `work` has not run then
 template <typename Result>
-std::future<Result> submit(JobQueue& queue, const std::string& caller, std::function<Result()> work) {
+std::future<Result> submit(JobQueue& queue, const std::string& caller, std::function<Result()> work,
+                           Urgency urgency = Urgency::turn) {
   auto promise = std::make_shared<std::promise<Result>>();
   auto future = promise->get_future();
-  queue.submit(caller, [promise, work = std::move(work)] {
+  JobQueue::Job job = [promise, work = std::move(work)] {
     try {
       promise->set_value(work());
     } catch (...) {
       promise->set_exception(std::current_exception());
     }
-  });
+  };
+  if (urgency == Urgency::later) {
+    queue.submit_later(caller, std::move(job));
+  } else {
+    queue.submit(caller, std::move(job));
+  }
   return future;
 }
 

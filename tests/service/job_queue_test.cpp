@@ -62,6 +62,35 @@ TEST_CASE("Callers take turns however much one of them queues", "[queue]") {
   CHECK(order == "abcabaa");
 }
 
+TEST_CASE("What can wait begins when nothing else waits, and takes half of the places", "[queue]") {
+  std::mutex mutex;
+  std::string order;
+  const auto note = [&](char c) {
+    return [&, c] {
+      const std::lock_guard lock(mutex);
+      order += c;
+    };
+  };
+  JobQueue queue({1, 8, 8});
+  Blocker blocker(queue);
+  queue.submit_later("a", note('1'));
+  queue.submit_later("b", note('2'));
+  queue.submit("a", note('a'));
+  queue.submit("c", note('c'));
+  CHECK(queue.depth() == 4);
+  try {
+    queue.submit_later("d", note('3'));
+    FAIL("half of the places are taken");
+  } catch (const Refusal& refusal) {
+    CHECK(refusal.code() == "server.busy");
+    CHECK(refusal.retry_after_seconds() > 0);
+  }
+  queue.submit("d", note('d'));  // others may have the rest
+  blocker.release();
+  queue.finish();
+  CHECK(order == "acd12");
+}
+
 TEST_CASE("A full queue says when to come back", "[queue]") {
   JobQueue queue({1, 4, 3});
   Blocker blocker(queue);

@@ -34,7 +34,8 @@ class Folder {
 };
 
 std::shared_ptr<const protocols::ServedModel> digits() {
-  static const auto model = protocols::ServedModel::create(models::read_network("models/requantised/mnist-conv2.popcorn"));
+  static const auto model =
+      protocols::ServedModel::create(models::read_network("models/requantised/mnist-conv2.popcorn"));
   return model;
 }
 
@@ -159,7 +160,8 @@ TEST_CASE("A copied stock gives nothing a second time", "[stock]") {
   CHECK(made.notes[0].find("dropped") != std::string::npos);
 }
 
-TEST_CASE("What a server does not know any more is dropped with a sentence, and a session begins", "[stock]") {
+TEST_CASE("What a server does not know any more is dropped with a sentence, and a session begins",
+          "[stock]") {
   Case made;
   service::Client client = made.client(true);
   const protocols::ClientBundle bundle = client.bundle(kModel);
@@ -245,7 +247,8 @@ TEST_CASE("A stock's files are sealed, for one key pair, and damage is told", "[
   stock.add(make("01"));
   const fs::path file = folder.path / "s" / "01.preparation";
   CHECK(as_text(read_file(file)).find("nobody else") == std::string::npos);
-  CHECK((fs::status(file).permissions() & fs::perms::mask) == (fs::perms::owner_read | fs::perms::owner_write));
+  CHECK((fs::status(file).permissions() & fs::perms::mask) ==
+        (fs::perms::owner_read | fs::perms::owner_write));
   CHECK((fs::status(folder.path / "s").permissions() & fs::perms::mask) == fs::perms::owner_all);
   CHECK(stock.list(true).at(0).problem.empty());
   CHECK(stock.count("http://a", "c") == 1);
