@@ -3,8 +3,7 @@
 //
 //   PREFIX s:ID        hash of a session: phase, info, owner (its account's set), next, exp, state, answer,
 //                      last_body; while a round is computed lease, lease_body, lease_until; of a preparation
-//                      stock, stock_owner (the sets that it counts in), at (its rounds), claimed (by which
-//                      name)
+//                      stock, stock_owner (the sets it counts in), at (its rounds), claimed (by what name)
 //   PREFIX active      sorted set of the sessions that have not ended, by exp
 //   PREFIX a:ACCOUNT   the same of one account
 //   PREFIX stock       sorted set of the preparations, and of the sessions that make some, by exp
