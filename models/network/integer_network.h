@@ -128,14 +128,14 @@ struct InputEncoding {
   std::int64_t low = 0, high = 255;  ///< range of the integers after the offset, inclusive
 };
 
-/// A validated network. Build it by filling the public members and calling finish(), or read it with
-/// read_network(); both leave it immutable in practice and safe to share between threads.
 /// What the output tensor is.
 enum class Answer {
   logits,  ///< one value per class
   label,   ///< one value: twice the index of the class (see arg_max.h)
 };
 
+/// A validated network. Build it by filling the public members and calling finish(), or read it with
+/// read_network(); both leave it immutable in practice and safe to share between threads.
 struct IntegerNetwork {
   std::string name;
   std::string description;  ///< one line: what, trained on what
