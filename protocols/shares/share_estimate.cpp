@@ -1,8 +1,10 @@
 #include "protocols/shares/share_estimate.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
+#include "protocols/ot/sources/random_transfer.h"
 #include "protocols/shares/layer/preparation.h"
 #include "protocols/shares/run/share_cost.h"
 
@@ -13,11 +15,10 @@ namespace {
 using models::IntegerNetwork;
 using models::Node;
 
-/// Bytes of one random transfer, by how many a session makes (ot/: which source serves).
-double transfer_bytes(std::uint64_t transfers) {
-  constexpr std::uint64_t kFew = 160'000, kMany = 5'000'000;
-  if (transfers < kFew) return 1.9;
-  return transfers < kMany ? 0.172 : 0.05;
+/// What makes a session's transfers, both directions.
+double transfer_bytes(const std::array<std::uint64_t, 2>& transfers) {
+  const auto source = ot::TransferSource::for_transfers(std::max(transfers[0], transfers[1]));
+  return static_cast<double>(source.bytes(transfers[0]) + source.bytes(transfers[1]));
 }
 
 /// A layer for each node, with what the plan says of its ring.
@@ -53,6 +54,11 @@ void add_steps(const shares::SharePlan& plan, ShareEstimates& result) {
     layer.flights += static_cast<unsigned>(step.flights);
   }
   result.flights = static_cast<unsigned>(cost.flights.size());
+  const std::uint64_t transfers = cost.all.transfers[0] + cost.all.transfers[1];
+  if (transfers == 0) return;
+  const double rate = transfer_bytes(cost.all.transfers) / static_cast<double>(transfers);
+  for (ShareEstimateLayer& layer : result.layers)
+    layer.step_bytes += static_cast<std::uint64_t>(std::ceil(rate * static_cast<double>(layer.transfers)));
 }
 
 void add_weighted(const IntegerNetwork& network, const shares::SharePlan& plan,
@@ -71,16 +77,6 @@ void add_weighted(const IntegerNetwork& network, const shares::SharePlan& plan,
     layer.multiplications = shares::PackedLayer(network.nodes[weighted.node], layout)
                                 .cost(paillier::KeyKind::ordinary)
                                 .multiplications;
-  }
-}
-
-/// What makes the transfers, at the rate for all of them together.
-void add_transfers(ShareEstimates& result) {
-  std::uint64_t transfers = 0;
-  for (const ShareEstimateLayer& layer : result.layers) transfers += layer.transfers;
-  const double rate = transfer_bytes(transfers);
-  for (ShareEstimateLayer& layer : result.layers) {
-    layer.step_bytes += static_cast<std::uint64_t>(std::ceil(rate * static_cast<double>(layer.transfers)));
   }
 }
 
@@ -108,7 +104,6 @@ ShareEstimates estimate_shares(const IntegerNetwork& network, const ShareEstimat
   result.layers = layers_of(network, plan);
   add_steps(plan, result);
   add_weighted(network, plan, options, result);
-  add_transfers(result);
   for (const ShareEstimateLayer& layer : result.layers) result.all += layer;
   return result;
 }

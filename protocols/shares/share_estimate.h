@@ -41,8 +41,8 @@ struct ShareEstimateOptions {
   bool multiplications = true;  ///< else they are not counted, which is what takes time
 };
 
-/// The layouts, plans and steps that a session has, and for the transfers themselves a rate: 0.05 bytes each
-/// (0.172 below 5 million, 1.9 below 160,000). Seconds for a large network.
+/// The layouts, plans and steps that a session has, and for the transfers what their source sends to make so
+/// many at once, spread over the layers. Seconds for a large network.
 /// @throws UsageError "shares.network" unless the network is requantised; InputError "shares.ring",
 /// "model.too_wide" when it cannot run
 ShareEstimates estimate_shares(const models::IntegerNetwork& network,

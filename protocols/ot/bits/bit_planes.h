@@ -2,6 +2,7 @@
 // whole bytes.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -9,6 +10,10 @@
 #include "base/bytes.h"
 
 namespace popcorn::protocols::ot {
+
+/// Bit v of entry i: whether bit i of v is set.
+inline constexpr std::array<std::uint32_t, 5> kSelect = {0xaaaaaaaa, 0xcccccccc, 0xf0f0f0f0, 0xff00ff00,
+                                                         0xffff0000};
 
 constexpr std::size_t plane_bytes(std::size_t count) noexcept {
   return (count + 7) / 8;

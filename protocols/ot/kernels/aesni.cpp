@@ -24,6 +24,13 @@ struct V128 {
   static Register both(Register x, Register y) { return _mm_and_si128(x, y); }
   static Register round(Register x, Register key) { return _mm_aesenc_si128(x, key); }
   static Register last_round(Register x, Register key) { return _mm_aesenclast_si128(x, key); }
+  template <int kHalves>
+  static Register multiply(Register x, Register y) {
+    return _mm_clmulepi64_si128(x, y, kHalves);
+  }
+  static Register swap_halves(Register x) { return _mm_shuffle_epi32(x, 0x4e); }
+  static Register first_block(__m128i x) { return x; }
+  static __m128i fold(Register x) { return x; }
   static Register sigma(Register x) {
     return _mm_xor_si128(_mm_shuffle_epi32(x, 0x4e), _mm_and_si128(x, _mm_set_epi64x(-1, 0)));
   }

@@ -27,6 +27,15 @@ struct V256 {
   static Register both(Register x, Register y) { return _mm256_and_si256(x, y); }
   static Register round(Register x, Register key) { return _mm256_aesenc_epi128(x, key); }
   static Register last_round(Register x, Register key) { return _mm256_aesenclast_epi128(x, key); }
+  template <int kHalves>
+  static Register multiply(Register x, Register y) {
+    return _mm256_clmulepi64_epi128(x, y, kHalves);
+  }
+  static Register swap_halves(Register x) { return _mm256_shuffle_epi32(x, 0x4e); }
+  static Register first_block(__m128i x) { return _mm256_zextsi128_si256(x); }
+  static __m128i fold(Register x) {
+    return _mm_xor_si128(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  }
   static Register sigma(Register x) {
     return _mm256_xor_si256(_mm256_shuffle_epi32(x, 0x4e),
                             _mm256_and_si256(x, _mm256_set_epi64x(-1, 0, -1, 0)));
@@ -45,7 +54,8 @@ class Vaes256 final : public VectorKernel<V256> {
   std::string_view name() const noexcept override { return "vaes256"; }
   bool supported() const noexcept override {
     return __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("vaes") != 0 &&
-           __builtin_cpu_supports("aes") != 0 && __builtin_cpu_supports("pclmul") != 0;
+           __builtin_cpu_supports("vpclmulqdq") != 0 && __builtin_cpu_supports("aes") != 0 &&
+           __builtin_cpu_supports("pclmul") != 0;
   }
 };
 

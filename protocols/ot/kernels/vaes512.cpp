@@ -24,6 +24,18 @@ struct V512 {
   static Register both(Register x, Register y) { return _mm512_and_si512(x, y); }
   static Register round(Register x, Register key) { return _mm512_aesenc_epi128(x, key); }
   static Register last_round(Register x, Register key) { return _mm512_aesenclast_epi128(x, key); }
+  template <int kHalves>
+  static Register multiply(Register x, Register y) {
+    return _mm512_clmulepi64_epi128(x, y, kHalves);
+  }
+  static Register swap_halves(Register x) {
+    return _mm512_shuffle_epi32(x, static_cast<_MM_PERM_ENUM>(0x4e));
+  }
+  static Register first_block(__m128i x) { return _mm512_zextsi128_si512(x); }
+  static __m128i fold(Register x) {
+    const __m256i half = _mm256_xor_si256(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1));
+    return _mm_xor_si128(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+  }
   static Register sigma(Register x) {
     return _mm512_xor_si512(_mm512_shuffle_epi32(x, static_cast<_MM_PERM_ENUM>(0x4e)),
                             _mm512_maskz_mov_epi64(0xaa, x));
@@ -44,7 +56,8 @@ class Vaes512 final : public VectorKernel<V512> {
   std::string_view name() const noexcept override { return "vaes512"; }
   bool supported() const noexcept override {
     return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("vaes") != 0 &&
-           __builtin_cpu_supports("aes") != 0 && __builtin_cpu_supports("pclmul") != 0;
+           __builtin_cpu_supports("vpclmulqdq") != 0 && __builtin_cpu_supports("aes") != 0 &&
+           __builtin_cpu_supports("pclmul") != 0;
   }
 };
 

@@ -69,24 +69,42 @@ __attribute__((always_inline)) inline std::size_t in_groups(std::size_t count, B
   return at;
 }
 
-/// 128×128 bits to 256, then modulo x^128 + x^7 + x^2 + x + 1.
+/// Parts of a·b, 128×128 bits to 256, in every lane.
+template <class V>
 struct Product {
-  __m128i low, middle, high;
+  typename V::Register low, middle, high;
+  void operator^=(const Product& other) {
+    low = V::exclusive_or(low, other.low);
+    middle = V::exclusive_or(middle, other.middle);
+    high = V::exclusive_or(high, other.high);
+  }
 };
-inline Product carry_less(__m128i a, __m128i b) {
-  return {_mm_clmulepi64_si128(a, b, 0x00),
-          _mm_xor_si128(_mm_clmulepi64_si128(a, b, 0x01), _mm_clmulepi64_si128(a, b, 0x10)),
-          _mm_clmulepi64_si128(a, b, 0x11)};
+/// Halves added, in both places.
+template <class V>
+inline typename V::Register added_halves(typename V::Register x) {
+  return V::exclusive_or(x, V::swap_halves(x));
 }
-inline __m128i reduce(const Product& product) {
-  const __m128i low = _mm_xor_si128(product.low, _mm_slli_si128(product.middle, 8));
-  const __m128i high = _mm_xor_si128(product.high, _mm_srli_si128(product.middle, 8));
+/// Three products in place of four; `middle` also holds the other two. @param b_halves added_halves(b)
+template <class V>
+inline Product<V> carry_less(typename V::Register a, typename V::Register b, typename V::Register b_halves) {
+  return {V::template multiply<0x00>(a, b), V::template multiply<0x00>(added_halves<V>(a), b_halves),
+          V::template multiply<0x11>(a, b)};
+}
+
+/// What carry-less products add up to, modulo x^128 + x^7 + x^2 + x + 1.
+inline __m128i reduce(__m128i product_low, __m128i product_middle, __m128i product_high) {
+  const __m128i low = _mm_xor_si128(product_low, _mm_slli_si128(product_middle, 8));
+  const __m128i high = _mm_xor_si128(product_high, _mm_srli_si128(product_middle, 8));
   const __m128i poly = _mm_set_epi64x(0, 0x87);
   // high = h1·x^64 + h0: h1·x^192 first, into x^64 and above
   const __m128i top = _mm_clmulepi64_si128(high, poly, 0x01);
   const __m128i folded = _mm_xor_si128(high, _mm_srli_si128(top, 8));
   const __m128i bottom = _mm_clmulepi64_si128(folded, poly, 0x00);
   return _mm_xor_si128(_mm_xor_si128(low, _mm_slli_si128(top, 8)), bottom);
+}
+inline __m128i multiply_blocks(__m128i a, __m128i b) {
+  const __m128i cross = _mm_xor_si128(_mm_clmulepi64_si128(a, b, 0x01), _mm_clmulepi64_si128(a, b, 0x10));
+  return reduce(_mm_clmulepi64_si128(a, b, 0x00), cross, _mm_clmulepi64_si128(a, b, 0x11));
 }
 
 template <class V>
@@ -247,26 +265,49 @@ class VectorKernel : public Kernel {
   }
 
   Block polynomial(Block state, Block r, const Block* blocks, std::size_t count) const override {
-    // Eight products are added before one reduction.
-    constexpr std::size_t kPowers = 8;
-    __m128i power[kPowers];
-    power[0] = load_block(&r);
-    for (std::size_t i = 1; i < kPowers; ++i) power[i] = reduce(carry_less(power[i - 1], power[0]));
+    // The products of a group of vectors are added before one reduction.
+    constexpr std::size_t kVectors = 8;
+    constexpr std::size_t kGroup = kVectors * kBlocks;
+    const __m128i power = load_block(&r);
     __m128i sum = load_block(&state);
     std::size_t at = 0;
-    for (; at + kPowers <= count; at += kPowers) {
-      Product total = carry_less(_mm_xor_si128(sum, load_block(blocks + at)), power[kPowers - 1]);
-      for (std::size_t i = 1; i < kPowers; ++i) {
-        const Product one = carry_less(load_block(blocks + at + i), power[kPowers - 1 - i]);
-        total.low = _mm_xor_si128(total.low, one.low);
-        total.middle = _mm_xor_si128(total.middle, one.middle);
-        total.high = _mm_xor_si128(total.high, one.high);
-      }
-      sum = reduce(total);
+    if (count >= kGroup) {
+      Block powers[kGroup];  // r^kGroup … r
+      __m128i last = power;
+      for (std::size_t i = kGroup; i-- > 0; last = multiply_blocks(last, power))
+        store_block(powers + i, last);
+      const Factors<kVectors> factors(powers);
+      for (; at + kGroup <= count; at += kGroup) sum = add_group(sum, factors, blocks + at);
     }
-    for (; at < count; ++at) sum = reduce(carry_less(_mm_xor_si128(sum, load_block(blocks + at)), power[0]));
+    for (; at < count; ++at) sum = multiply_blocks(_mm_xor_si128(sum, load_block(blocks + at)), power);
     Block result;
     store_block(&result, sum);
     return result;
+  }
+
+ private:
+  /// Powers of a group's vectors.
+  template <std::size_t kVectors>
+  struct Factors {
+    R powers[kVectors];
+    R halves[kVectors];
+    explicit Factors(const Block* from) {
+      for (std::size_t i = 0; i < kVectors; ++i) {
+        powers[i] = V::load(from + i * kBlocks);
+        halves[i] = added_halves<V>(powers[i]);
+      }
+    }
+  };
+  /// Σ factors·(blocks, the first of them ⊕ state) of a group.
+  template <std::size_t kVectors>
+  __attribute__((always_inline)) static inline __m128i add_group(__m128i state,
+                                                                 const Factors<kVectors>& factors,
+                                                                 const Block* blocks) {
+    const R first = V::exclusive_or(V::load(blocks), V::first_block(state));
+    Product<V> total = carry_less<V>(first, factors.powers[0], factors.halves[0]);
+    for (std::size_t i = 1; i < kVectors; ++i)
+      total ^= carry_less<V>(V::load(blocks + i * kBlocks), factors.powers[i], factors.halves[i]);
+    const R middle = V::exclusive_or(total.middle, V::exclusive_or(total.low, total.high));
+    return reduce(V::fold(total.low), V::fold(middle), V::fold(total.high));
   }
 };

@@ -13,11 +13,7 @@ namespace popcorn::protocols::ot {
 namespace {
 
 constexpr unsigned kLogRekey = 22;
-/// Below so many transfers SoftSpoken needs fewer bytes than a silent round's own base transfers, below the
-/// next one b10.
-constexpr std::uint64_t kSoftSpokenUpTo = 160'000;
-constexpr std::uint64_t kB10UpTo = 4'000'000;
-/// Groups of 128 of one SoftSpoken extension when it is the source.
+/// Groups of 128 of one SoftSpoken extension when it is the source: at most.
 constexpr std::size_t kSourceGroups = 256;
 
 Bytes labelled(ByteView context, std::string_view label) {
@@ -70,10 +66,6 @@ Block draw_block(Rng& rng) {
   return block;
 }
 
-std::size_t groups_for(std::size_t transfers) {
-  return (transfers + kBaseTransfers - 1) / kBaseTransfers;
-}
-
 }  // namespace
 
 TransferSource TransferSource::named(std::string_view name) {
@@ -82,8 +74,22 @@ TransferSource TransferSource::named(std::string_view name) {
 }
 
 TransferSource TransferSource::for_transfers(std::uint64_t count) noexcept {
-  if (count <= kSoftSpokenUpTo) return {Kind::softspoken, kSilentB12};
-  return {Kind::silent, count <= kB10UpTo ? kSilentB10 : kSilentB12};
+  TransferSource best{Kind::softspoken, kSilentB12};
+  for (const SilentParameters* set : {&kSilentB10, &kSilentB12}) {
+    const TransferSource silent{Kind::silent, *set};
+    if (silent.bytes(count) < best.bytes(count)) best = silent;
+  }
+  return best;
+}
+
+std::uint64_t TransferSource::bytes(std::uint64_t count) const noexcept {
+  if (count == 0) return 0;
+  const std::uint64_t set_up = softspoken::set_up_bytes();
+  if (kind == Kind::softspoken)
+    return set_up + softspoken::extension_bytes(softspoken::groups_for(count), kSourceGroups);
+  const std::uint64_t base = set_up + softspoken::extension_bytes(softspoken::groups_for(kSilentB10.base()));
+  const bool grows = parameters.name != kSilentB10.name;
+  return base + (grows ? kSilentB10.bytes_for(parameters.base()) : 0) + parameters.bytes_for(count);
 }
 
 struct RandomTransferSender::State {
@@ -96,7 +102,6 @@ struct RandomTransferSender::State {
   std::uint64_t extensions = 0;
   std::optional<SilentSender> silent;
   PadMaker pads;
-  std::vector<Block> rows;
   SecretVector<std::uint32_t> zero;
   SecretVector<std::uint32_t> one;
   std::size_t read = 0;
@@ -110,16 +115,14 @@ struct RandomTransferSender::State {
         kernel(with),
         bootstrap(base, name, with),
         pads(with, name) {}
-  ~State() { wipe_and_clear(rows); }
   std::size_t stock() const noexcept { return zero.size(); }
   void begin_silent(const SilentParameters& parameters, const Block* base) {
     silent.emplace(parameters, labelled(context, parameters.name), bootstrap.delta(), base, rng, kernel);
   }
-  void make_pads() {
-    pads.append(rows.data(), rows.size(), {}, made, zero);
-    pads.append(rows.data(), rows.size(), bootstrap.delta(), made, one);
-    made += rows.size();
-    wipe_and_clear(rows);
+  void make_pads(const Block* rows, std::size_t count) {
+    pads.append(rows, count, {}, made, zero);
+    pads.append(rows, count, bootstrap.delta(), made, one);
+    made += count;
   }
 };
 
@@ -140,7 +143,7 @@ std::uint64_t RandomTransferSender::taken() const noexcept {
 std::size_t RandomTransferSender::memory_bytes() const noexcept {
   const State& state = *state_;
   return (state.silent ? state.silent->memory_bytes() : 0) +
-         (state.zero.capacity() + state.one.capacity()) * 4 + state.rows.capacity() * sizeof(Block);
+         (state.zero.capacity() + state.one.capacity()) * 4;
 }
 
 void RandomTransferSender::take(std::size_t count, std::uint32_t* zero, std::uint32_t* one) {
@@ -164,7 +167,7 @@ Bytes extension_name(std::uint64_t number) {
 /// `count` rows of the bootstrap. @param number of the next extension
 Dialogue<void> extend(Wire& wire, SoftSpokenSender& sender, std::uint64_t& number, std::size_t count,
                       BlockArray& rows) {
-  const std::size_t groups = groups_for(count);
+  const std::size_t groups = softspoken::groups_for(count);
   rows = BlockArray(groups * kBaseTransfers);
   for (std::size_t done = 0; done < groups;) {
     const std::size_t now = std::min(softspoken::kMaxGroups, groups - done);
@@ -176,7 +179,7 @@ Dialogue<void> extend(Wire& wire, SoftSpokenSender& sender, std::uint64_t& numbe
 
 Dialogue<void> extend(Wire& wire, SoftSpokenReceiver& receiver, std::uint64_t& number, std::size_t count,
                       BlockArray& rows) {
-  const std::size_t groups = groups_for(count);
+  const std::size_t groups = softspoken::groups_for(count);
   rows = BlockArray(groups * kBaseTransfers);
   for (std::size_t done = 0; done < groups;) {
     const std::size_t now = std::min(softspoken::kMaxGroups, groups - done);
@@ -186,13 +189,13 @@ Dialogue<void> extend(Wire& wire, SoftSpokenReceiver& receiver, std::uint64_t& n
   co_return;
 }
 
-Dialogue<void> next_batch(Wire& wire, SilentSender& sender, std::vector<Block>& rows) {
+Dialogue<void> next_batch(Wire& wire, SilentSender& sender, const RowSink& rows) {
   sender.trees(wire.out());
   const ByteView check = co_await wire.receive(kSilentCheckBytes);
   sender.prove(check, wire.out(), rows);
 }
 
-Dialogue<void> next_batch(Wire& wire, SilentReceiver& receiver, std::vector<Block>& rows) {
+Dialogue<void> next_batch(Wire& wire, SilentReceiver& receiver, const RowSink& rows) {
   const ByteView corrections = co_await wire.receive(receiver.correction_bytes());
   receiver.check(corrections, wire.out());
   const ByteView proof = co_await wire.receive(kSilentProofBytes);
@@ -203,12 +206,13 @@ Dialogue<void> next_batch(Wire& wire, SilentReceiver& receiver, std::vector<Bloc
 /// silent rounds that begin with b10's, whose base it gives, and go on with the wanted ones.
 template <class State>
 Dialogue<void> make_transfers(Wire& wire, State& state, std::size_t count) {
+  const RowSink to_pads = [&state](const Block* rows, std::size_t n) { state.make_pads(rows, n); };
   while (state.stock() < count) {
     if (state.source.kind == TransferSource::Kind::softspoken) {
       BlockArray rows;
-      co_await extend(wire, state.bootstrap, state.extensions, kSourceGroups * kBaseTransfers, rows);
-      state.rows.assign(rows.data(), rows.data() + rows.size());
-      state.make_pads();
+      const std::size_t wanted = std::min(kSourceGroups * kBaseTransfers, count - state.stock());
+      co_await extend(wire, state.bootstrap, state.extensions, wanted, rows);
+      state.make_pads(rows.data(), rows.size());
       continue;
     }
     if (!state.silent) {
@@ -217,14 +221,15 @@ Dialogue<void> make_transfers(Wire& wire, State& state, std::size_t count) {
       co_await extend(wire, state.bootstrap, state.extensions, kSilentB10.base(), base);
       state.begin_silent(kSilentB10, base.data());
       if (wanted.name != kSilentB10.name) {
-        std::vector<Block> grown;
-        while (grown.size() < wanted.base()) co_await next_batch(wire, *state.silent, grown);
+        SecretVector<Block> grown;
+        const RowSink to_base = [&grown](const Block* rows, std::size_t n) {
+          grown.insert(grown.end(), rows, rows + n);
+        };
+        while (grown.size() < wanted.base()) co_await next_batch(wire, *state.silent, to_base);
         state.begin_silent(wanted, grown.data());
-        wipe_and_clear(grown);
       }
     }
-    co_await next_batch(wire, *state.silent, state.rows);
-    state.make_pads();
+    co_await next_batch(wire, *state.silent, to_pads);
   }
 }
 
@@ -252,7 +257,6 @@ struct RandomTransferReceiver::State {
   std::uint64_t extensions = 0;
   std::optional<SilentReceiver> silent;
   PadMaker pads;
-  std::vector<Block> rows;
   SecretVector<std::uint32_t> pad;
   SecretVector<std::uint8_t> bit;
   std::size_t read = 0;
@@ -266,19 +270,16 @@ struct RandomTransferReceiver::State {
         kernel(with),
         bootstrap(base, name, draw_block(random), with),
         pads(with, name) {}
-  ~State() { wipe_and_clear(rows); }
   std::size_t stock() const noexcept { return pad.size(); }
   void begin_silent(const SilentParameters& parameters, const Block* base) {
     silent.emplace(parameters, labelled(context, parameters.name), base, kernel);
   }
-  void make_pads() {
-    pads.append(rows.data(), rows.size(), {}, made, pad);
+  void make_pads(const Block* rows, std::size_t count) {
+    pads.append(rows, count, {}, made, pad);
     const std::size_t start = bit.size();
-    bit.resize(start + rows.size());
-    for (std::size_t i = 0; i < rows.size(); ++i)
-      bit[start + i] = static_cast<std::uint8_t>(rows[i].low & 1U);
-    made += rows.size();
-    wipe_and_clear(rows);
+    bit.resize(start + count);
+    for (std::size_t i = 0; i < count; ++i) bit[start + i] = static_cast<std::uint8_t>(rows[i].low & 1U);
+    made += count;
   }
 };
 
@@ -298,8 +299,7 @@ std::uint64_t RandomTransferReceiver::taken() const noexcept {
 
 std::size_t RandomTransferReceiver::memory_bytes() const noexcept {
   const State& state = *state_;
-  return (state.silent ? state.silent->memory_bytes() : 0) + state.pad.capacity() * 4 + state.bit.capacity() +
-         state.rows.capacity() * sizeof(Block);
+  return (state.silent ? state.silent->memory_bytes() : 0) + state.pad.capacity() * 4 + state.bit.capacity();
 }
 
 void RandomTransferReceiver::take(std::size_t count, std::uint32_t* pads, std::uint8_t* bits) {

@@ -29,8 +29,11 @@ struct TransferSource {
   }
   /// "softspoken", "b10", "b12", "b13". @throws UsageError "ot.parameters"
   static TransferSource named(std::string_view name);
-  /// The cheapest in bytes for so many.
+  /// The cheapest in bytes for so many of a direction.
   static TransferSource for_transfers(std::uint64_t count) noexcept;
+  /// What one direction sends, both ways, for `count` transfers reserved at once; those of a session are
+  /// reserved piece by piece, which adds a part of a batch at most.
+  std::uint64_t bytes(std::uint64_t count) const noexcept;
 };
 
 /// The sender's half of one direction. Not thread-safe.

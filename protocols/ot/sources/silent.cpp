@@ -16,6 +16,8 @@ namespace popcorn::protocols::ot {
 namespace {
 
 constexpr std::size_t kCheckTransfers = 128;
+/// Leaves that go through all that follows the trees together: they stay in the second-level cache.
+constexpr std::size_t kLeavesTogether = 2048;
 
 Block hash_of_zero(const kernels::Kernel& kernel, const kernels::AesKey& key) {
   Block zero;
@@ -81,15 +83,28 @@ std::size_t tree_of_receiver(const kernels::Kernel& kernel, const kernels::AesKe
   return hidden;
 }
 
-/// r^exponent
-Block power(Block r, std::size_t exponent) {
-  Block result{1, 0};
-  for (; exponent > 0; exponent >>= 1) {
-    if ((exponent & 1U) != 0) result = kernels::gf_multiply(result, r);
-    r = kernels::gf_multiply(r, r);
+/// Powers of a public r.
+class Powers {
+ public:
+  explicit Powers(Block r) {
+    for (Block& square : squares_) {
+      square = r;
+      r = kernels::gf_multiply(r, r);
+    }
   }
-  return result;
-}
+  /// r^exponent
+  Block operator()(std::size_t exponent) const {
+    Block result{1, 0};
+    for (std::size_t i = 0; exponent > 0; ++i, exponent >>= 1) {
+      if ((exponent & 1U) != 0) result = kernels::gf_multiply(result, squares_[i]);
+    }
+    return result;
+  }
+
+ private:
+  std::array<Block, 20> squares_;  ///< exponents up to a batch of b13
+};
+static_assert((kTreesTogether << kSilentB13.depth) < (std::size_t{1} << 20));
 
 Sha256 proof_of(ByteView context, Block challenge, Block combination) {
   return Transcript("silent proof").add(context).add(challenge).add(combination).digest();
@@ -108,6 +123,29 @@ std::size_t SilentParameters::batches() const noexcept {
 
 std::size_t SilentParameters::base() const noexcept {
   return k() + trees * depth + kCheckTransfers * batches();
+}
+
+std::size_t SilentParameters::batch_trees(std::size_t tree) const noexcept {
+  return std::min(kTreesTogether, trees - tree);
+}
+
+std::size_t SilentParameters::batch_outputs(std::size_t tree) const noexcept {
+  const std::size_t usable_trees = trees - std::min(trees, refill());
+  return (std::min(tree + batch_trees(tree), usable_trees) - std::min(tree, usable_trees)) * leaves();
+}
+
+std::size_t SilentParameters::correction_bytes(std::size_t tree) const noexcept {
+  return batch_trees(tree) * depth * sizeof(Block);
+}
+
+std::uint64_t SilentParameters::bytes_for(std::uint64_t count) const noexcept {
+  std::uint64_t bytes = 0;
+  std::uint64_t made = 0;
+  for (std::size_t tree = 0; made < count; tree = (tree + batch_trees(tree)) % trees) {
+    bytes += correction_bytes(tree) + kSilentCheckBytes + kSilentProofBytes;
+    made += batch_outputs(tree);
+  }
+  return bytes;
 }
 
 const SilentParameters& silent_parameters_named(std::string_view name) {
@@ -131,16 +169,6 @@ SilentRound::SilentRound(const SilentParameters& parameters, ByteView context, c
   std::copy_n(base, parameters.base(), now_.data());
 }
 
-std::size_t SilentRound::batch_trees() const noexcept {
-  return std::min(kTreesTogether, parameters_.trees - tree_);
-}
-
-std::size_t SilentRound::batch_outputs() const noexcept {
-  const std::size_t end = tree_ + batch_trees();
-  const std::size_t refill = parameters_.refill();
-  return end <= refill ? 0 : (end - std::max(tree_, refill)) * parameters_.leaves();
-}
-
 std::size_t SilentRound::memory_bytes() const noexcept {
   return now_.memory_bytes() + next_.memory_bytes() + leaves_.memory_bytes();
 }
@@ -154,16 +182,28 @@ const Block* SilentRound::check_base() const {
          tree_ / kTreesTogether * kCheckTransfers;
 }
 
-void SilentRound::finish_batch(std::vector<Block>& outputs) {
-  const std::size_t trees = batch_trees();
-  const std::size_t leaves = parameters_.leaves();
-  kernel_.encode(*code_key_, code_position_, leaves_.data(), now_.data(),
-                 static_cast<std::uint32_t>(parameters_.k() - 1), trees * leaves);
-  code_position_ += trees * leaves * 5 / 2;
-  const std::size_t kept = std::min(trees, parameters_.refill() - std::min(parameters_.refill(), tree_));
-  std::copy_n(leaves_.data(), kept * leaves, next_.data() + tree_ * leaves * (kept > 0 ? 1 : 0));
-  outputs.insert(outputs.end(), leaves_.data() + kept * leaves, leaves_.data() + trees * leaves);
-  tree_ += trees;
+void SilentRound::finish_batch(const RowSink& outputs, Block r, Block* state) {
+  const std::size_t count = batch_trees() * parameters_.leaves();
+  const std::size_t used = batch_outputs();
+  // Where the first leaf that is not for use goes.
+  Block* const next =
+      next_.data() +
+      (tree_ + used / parameters_.leaves() + parameters_.refill() - parameters_.trees) * parameters_.leaves();
+  for (std::size_t first = 0; first < count;) {
+    Block* const rows = leaves_.data() + first;
+    const std::size_t now = std::min(kLeavesTogether, (first < used ? used : count) - first);
+    if (state != nullptr) *state = kernel_.polynomial(*state, r, rows, now);
+    kernel_.encode(*code_key_, code_position_, rows, now_.data(),
+                   static_cast<std::uint32_t>(parameters_.k() - 1), now);
+    code_position_ += now * 5 / 2;
+    if (first < used) {
+      outputs(rows, now);
+    } else {
+      std::copy_n(rows, now, next + (first - used));
+    }
+    first += now;
+  }
+  tree_ += batch_trees();
   if (tree_ == parameters_.trees) {
     std::swap(now_, next_);
     tree_ = 0;
@@ -197,15 +237,15 @@ void SilentSender::trees(Bytes& out) {
   challenge_ = challenge(ByteView(out).subspan(start));
 }
 
-void SilentSender::prove(ByteView check, Bytes& out, std::vector<Block>& outputs) {
+void SilentSender::prove(ByteView check, Bytes& out, const RowSink& outputs) {
   Block masked;
   std::memcpy(&masked, check.data(), sizeof masked);
-  const Block leaves =
-      kernel_.polynomial({}, challenge_, leaves_.data(), batch_trees() * parameters_.leaves());
-  const Block combination = leaves ^ combine(check_base()) ^ kernels::gf_multiply(delta_, masked);
+  Block combination;
+  const Block base = combine(check_base());
+  finish_batch(outputs, challenge_, &combination);
+  combination ^= base ^ kernels::gf_multiply(delta_, masked);
   const Sha256 proof = proof_of(context_, challenge_, combination);
   out.insert(out.end(), proof.begin(), proof.end());
-  finish_batch(outputs);
 }
 
 SilentReceiver::SilentReceiver(const SilentParameters& parameters, ByteView context, const Block* base,
@@ -220,14 +260,18 @@ void SilentReceiver::check(ByteView corrections, Bytes& out) {
   const std::size_t trees = batch_trees();
   const std::size_t leaves = parameters_.leaves();
   const Block r = challenge(corrections);
+  const Powers power_of_r(r);
   const Block junk = hash_of_zero(kernel_, *tree_key_);
   Block masked;
+  Block combination;
   for (std::size_t tree = 0; tree < trees; ++tree) {
-    const std::size_t hidden = tree_of_receiver(kernel_, *tree_key_, junk, parameters_.depth, tree_base(tree),
-                                                corrections.data() + tree * parameters_.depth * sizeof(Block),
-                                                leaves_.data() + tree * leaves);
+    Block* const nodes = leaves_.data() + tree * leaves;
+    const std::size_t hidden =
+        tree_of_receiver(kernel_, *tree_key_, junk, parameters_.depth, tree_base(tree),
+                         corrections.data() + tree * parameters_.depth * sizeof(Block), nodes);
+    combination = kernel_.polynomial(combination, r, nodes, leaves);
     // What polynomial() multiplies that leaf by.
-    masked ^= power(r, trees * leaves - (tree * leaves + hidden));
+    masked ^= power_of_r(trees * leaves - (tree * leaves + hidden));
   }
   const Block* const base = check_base();
   for (std::size_t i = 0; i < kCheckTransfers; ++i) {
@@ -236,11 +280,10 @@ void SilentReceiver::check(ByteView corrections, Bytes& out) {
   }
   const auto* const bytes = reinterpret_cast<const std::uint8_t*>(&masked);
   out.insert(out.end(), bytes, bytes + sizeof masked);
-  const Block combination = kernel_.polynomial({}, r, leaves_.data(), trees * leaves) ^ combine(base);
-  expected_ = proof_of(context_, r, combination);
+  expected_ = proof_of(context_, r, combination ^ combine(base));
 }
 
-void SilentReceiver::accept(ByteView proof, std::vector<Block>& outputs) {
+void SilentReceiver::accept(ByteView proof, const RowSink& outputs) {
   if (CRYPTO_memcmp(proof.data(), expected_.data(), expected_.size()) != 0) {
     throw FailedCheck("ot.check", "the trees of silent transfers are not consistent");
   }

@@ -2,8 +2,8 @@
 // (half-tree)].
 //
 // A round turns k + t·d (+ checks) correlated transfers into t·2^d: t trees of 2^d leaves whose hidden leaf
-// differs by Δ (regular noise of weight t), plus a public 10-local code of the first k. The first trees of a
-// round feed the next one.
+// differs by Δ (regular noise of weight t), plus a public 10-local code of the first k. The last trees of a
+// round feed the next one: who needs no next round does not make them.
 //
 //   sender (Δ, y)                                        receiver (x, z)
 //   corrections of 32 trees     ──── trees ────►
@@ -20,6 +20,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -47,6 +48,13 @@ struct SilentParameters {
   std::size_t refill() const noexcept { return (base() + leaves() - 1) / leaves(); }
   /// Transfers of a round for use.
   std::size_t usable() const noexcept { return (trees - refill()) * leaves(); }
+  /// Of the batch that begins with a tree of a round: its trees, how many of their leaves are for use, and
+  /// what is sent of the trees.
+  std::size_t batch_trees(std::size_t tree) const noexcept;
+  std::size_t batch_outputs(std::size_t tree) const noexcept;
+  std::size_t correction_bytes(std::size_t tree) const noexcept;
+  /// What batches send, both ways, until there are `count` transfers for use.
+  std::uint64_t bytes_for(std::uint64_t count) const noexcept;
 };
 
 /// Bits of the weakest known attack: b10 132.5, b12 138.8, b13 142.5 (transfers.md of the design; estimators
@@ -59,6 +67,9 @@ inline constexpr std::size_t kTreesTogether = 32;
 inline constexpr std::size_t kSilentCheckBytes = 16;
 inline constexpr std::size_t kSilentProofBytes = 32;
 
+/// Takes the rows of a batch, some at a time while they are in a cache.
+using RowSink = std::function<void(const Block* rows, std::size_t count)>;
+
 /// What both parties do alike: where a round is, the code, the tables.
 class SilentRound {
  public:
@@ -66,17 +77,17 @@ class SilentRound {
               const kernels::Kernel& kernel);
   const SilentParameters& parameters() const noexcept { return parameters_; }
   /// Trees of the next batch, and how many of their leaves will be outputs.
-  std::size_t batch_trees() const noexcept;
-  std::size_t batch_outputs() const noexcept;
-  std::size_t correction_bytes() const noexcept { return batch_trees() * parameters_.depth * sizeof(Block); }
+  std::size_t batch_trees() const noexcept { return parameters_.batch_trees(tree_); }
+  std::size_t batch_outputs() const noexcept { return parameters_.batch_outputs(tree_); }
+  std::size_t correction_bytes() const noexcept { return parameters_.correction_bytes(tree_); }
   std::size_t memory_bytes() const noexcept;
 
  protected:
   const Block* tree_base(std::size_t tree) const;
   const Block* check_base() const;
-  /// Adds the code, moves what the next round needs, appends the rest to `outputs`, goes on to the next
-  /// batch.
-  void finish_batch(std::vector<Block>& outputs);
+  /// Adds the code, moves what the next round needs, gives the rest to `outputs`, goes on to the next batch.
+  /// @param state when there: becomes the polynomial hash of the leaves before that, at `r`
+  void finish_batch(const RowSink& outputs, Block r = {}, Block* state = nullptr);
   Block challenge(ByteView corrections) const;
 
   SilentParameters parameters_;
@@ -100,8 +111,8 @@ class SilentSender : public SilentRound {
   ~SilentSender();
   /// Appends correction_bytes().
   void trees(Bytes& out);
-  /// Takes kSilentCheckBytes, appends kSilentProofBytes; appends batch_outputs() rows y to `outputs`.
-  void prove(ByteView check, Bytes& out, std::vector<Block>& outputs);
+  /// Takes kSilentCheckBytes, appends kSilentProofBytes; gives batch_outputs() rows y to `outputs`.
+  void prove(ByteView check, Bytes& out, const RowSink& outputs);
 
  private:
   Block delta_;
@@ -117,8 +128,8 @@ class SilentReceiver : public SilentRound {
   ~SilentReceiver();
   /// Takes correction_bytes(), appends kSilentCheckBytes.
   void check(ByteView corrections, Bytes& out);
-  /// Takes kSilentProofBytes; appends batch_outputs() rows z to `outputs`. @throws FailedCheck "ot.check"
-  void accept(ByteView proof, std::vector<Block>& outputs);
+  /// Takes kSilentProofBytes; gives batch_outputs() rows z to `outputs`. @throws FailedCheck "ot.check"
+  void accept(ByteView proof, const RowSink& outputs);
 
  private:
   Sha256 expected_;

@@ -195,6 +195,11 @@ std::size_t extend_bytes(std::size_t groups) noexcept {
   return ((kTrees - 1) * (groups + 1) + 1) * sizeof(Block) + sizeof(Sha256);
 }
 
+std::size_t extension_bytes(std::size_t groups, std::size_t together) noexcept {
+  const std::size_t rest = groups % together;
+  return groups / together * extend_bytes(together) + (rest == 0 ? 0 : extend_bytes(rest));
+}
+
 }  // namespace softspoken
 
 struct SoftSpokenReceiver::State {

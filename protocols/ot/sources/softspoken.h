@@ -30,6 +30,12 @@ std::size_t set_up_bytes() noexcept;
 std::size_t extend_bytes(std::size_t groups) noexcept;
 /// Most groups of one extension: 2^17 transfers.
 inline constexpr std::size_t kMaxGroups = 1024;
+/// Groups that hold so many transfers.
+constexpr std::size_t groups_for(std::size_t transfers) noexcept {
+  return (transfers + kBaseTransfers - 1) / kBaseTransfers;
+}
+/// Of extensions of `together` groups each, and one of the rest.
+std::size_t extension_bytes(std::size_t groups, std::size_t together = kMaxGroups) noexcept;
 }  // namespace softspoken
 
 class SoftSpokenReceiver {

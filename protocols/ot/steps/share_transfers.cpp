@@ -1,22 +1,12 @@
 #include "protocols/ot/steps/share_transfers.h"
 
-#include <openssl/crypto.h>
-
-#include <array>
-
 #include "base/error.h"
+#include "base/secret_bytes.h"
 #include "protocols/ot/bits/bit_planes.h"
 
 namespace popcorn::protocols::ot {
 
 namespace {
-
-/// Bit v of entry i: whether bit i of v is set.
-constexpr std::array<std::uint32_t, 5> kSelect = {0xaaaaaaaa, 0xcccccccc, 0xf0f0f0f0, 0xff00ff00, 0xffff0000};
-
-void wipe(Words& words) {
-  OPENSSL_cleanse(words.data(), words.size() * sizeof(std::uint32_t));
-}
 
 /// Takes the receiver's random transfers for `b` bits of each of n choices, appends the corrections. Returns
 /// the exclusive or of each value's pads.
@@ -34,8 +24,8 @@ Words request(TransferParty& party, const Words& choices, unsigned b) {
     }
     put_planes(corrections, 0, 1, party.wire.out());
   }
-  wipe(pads);
-  OPENSSL_cleanse(bits.data(), bits.size());
+  wipe_and_clear(pads);
+  wipe_and_clear(bits);
   return sum;
 }
 
@@ -63,8 +53,8 @@ Dialogue<Words> send_tables(TransferParty& party, const Words& tables, unsigned 
     masks[j] = masked ^ (0 - shares[j]);
   }
   put_planes(masks, 1, 1U << b, party.wire.out());
-  wipe(zero);
-  wipe(one);
+  wipe_and_clear(zero);
+  wipe_and_clear(one);
   co_return shares;
 }
 
@@ -84,7 +74,7 @@ Dialogue<Words> hear_tables(TransferParty& party, const Words& choices, Words pa
   Words masked(n);
   get_planes(message, 1, 1U << b, masked);
   for (std::size_t j = 0; j < n; ++j) masked[j] = ((masked[j] ^ pads[j]) >> (choices[j] & low_bits(b))) & 1U;
-  wipe(pads);
+  wipe_and_clear(pads);
   co_return masked;
 }
 
@@ -119,7 +109,7 @@ Dialogue<Words> send_correlated(TransferParty& party, const Words& differences, 
     }
     put_planes(words, 0, group.bits, party.wire.out());
   }
-  wipe(one);
+  wipe_and_clear(one);
   co_return zero;
 }
 
@@ -145,7 +135,7 @@ Dialogue<Words> hear_correlated(TransferParty& party, const Words& choices, Word
     for (const std::size_t end = j + group.count; j < end; ++j)
       values[j] = (pads[j] + (values[j] & (0 - (choices[j] & 1U)))) & low_bits(group.bits);
   }
-  wipe(pads);
+  wipe_and_clear(pads);
   co_return values;
 }
 

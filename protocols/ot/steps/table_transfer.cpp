@@ -1,7 +1,5 @@
 #include "protocols/ot/steps/table_transfer.h"
 
-#include <openssl/crypto.h>
-
 #include <algorithm>
 #include <cstring>
 
@@ -17,17 +15,10 @@ namespace popcorn::protocols::ot {
 
 namespace {
 
-/// Bit p of entry i: whether bit i of p is set, so whether entry p mod 2^b has its bit i set.
-constexpr std::array<std::uint32_t, 5> kSelect = {0xaaaaaaaa, 0xcccccccc, 0xf0f0f0f0, 0xff00ff00, 0xffff0000};
-
 std::size_t transfers_of(std::span<const TableShape> shapes) {
   std::size_t count = 0;
   for (const TableShape& shape : shapes) count += shape.transfers();
   return count;
-}
-
-std::size_t groups_for(std::size_t transfers) {
-  return (transfers + kBaseTransfers - 1) / kBaseTransfers;
 }
 
 /// Groups of each extension of a request.
@@ -35,12 +26,6 @@ std::vector<std::size_t> parts_of(std::size_t groups) {
   std::vector<std::size_t> parts;
   for (; groups > 0; groups -= parts.back()) parts.push_back(std::min(groups, softspoken::kMaxGroups));
   return parts;
-}
-
-std::size_t extension_bytes(std::size_t groups) {
-  std::size_t bytes = 0;
-  for (const std::size_t part : parts_of(groups)) bytes += softspoken::extend_bytes(part);
-  return bytes;
 }
 
 /// Streams of one extension of a request.
@@ -72,10 +57,6 @@ Block masked(Block value, std::uint32_t bit) {
   return {value.low & mask, value.high & mask};
 }
 
-void wipe(Words& words) {
-  OPENSSL_cleanse(words.data(), words.size() * sizeof(std::uint32_t));
-}
-
 std::vector<TableShape> shapes_of(std::span<const TableWords> tables) {
   std::vector<TableShape> shapes;
   shapes.reserve(tables.size());
@@ -103,8 +84,8 @@ std::size_t TableShape::answer_bytes() const noexcept {
 std::size_t request_bytes(std::span<const TableShape> shapes, bool base) {
   const std::size_t transfers = transfers_of(shapes);
   const std::size_t base_groups = base ? 1 : 0;
-  return extension_bytes(groups_for(transfers) + base_groups) + plane_bytes(transfers) +
-         base_groups * kBaseTransfers / 8;
+  return softspoken::extension_bytes(softspoken::groups_for(transfers) + base_groups) +
+         plane_bytes(transfers) + base_groups * kBaseTransfers / 8;
 }
 
 std::size_t answer_bytes(std::span<const TableShape> shapes) {
@@ -132,7 +113,7 @@ struct TableReceiver::State {
                   kernel) {}
   ~State() { forget(); }
   void forget() {
-    for (TableWords& table : choices) wipe(table.words);
+    for (TableWords& table : choices) wipe_and_clear(table.words);
     choices.clear();
     rows = {};
   }
@@ -141,7 +122,7 @@ struct TableReceiver::State {
   void extend(const FlightNonce& nonce, std::span<const std::uint8_t> bits,
               std::span<const std::uint8_t> base_bits, Bytes& out) {
     const std::size_t start = out.size();
-    const std::size_t groups = groups_for(bits.size()) + groups_for(base_bits.size());
+    const std::size_t groups = softspoken::groups_for(bits.size()) + softspoken::groups_for(base_bits.size());
     rows = BlockArray(groups * kBaseTransfers);
     std::size_t done = 0;
     std::size_t number = 0;
@@ -150,7 +131,7 @@ struct TableReceiver::State {
       done += part;
     }
     put_corrections(bits, rows.data(), out);
-    put_corrections(base_bits, rows.data() + groups_for(bits.size()) * kBaseTransfers, out);
+    put_corrections(base_bits, rows.data() + softspoken::groups_for(bits.size()) * kBaseTransfers, out);
     digest = request_digest(context, nonce, ByteView(out).subspan(start));
     POPCORN_DECLASSIFY(digest);  // of what is sent
   }
@@ -198,7 +179,7 @@ void TableReceiver::request(const FlightNonce& nonce, std::span<const TableWords
   std::span<const std::uint8_t> base_bits;
   if (base != nullptr) base_bits = base->choices;
   state.extend(nonce, bits, base_bits, out);
-  const Block* const rows = state.rows.data() + groups_for(bits.size()) * kBaseTransfers;
+  const Block* const rows = state.rows.data() + softspoken::groups_for(bits.size()) * kBaseTransfers;
   for (std::size_t i = 0; i < base_bits.size(); ++i) base->seeds[i] = base_seed(state.digest, i, rows[i]);
   state.choices.assign(choices.begin(), choices.end());
 }
@@ -228,8 +209,8 @@ std::vector<Words> TableReceiver::receive(const FlightNonce& nonce, ByteView ans
       for (unsigned k = 0; k < shape.word_bits; ++k)
         result[j] |= ((chosen >> (k * shape.entries())) & 1U) << k;
     }
-    wipe(sum);
-    wipe(pads);
+    wipe_and_clear(sum);
+    wipe_and_clear(pads);
   }
   state.forget();
   return results;
@@ -262,8 +243,8 @@ struct TableSender::State {
       kernel.pads(key, rows.data() + at, extension.delta(), at, shape.count, one.data());
       for (std::size_t j = 0; j < shape.count; ++j) masks[j] ^= zero[j] ^ ((zero[j] ^ one[j]) & kSelect[i]);
     }
-    wipe(zero);
-    wipe(one);
+    wipe_and_clear(zero);
+    wipe_and_clear(one);
     return masks;
   }
 };
@@ -284,7 +265,7 @@ void TableSender::take_request(const FlightNonce& nonce, ByteView request, std::
                                OfferedSeeds* base) {
   State& state = *state_;
   const std::size_t count = transfers_of(shapes);
-  const std::size_t groups = groups_for(count) + (base != nullptr ? 1 : 0);
+  const std::size_t groups = softspoken::groups_for(count) + (base != nullptr ? 1 : 0);
   state.digest = request_digest(state.context, nonce, request);
   state.rows = BlockArray(groups * kBaseTransfers);
   state.shapes.assign(shapes.begin(), shapes.end());
@@ -299,7 +280,7 @@ void TableSender::take_request(const FlightNonce& nonce, ByteView request, std::
   }
   state.correct(request.first(plane_bytes(count)), count, state.rows.data());
   if (base == nullptr) return;
-  Block* const rows = state.rows.data() + groups_for(count) * kBaseTransfers;
+  Block* const rows = state.rows.data() + softspoken::groups_for(count) * kBaseTransfers;
   state.correct(request.subspan(plane_bytes(count)), kBaseTransfers, rows);
   for (std::size_t i = 0; i < kBaseTransfers; ++i) {
     base->pairs[i] = {base_seed(state.digest, i, rows[i]),
