@@ -30,6 +30,13 @@ std::vector<fs::path> files_with_extension(const fs::path& folder, std::string_v
   return files;
 }
 
+/// The requantised form of a shipped model's file.
+std::optional<fs::path> requantised_beside(const fs::path& path) {
+  fs::path form = path.parent_path() / "requantised" / path.filename();
+  std::error_code ignored;
+  return fs::is_regular_file(form, ignored) ? std::optional(std::move(form)) : std::nullopt;
+}
+
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
   for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
@@ -86,9 +93,7 @@ fs::path find_requantised_model(const std::string& path_or_name) {
   const fs::path path = find_model(path_or_name);
   const bool is_shipped = path.string() != path_or_name;
   if (!is_shipped) return path;
-  fs::path form = path.parent_path() / "requantised" / path.filename();
-  std::error_code ignored;
-  if (fs::is_regular_file(form, ignored)) return form;
+  if (const auto form = requantised_beside(path)) return *form;
   throw InputError("model.not_found", path_or_name + " is shipped without a requantised form");
 }
 
@@ -104,6 +109,13 @@ models::IntegerNetwork load_requantised_model(const std::string& path_or_name) {
     return requantised_synthetic_network(models::zoo_network(path_or_name.substr(kSynthetic.size())));
   }
   return models::read_network(find_requantised_model(path_or_name));
+}
+
+std::optional<models::IntegerNetwork> shipped_requantised_form(const std::string& path_or_name) {
+  const fs::path path = find_model(path_or_name);
+  if (path.string() == path_or_name) return std::nullopt;
+  const auto form = requantised_beside(path);
+  return form ? std::optional(models::read_network(*form)) : std::nullopt;
 }
 
 models::IntegerNetwork load_model_for_engine(const std::string& path_or_name, const std::string& engine) {

@@ -33,6 +33,9 @@ models::IntegerNetwork load_model(const std::string& path_or_name);
 /// Likewise the requantised form (find_requantised_model(), requantised_synthetic_network()).
 models::IntegerNetwork load_requantised_model(const std::string& path_or_name);
 
+/// Of a shipped model given by name; nothing for all others and for those without one.
+std::optional<models::IntegerNetwork> shipped_requantised_form(const std::string& path_or_name);
+
 /// The form that an engine takes: the requantised one for those on shares.
 models::IntegerNetwork load_model_for_engine(const std::string& path_or_name, const std::string& engine);
 

@@ -35,7 +35,35 @@ std::vector<PublishedModel::Traffic> expected_traffic(const protocols::ServedMod
   return traffic;
 }
 
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+void add_form(ModelForms& forms, PublishedModel model) {
+  const std::vector<std::string> offered = engines_of(forms);
+  for (const std::string& engine : offered) {
+    if (model.offers(engine)) {
+      throw UsageError("server.models",
+                       "Two models are called \"" + model.name() + "\" (both for the engine " + engine + ")");
+    }
+  }
+  forms.push_back(std::move(model));
+}
+
 }  // namespace
+
+bool PublishedModel::offers(std::string_view engine) const {
+  return std::ranges::find(bundle.engines, engine) != bundle.engines.end();
+}
+
+std::vector<std::string> engines_of(const ModelForms& forms) {
+  std::vector<std::string> engines;
+  for (const PublishedModel& form : forms)
+    engines.insert(engines.end(), form.bundle.engines.begin(), form.bundle.engines.end());
+  return engines;
+}
 
 ModelRegistry::ModelRegistry(const std::vector<std::shared_ptr<const protocols::ServedModel>>& models,
                              const std::vector<unsigned>& key_sizes, ByteView secret) {
@@ -53,13 +81,28 @@ ModelRegistry::ModelRegistry(const std::vector<std::shared_ptr<const protocols::
           "server.models",
           "The model name \"" + name + "\" cannot stand in a URL: use letters, digits, '.', '_' and '-'");
     }
-    if (!models_.emplace(name, std::move(model)).second) {
-      throw UsageError("server.models", "Two models are called \"" + name + "\"");
-    }
+    add_form(models_[name], std::move(model));
   }
 }
 
-const PublishedModel& ModelRegistry::get(const std::string& name) const {
+const PublishedModel& ModelRegistry::get(const std::string& name, std::string_view engine) const {
+  const ModelForms& known = forms(name);
+  if (engine.empty()) return known.front();
+  const auto found =
+      std::ranges::find_if(known, [&](const PublishedModel& form) { return form.offers(engine); });
+  if (found != known.end()) return *found;
+  throw Refusal(RefusalKind::invalid, "model.engine",
+                "\"" + name + "\" is served by the engines: " + joined(engines_of(known)));
+}
+
+const PublishedModel* ModelRegistry::find(const std::string& name, const std::string& config_id) const {
+  const ModelForms& known = forms(name);
+  const auto found =
+      std::ranges::find_if(known, [&](const PublishedModel& form) { return form.config_id() == config_id; });
+  return found == known.end() ? nullptr : &*found;
+}
+
+const ModelForms& ModelRegistry::forms(const std::string& name) const {
   const auto found = models_.find(name);
   if (found != models_.end()) {
     return found->second;

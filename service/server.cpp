@@ -222,14 +222,14 @@ struct Server::State {
 
   /// A session that began on another server.
   std::unique_ptr<protocols::ServerSession> restore(const SessionInfo& session, ByteView state) {
-    const PublishedModel& model = models.get(session.model);
-    if (model.config_id() != session.config_id) {
+    const PublishedModel* model = models.find(session.model, session.config_id);
+    if (model == nullptr) {
       throw Refusal(RefusalKind::gone, "config.gone",
                     "This configuration of the model is not served any more");
     }
     const auto key = paillier::PublicKey::parse(session.public_key, paillier::KeySizePolicy::insecure_test,
                                                 paillier::ProofPolicy::required);
-    return protocols::ServerSession::restore(model.served, keys.context(key), state);
+    return protocols::ServerSession::restore(model->served, keys.context(key), state);
   }
 
   Router::Log log_function() {

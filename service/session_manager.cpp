@@ -139,12 +139,13 @@ void SessionManager::sweep_until_stopped() {
   }
 }
 
-void SessionManager::check_request(const SessionRequest& request, const PublishedModel& model) const {
+const PublishedModel& SessionManager::check_request(const SessionRequest& request) const {
   if (draining_) {
     throw Refusal(RefusalKind::unavailable, "server.draining", "The server is shutting down; ask again later",
                   5);
   }
-  if (request.config_id != model.config_id()) {
+  const PublishedModel* model = models_.find(request.model, request.config_id);
+  if (model == nullptr) {
     throw Refusal(RefusalKind::gone, "config.gone",
                   "This configuration of \"" + request.model +
                       "\" is not served any more; fetch its client bundle again");
@@ -152,9 +153,10 @@ void SessionManager::check_request(const SessionRequest& request, const Publishe
   if (request.output != "logits") {
     throw Refusal(RefusalKind::invalid, "session.output", "The field output must be \"logits\"");
   }
-  const protocols::ClientBundle& bundle = model.served->bundle();
+  const protocols::ClientBundle& bundle = model->served->bundle();
   require_offered("engine", request.engine, bundle.engines);
   require_offered("sign_test", request.sign_test, bundle.sign_tests);
+  return *model;
 }
 
 std::string SessionManager::account_of(const Caller& caller) const {
@@ -186,8 +188,7 @@ void SessionManager::check_limits(const Caller& caller) {
 }
 
 SessionInfo SessionManager::open(const SessionRequest& request, const Caller& asking) {
-  const PublishedModel& model = models_.get(request.model);
-  check_request(request, model);
+  const PublishedModel& model = check_request(request);
   const std::string& caller = asking.id;
   const auto key = keys_.find(request.key_id, caller);
   if (!key) {

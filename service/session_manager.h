@@ -106,7 +106,8 @@ class SessionManager {
  private:
   struct RoundJob;
 
-  void check_request(const SessionRequest& request, const PublishedModel& model) const;
+  /// The form that is asked for.
+  const PublishedModel& check_request(const SessionRequest& request) const;
   std::string account_of(const Caller& caller) const;
   std::size_t limit_of(const Caller& caller) const;
   void check_limits(const Caller& caller);

@@ -2,6 +2,7 @@
 #include <tbb/global_control.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,7 @@
 #include "cli/terminal/log_file.h"
 #include "cli/terminal/output.h"
 #include "models/network/arg_max.h"
+#include "protocols/engines.h"
 #include "service/server.h"
 
 namespace popcorn::cli {
@@ -31,7 +33,10 @@ std::string url_of(bool tls, const std::string& host, std::uint16_t port) {
 
 void announce(const ServeOptions& options, std::uint16_t port, std::uint16_t admin_port) {
   std::vector<std::string> names;
-  for (const auto& model : options.server.models) names.push_back(model->network().name);
+  for (const auto& model : options.server.models) {
+    const std::string& name = model->network().name;
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  }
   const std::string url = url_of(!options.server.tls_certificate_file.empty(), options.server.host, port);
   const std::string admin_url =
       options.server.admin_port ? url_of(false, options.server.admin_host, admin_port) : "";
@@ -75,12 +80,12 @@ void say_goodbye(const ServeOptions& options, const service::ServerStatistics& s
             << " out" << std::endl;
 }
 
-/// Publishes a model with logits, with the label alone, or both, as the policy says.
-void publish(ServeOptions& options, const models::IntegerNetwork& network) {
+/// Publishes a network with logits, with the label alone, or both, as the policy says.
+/// @param engines that clients may choose; empty = all that can run it
+void publish(ServeOptions& options, const models::IntegerNetwork& network,
+             const std::vector<std::string>& engines) {
   std::vector<std::string> sign_tests;
   if (options.sign_test != "any") sign_tests.push_back(options.sign_test);
-  std::vector<std::string> engines;
-  if (options.engine != "any") engines.push_back(options.engine);
   const auto add = [&](models::IntegerNetwork served) {
     options.server.models.push_back(
         protocols::ServedModel::create(std::move(served), protocols::kDefaultChunk, sign_tests, engines));
@@ -88,6 +93,32 @@ void publish(ServeOptions& options, const models::IntegerNetwork& network) {
   const bool has_label = network.output().shape.size() > 1;
   if (options.output != "label" || !has_label) add(network);
   if (options.output != "logits" && has_label) add(models::with_arg_max(network));
+}
+
+/// The networks that the models' names stand for: with engine "any", a shipped one's both forms.
+std::vector<models::IntegerNetwork> networks_of(const ServeOptions& options) {
+  std::vector<models::IntegerNetwork> networks;
+  for (const std::string& model : options.models) {
+    networks.push_back(load_model_for_engine(model, options.engine));
+    if (options.engine != "any") continue;
+    if (auto form = shipped_requantised_form(model)) networks.push_back(std::move(*form));
+  }
+  return networks;
+}
+
+/// An exact network with a requantised form of its name beside it is for ciphertexts.
+void publish_all(ServeOptions& options) {
+  const std::vector<models::IntegerNetwork> networks = networks_of(options);
+  for (const models::IntegerNetwork& network : networks) {
+    std::vector<std::string> engines;
+    if (options.engine != "any") engines.push_back(options.engine);
+    const bool has_form = std::ranges::any_of(networks, [&](const models::IntegerNetwork& other) {
+      return other.name == network.name && other.is_requantised();
+    });
+    if (engines.empty() && has_form && !network.is_requantised())
+      engines.emplace_back(protocols::kDefaultEngine);
+    publish(options, network, engines);
+  }
 }
 
 /// Tokens, certificate and log file again; what is broken leaves the old in force.
@@ -108,8 +139,7 @@ int serve(ServeOptions& options) {
     cores =
         std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism, options.threads);
   }
-  for (const std::string& model : options.models)
-    publish(options, load_model_for_engine(model, options.engine));
+  publish_all(options);
   std::unique_ptr<LogFile> log;
   if (!options.log.empty()) {
     log = std::make_unique<LogFile>(options.log);

@@ -109,8 +109,10 @@ void add_serve_settings(Settings& settings, ServeOptions& options) {
   add_address_settings(settings, options);
   settings.choice("output", options.output, {"any", "logits", "label"},
                   "What clients may ask for: logits, label (the class alone, as model NAME.label), or any");
-  settings.choice("engine", options.engine, engine_choices(),
-                  "What clients may choose: one of the engines, or any that can run the network");
+  settings.choice(
+      "engine", options.engine, engine_choices(),
+      "What clients may choose: one of the engines, or any that can run the network; of a shipped "
+      "model with a requantised form that is offered too, under the same name, on shares");
   settings.choice(
       "sign-test", options.sign_test, {"any", "oblivious", "blinded"},
       "What clients may choose: oblivious (leaks nothing), blinded (leaks noisy magnitudes), or any");

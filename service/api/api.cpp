@@ -71,7 +71,20 @@ Json session_json(const SessionInfo& session) {
   return json;
 }
 
-Json model_json(const PublishedModel& model) {
+/// The value of a parameter of the query; empty when it is not there. Nothing is decoded: names of engines
+/// need no escapes.
+std::string_view query_value(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), pair.size() + 1));
+    if (pair.size() > name.size() && pair.starts_with(name) && pair[name.size()] == '=')
+      return pair.substr(name.size() + 1);
+  }
+  return {};
+}
+
+/// @param engines of all forms of the model
+Json model_json(const PublishedModel& model, const std::vector<std::string>& engines) {
   const auto& bundle = model.served->bundle();
   const auto& shape = bundle.encoding.shape;
   Json steps = Json::array();
@@ -100,7 +113,7 @@ Json model_json(const PublishedModel& model) {
           {"description", model.served->network().description},
           {"config_id", model.config_id()},
           {"key_bits", key_bits},
-          {"engines", bundle.engines},
+          {"engines", engines},
           {"sign_tests", bundle.sign_tests},
           {"steps", steps},
           {"expected_traffic", traffic}};
@@ -251,17 +264,22 @@ HttpResponse Api::server_metadata(Call&) {
 
 HttpResponse Api::list_models(Call&) {
   Json models = Json::array();
-  for (const auto& [name, model] : services_.models.all()) {
+  for (const auto& [name, forms] : services_.models.all()) {
+    const PublishedModel& preferred = forms.front();
     models.push_back({{"name", name},
-                      {"description", model.served->network().description},
-                      {"config_id", model.config_id()},
+                      {"description", preferred.served->network().description},
+                      {"config_id", preferred.config_id()},
                       {"ready", true}});
   }
   return json_response({{"models", models}});
 }
 
+const PublishedModel& Api::form_of(const Call& call) const {
+  return services_.models.get(call.parameters.at(0), query_value(call.request.query, "engine"));
+}
+
 HttpResponse Api::model_metadata(Call& call) {
-  return json_response(model_json(services_.models.get(call.parameters.at(0))));
+  return json_response(model_json(form_of(call), engines_of(services_.models.forms(call.parameters.at(0)))));
 }
 
 HttpResponse Api::model_ready(Call& call) {
@@ -271,7 +289,7 @@ HttpResponse Api::model_ready(Call& call) {
 }
 
 void Api::require_version(const std::string& model, const std::string& version) {
-  services_.models.get(model);
+  services_.models.forms(model);
   if (version != kModelVersion)
     throw Refusal(RefusalKind::not_found, "model.version",
                   std::string("There is no such version here; models have version ") + kModelVersion);
@@ -288,7 +306,7 @@ HttpResponse Api::version_ready(Call& call) {
 }
 
 HttpResponse Api::client_bundle(Call& call) {
-  const PublishedModel& model = services_.models.get(call.parameters.at(0));
+  const PublishedModel& model = form_of(call);
   HttpResponse response;
   response.headers = {{"ETag", model.etag}, {"Cache-Control", "no-cache"}};
   if (call.request.header("if-none-match") == model.etag) {
@@ -353,7 +371,7 @@ SessionInfo Api::open(Call& call, bool preparation) {
   SessionRequest wanted;
   wanted.preparation = preparation;
   wanted.model = call.parameters.at(0);
-  services_.models.get(wanted.model);
+  services_.models.forms(wanted.model);
   const Bytes body = read_body(call.request, kMaxJsonBody);
   call.bytes_in = body.size();
   const nlohmann::json object = parse_object(body);
@@ -461,7 +479,7 @@ HttpResponse Api::round_status(Call& call) {
 }
 
 HttpResponse Api::plaintext_inference(Call& call) {
-  services_.models.get(call.parameters.at(0));
+  services_.models.forms(call.parameters.at(0));
   throw Refusal(
       RefusalKind::not_implemented, "infer.plaintext",
       "This service never takes plaintext inputs; open a session with POST /v2/models/{model}/sessions");

@@ -57,6 +57,8 @@ class Api {
   /// @throws Refusal unavailable while the server drains or its session store does not answer
   void require_ready();
   /// @throws Refusal not_found
+  /// The form of the model in the path that the query's `engine` asks for.
+  const PublishedModel& form_of(const Call& call) const;
   void require_version(const std::string& model, const std::string& version);
   HttpResponse client_bundle(Call& call);
   HttpResponse register_key(Call& call);

@@ -582,8 +582,9 @@ protocols::ClientBundle Client::bundle(const std::string& model) {
                        state_->endpoint.url + ": There is no model of that name here; served: " + served);
   }
   const CancelWatch watch(state_->options.cancel, state_->http);
-  return protocols::bundle_from_json(
-      text_of(state_->call_for_json({"GET", "/v2/models/" + model + "/client", "", {}}).body));
+  const std::string& engine = state_->options.engine;
+  const std::string path = "/v2/models/" + model + "/client" + (engine.empty() ? "" : "?engine=" + engine);
+  return protocols::bundle_from_json(text_of(state_->call_for_json({"GET", path, "", {}}).body));
 }
 
 InferenceResult Client::infer(const protocols::ClientBundle& bundle,

@@ -52,6 +52,61 @@ TEST_CASE("An inference through HTTP is bit-exact and counted", "[inference]") {
   CHECK(saw.ciphertexts_received > 0);
 }
 
+namespace {
+
+/// A requantised network for the engines on shares, under the name of an exact one.
+std::shared_ptr<const protocols::ServedModel> requantised_model(const std::string& name) {
+  RandomNetworkOptions options = requantised_options();
+  options.nodes = 4;
+  options.max_extent = 4;
+  options.max_channels = 2;
+  for (std::uint64_t seed = 1;; ++seed) {
+    SeededRng rng(seed);
+    models::IntegerNetwork network = random_network(rng, options);
+    network.name = name;
+    try {
+      return protocols::ServedModel::create(std::move(network), protocols::kDefaultChunk, {},
+                                            {"shares", "shares-fast"});
+    } catch (const Error&) {
+      continue;  // wider than shares are
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("One name is served in two forms, and the engine decides which", "[inference]") {
+  auto options = small_server_options();
+  const auto exact = small_model("net", 10);
+  const auto form = requantised_model("net");
+  options.models = {exact, form};
+  const RunningServer server(options);
+  SeededRng rng(5);
+  for (const std::string engine : {"", "ciphertext", "shares", "shares-fast"}) {
+    service::ClientOptions connection;
+    connection.engine = engine;
+    service::Client client(server.url(), connection);
+    CHECK(client.models() == std::vector<std::string>{"net"});
+    const auto bundle = client.bundle("net");
+    const auto& served = engine.starts_with("shares") ? form : exact;
+    CHECK(bundle.engines == served->bundle().engines);
+    if (engine == "shares-fast") continue;  // rounds at random
+    const WideVector input = random_input(rng, served->network());
+    const auto result = client.infer(bundle, small_key(), input);
+    CHECK(result.engine == (engine.empty() ? "ciphertext" : engine));
+    CHECK(result.logits == plaintext_logits(*served, input));
+  }
+  const auto metadata = nlohmann::json::parse(ask(server.port(), "GET", "/v2/models/net?engine=shares").body);
+  CHECK(metadata["engines"] == nlohmann::json{"ciphertext", "shares", "shares-fast"});
+  const auto preferred = nlohmann::json::parse(ask(server.port(), "GET", "/v2/models/net").body);
+  CHECK(metadata["config_id"] != preferred["config_id"]);
+  const RawAnswer refused = ask(server.port(), "GET", "/v2/models/net/client?engine=none");
+  CHECK(refused.status == 422);
+  CHECK(refused.body.find("shares-fast") != std::string::npos);
+  options.models = {form, exact, form};
+  CHECK_THROWS_AS(RunningServer(options), UsageError);
+}
+
 TEST_CASE("Many clients at once, each with its own key, all bit-exact", "[inference]") {
   const RunningServer server;
   const auto model = small_model("tiny");
