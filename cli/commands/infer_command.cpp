@@ -278,6 +278,15 @@ std::shared_ptr<const service::Stock> stock_of(const InferOptions& options, cons
   return std::make_shared<const service::Stock>(folder, owner);
 }
 
+/// What preparations for the model were made for; empty = there are none.
+std::string engine_of(const service::Stock* stock, const std::string& model) {
+  if (stock == nullptr) return "";
+  for (const service::Stock::Listed& one : stock->list()) {
+    if (one.problem.empty() && one.facts.model == model) return one.facts.engine;
+  }
+  return "";
+}
+
 int infer(const InferOptions& options) {
   // Everything that can fail at home fails before the server hears of anything.
   if (!options.session_file.empty() && (options.images.size() != 1 || options.key.file.empty())) {
@@ -300,6 +309,7 @@ int infer(const InferOptions& options) {
     if (!problem.empty()) std::cerr << "popcorn: note: " << problem << '\n';
   }
   connection.stock = stock_of(options, *owner);
+  if (connection.engine.empty()) connection.engine = engine_of(connection.stock.get(), wanted_model(options));
   connection.note = [](const std::string& sentence) { std::cerr << "popcorn: note: " << sentence << '\n'; };
   service::Client client(options.connection.server, connection);
   const protocols::ClientBundle bundle = client.bundle(wanted_model(options));

@@ -25,7 +25,7 @@ struct PrepareOptions {
   ConnectionOptions connection;
   std::string model;
   KeyOptions key;
-  std::string engine;
+  std::string engine = "shares";  ///< of the engines that prepare, the one whose answers are exact
   std::string output = "logits";
   std::string folder;
   std::size_t stock = 0;
