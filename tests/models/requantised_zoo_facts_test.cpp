@@ -84,7 +84,8 @@ std::vector<std::string> table_row(const std::string& heading, const std::string
 
 }  // namespace
 
-TEST_CASE("every shipped network has a requantised form of its name, as accurate as is promised", "[models]") {
+TEST_CASE("every shipped network has a requantised form of its name, as accurate as is promised",
+          "[models]") {
   REQUIRE(shipped_names().size() >= 8);
   for (const std::string& name : shipped_names()) {
     INFO(name);
@@ -95,7 +96,8 @@ TEST_CASE("every shipped network has a requantised form of its name, as accurate
     CHECK(form.name == exact.name);
     CHECK(form.encoding.shape == exact.encoding.shape);
     CHECK(form.labels == exact.labels);
-    const double lost = std::stod(fact(form, "exact_accuracy")) - std::stod(fact(form, "requantised_accuracy"));
+    const double lost =
+        std::stod(fact(form, "exact_accuracy")) - std::stod(fact(form, "requantised_accuracy"));
     CHECK(lost <= (name.starts_with("mnist") ? 0.002 : 0.005) + 1e-9);
     std::istringstream ranges(fact(form, "beyond_range"));  // "0 of 3940000 values"
     double beyond = -1, values = 0;
