@@ -57,6 +57,7 @@ Json node_to_json(const ShareNode& node) {
   if (!node.multipliers.empty()) json["multipliers"] = node.multipliers;
   if (!node.shifts.empty()) json["shifts"] = node.shifts;
   if (node.rectify) json["rectify"] = true;
+  if (node.mirrors) json["mirrors"] = true;
   return json;
 }
 
@@ -69,7 +70,7 @@ bool flag(const JsonFields& fields, std::string_view name) {
 ShareNode node_from_json(const Json& json, std::size_t index) {
   using Limits = models::Limits;
   const JsonFields fields(json, kWhat, kCode, {"kind", "name", "inputs", "shape", "ring", "step_ring"},
-                          {"non_negative", "window", "multipliers", "shifts", "rectify"});
+                          {"non_negative", "window", "multipliers", "shifts", "rectify", "mirrors"});
   ShareNode node;
   node.kind = kind_of(fields.text("kind"));
   node.name = printable(fields.text("name"));
@@ -87,6 +88,7 @@ ShareNode node_from_json(const Json& json, std::size_t index) {
   node.step_ring = static_cast<unsigned>(fields.integer("step_ring", 0, kMostShareBits));
   node.non_negative = flag(fields, "non_negative");
   node.rectify = flag(fields, "rectify");
+  node.mirrors = flag(fields, "mirrors");
   if (fields.has("window")) {
     const auto numbers = fields.integers("window", 10, 10, 0, Limits::kExtent);
     node.window = window_of(numbers);
@@ -155,6 +157,9 @@ void check_node(const std::vector<ShareNode>& nodes, std::size_t index) {
   }
   if (node.shifts.size() > 1 && node.shifts.size() != static_cast<std::size_t>(node.shape.channels)) {
     fail(node, "needs one shift, or one a channel");
+  }
+  if (node.mirrors && (node.kind != NodeKind::conv2d || !(node.shape == in))) {
+    fail(node, "negates, and has another shape than what it reads");
   }
   if (has_window(node.kind)) return check_window(node, in);
   if (many) return check_operands(nodes, node);

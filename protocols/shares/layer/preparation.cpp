@@ -6,13 +6,15 @@
 #include "base/error.h"
 #include "base/parallel.h"
 #include "protocols/ot/steps/share_transfers.h"
+#include "protocols/shares/layer/mirror.h"
 
 namespace popcorn::protocols::shares {
 
 namespace {
 
-bool has_weights(models::NodeKind kind) {
-  return kind == models::NodeKind::dense || kind == models::NodeKind::conv2d;
+/// Whether ciphertexts are made for the node.
+bool is_packed(const models::Node& node) {
+  return node.kind == models::NodeKind::dense || (node.kind == models::NodeKind::conv2d && !mirrors(node));
 }
 
 /// The node whose tensor a node reads: a flatten changes nothing.
@@ -58,7 +60,7 @@ PreparationPlan preparation_plan(const models::IntegerNetwork& network,
                                  const std::function<unsigned(const models::Node&)>& ring_of) {
   PreparationPlan plan;
   for (std::size_t i = 0; i < network.nodes.size(); ++i) {
-    if (!has_weights(network.nodes[i].kind)) continue;
+    if (!is_packed(network.nodes[i])) continue;
     PreparationPlan::Layer& layer = plan.layers.emplace_back();
     layer.node = i;
     layer.facts = weighted_layer(network, i, ring_of(network.nodes[i]));

@@ -31,9 +31,10 @@ struct ShareNode {
   /// operand can have, or that its own ring says it has.
   unsigned step_ring = 0;
   bool non_negative = false;  ///< by what the node is
+  bool mirrors = false;       ///< conv2d that only negates, see layer/mirror.h
 
   bool weighted() const noexcept {
-    return kind == models::NodeKind::dense || kind == models::NodeKind::conv2d;
+    return kind == models::NodeKind::dense || (kind == models::NodeKind::conv2d && !mirrors);
   }
   std::size_t size() const noexcept { return static_cast<std::size_t>(shape.size()); }
 };
@@ -106,7 +107,7 @@ struct ArgMaxRound {
 struct ShareStep {
   enum class Kind {
     weighted,     ///< W·c from the preparation, W·s at the server
-    combine,      ///< add, concat, sum_pool2d, flatten: each party by itself
+    combine,      ///< add, concat, sum_pool2d, flatten, negation: each party by itself
     settle,       ///< a pending carry becomes part of the words
     interactive,  ///< rescale, relu, sign, max_pool2d
     re_share,     ///< the client's share becomes the one it chose

@@ -1,11 +1,11 @@
 // Widths of a network's values: from declared rings and static bounds to the rings that steps need.
 #include <algorithm>
-#include <optional>
 
 #include "base/error.h"
 #include "models/network/rounding.h"
 #include "models/network/shape_inference.h"
 #include "models/network/value_range.h"
+#include "protocols/shares/layer/mirror.h"
 #include "protocols/shares/plan/share_plan.h"
 
 namespace popcorn::protocols::shares {
@@ -20,19 +20,6 @@ using models::NodeKind;
 struct Interval {
   std::int64_t low, high;
 };
-
-/// The readers of a node, when there is but one of a kind.
-std::optional<std::size_t> only_reader(const IntegerNetwork& network, std::size_t index) {
-  std::optional<std::size_t> reader;
-  for (std::size_t i = index + 1; i < network.nodes.size(); ++i) {
-    for (const std::size_t operand : network.nodes[i].inputs) {
-      if (operand != index) continue;
-      if (reader) return std::nullopt;
-      reader = i;
-    }
-  }
-  return reader;
-}
 
 /// Whether the step of `node`, with t digits dropped behind it, is right in a ring of w bits for the values
 /// of a channel, in either rounding.
@@ -51,24 +38,13 @@ bool fits(const Node& node, Interval x, unsigned t, unsigned w, bool non_negativ
   return x.low >= -half / 2 && x.high < half / 2 - added;
 }
 
-/// Digits that are dropped at a node or, behind a pool, at what reads it.
-unsigned shift_behind(const IntegerNetwork& network, std::size_t index, std::size_t channel) {
-  const Node* node = &network.nodes[index];
-  if (node->kind == NodeKind::max_pool2d) {
-    const auto reader = only_reader(network, index);
-    if (!reader) return 0;
-    node = &network.nodes[*reader];
-  }
-  return node->kind == NodeKind::rescale ? static_cast<unsigned>(node->shift(channel)) : 0;
-}
-
 unsigned step_ring(const IntegerNetwork& network, std::size_t index, bool non_negative) {
   const Node& node = network.nodes[index];
   const models::Bounds& bounds = network.nodes[node.inputs.front()].bounds;
   const unsigned declared = models::ring_of(network, node.inputs.front());
   unsigned ring = 2;
   for (std::size_t c = 0; c < bounds.low.size(); ++c) {
-    const unsigned t = shift_behind(network, index, c);
+    const unsigned t = models::dropped_digits(network, index, c);
     const unsigned most = declared != 0 ? std::max(declared, t + 2) : kMostShareBits + 1;
     const bool known = bounds.low.fits_int64(c) && bounds.high.fits_int64(c) && bounds.bits < 62;
     const Interval x = known ? Interval{bounds.low.to_int64(c), bounds.high.to_int64(c)}
@@ -118,6 +94,7 @@ ShareNetwork share_network(const IntegerNetwork& network) {
                     .shifts = node.shifts,
                     .rectify = node.rectify};
     facts.non_negative = non_negative(network, result, node);
+    facts.mirrors = mirrors(node);
     const unsigned declared = models::ring_of(network, i);
     facts.ring = node.bounds.bits + 1;
     if (declared != 0) facts.ring = std::min(facts.ring, declared);

@@ -149,7 +149,9 @@ class Run {
     made.words.resize(node(step.node).size());
     if (step.carry == Carry::pending) made.lowest.resize(made.words.size());
     const ShareNode& facts = node(step.node);
-    if (facts.kind == NodeKind::sum_pool2d) {
+    if (facts.mirrors) {
+      made.words = mirrored(step.node);
+    } else if (facts.kind == NodeKind::sum_pool2d) {
       sum_pool(facts, made.words);
     } else {
       std::size_t place = 0;
@@ -161,6 +163,15 @@ class Run {
     }
     reduce(made.words, step.ring);
     tensors_[step.node] = std::move(made);
+  }
+
+  /// The shares of b − x, see layer/mirror.h.
+  Words mirrored(std::size_t i) const {
+    const Words& operand = tensors_[node(i).inputs.front()].words;
+    if (server_ != nullptr) return server_->layers(i, operand);
+    Words negated(operand.size());
+    std::ranges::transform(operand, negated.begin(), [](std::uint32_t word) { return 0U - word; });
+    return negated;
   }
 
   void add_operand(const ShareNode& facts, std::size_t k, std::size_t place, Carry carry, ShareTensor& made) {
