@@ -11,6 +11,9 @@ namespace popcorn::models {
 namespace {
 
 constexpr std::int64_t kMaxOutputs = 4096;
+const std::string kPrefix = "arg_max/";
+const std::string kKeys = "keys";
+const std::string kFlatLogits = "logits";
 
 /// Appends nodes; each method gives the index of the node it made.
 class Builder {
@@ -45,7 +48,7 @@ class Builder {
                    std::int64_t size) {
     Node node;
     node.kind = kind;
-    node.name = "arg_max/" + name;
+    node.name = kPrefix + name;
     node.inputs = std::move(inputs);
     node.shape = {size, 1, 1};
     node.scale = {1.0};
@@ -85,6 +88,21 @@ std::size_t tournament(Builder& build, std::size_t values, std::int64_t count) {
 
 }  // namespace
 
+std::size_t logits_node(const IntegerNetwork& network) {
+  std::size_t index = network.nodes.size() - 1;
+  if (network.answer == Answer::label) {
+    // The last of the name: a network may have nodes of that name itself.
+    const auto keys =
+        std::ranges::find(network.nodes.rbegin(), network.nodes.rend(), kPrefix + kKeys, &Node::name);
+    if (keys == network.nodes.rend())
+      throw Error("model.arg_max", "the network answers with a label but has no arg-max");
+    const std::size_t read = keys->inputs.front();
+    if (network.nodes[read].name != kPrefix + kFlatLogits) return read;
+    index = read;
+  }
+  return network.nodes[index].inputs.front();
+}
+
 IntegerNetwork with_arg_max(IntegerNetwork network) {
   const std::int64_t count = network.output().shape.size();
   if (count < 2 || count > kMaxOutputs) {
@@ -101,11 +119,11 @@ IntegerNetwork with_arg_max(IntegerNetwork network) {
   std::size_t logits = output.inputs.front();
   Builder build(network);
   if (network.nodes[logits].shape != Shape{count, 1, 1}) {
-    logits = build.unary(NodeKind::flatten, "logits", logits, count);
+    logits = build.unary(NodeKind::flatten, kFlatLogits, logits, count);
   }
   const auto factor = static_cast<std::int32_t>(std::bit_ceil(static_cast<std::uint64_t>(count)));
   const std::size_t keys =
-      build.dense("keys", logits, count, count,
+      build.dense(kKeys, logits, count, count,
                   [&](std::int64_t row, std::int64_t column) { return row == column ? factor : 0; });
   for (std::int64_t i = 0; i < count; ++i)
     build.node(keys).bias.set_int64(static_cast<std::size_t>(i), factor - 1 - i);

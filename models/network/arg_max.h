@@ -19,4 +19,8 @@ inline constexpr const char* kLabelSuffix = ".label";
 /// for each class
 IntegerNetwork with_arg_max(IntegerNetwork network);
 
+/// The node whose values are the logits: what the output reads, or, in a network made by with_arg_max(), what
+/// its arg-max reads. All nodes of the network without its arg-max stand before or at it, unchanged.
+std::size_t logits_node(const IntegerNetwork& network);
+
 }  // namespace popcorn::models

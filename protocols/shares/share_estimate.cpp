@@ -23,7 +23,7 @@ double transfer_bytes(const std::array<std::uint64_t, 2>& transfers) {
 
 /// A layer for each node, with what the plan says of its ring.
 std::vector<ShareEstimateLayer> layers_of(const IntegerNetwork& network, const shares::SharePlan& plan) {
-  std::vector<ShareEstimateLayer> layers(network.nodes.size());
+  std::vector<ShareEstimateLayer> layers(plan.network.nodes.size());
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const Node& node = network.nodes[i];
     layers[i].name = node.name;
@@ -63,10 +63,7 @@ void add_steps(const shares::SharePlan& plan, ShareEstimates& result) {
 
 void add_weighted(const IntegerNetwork& network, const shares::SharePlan& plan,
                   const ShareEstimateOptions& options, ShareEstimates& result) {
-  const auto ring_of = [&](const Node& node) {
-    return plan.ring_of_layer(static_cast<std::size_t>(&node - network.nodes.data()));
-  };
-  for (const shares::PreparationPlan::Layer& weighted : shares::preparation_plan(network, ring_of).layers) {
+  for (const shares::PreparationPlan::Layer& weighted : shares::preparation_plan(network, plan.held).layers) {
     const shares::PackedLayout layout = shares::cheapest_layout(weighted.facts, options.key_bits);
     ShareEstimateLayer& layer = result.layers[weighted.node];
     layer.slot_bits = weighted.facts.slot_bits;

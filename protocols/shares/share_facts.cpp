@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "models/network/sliding_window.h"
 #include "protocols/shares/share_dry_run.h"
 
 namespace popcorn::protocols::shares {
@@ -18,7 +19,8 @@ constexpr const char* kCode = "bundle.shares";
 constexpr const char* kWhat = "client bundle: \"shares\"";
 constexpr std::size_t kMostFlights = 1 << 16;
 constexpr std::int64_t kMostFlightBytes = std::int64_t{1} << 34;
-constexpr std::int64_t kMostTaps = 4096;  // places of a window
+constexpr std::int64_t kMostValues = std::int64_t{1} << 27;  // of all tensors
+constexpr std::int64_t kMostPooled = std::int64_t{1} << 24;  // places of all windows of a channel
 constexpr std::int64_t kMostMultiplier = std::int64_t{1} << 20;
 
 [[noreturn]] void fail(const ShareNode& node, const std::string& problem) {
@@ -95,7 +97,7 @@ ShareNode node_from_json(const Json& json, std::size_t index) {
     const bool positive = numbers[0] > 0 && numbers[1] > 0 && numbers[2] > 0 && numbers[3] > 0 &&
                           numbers[8] > 0 && numbers[9] > 0;
     if (!positive) fail(node, "has a window without extent");
-    if (numbers[0] * numbers[1] > kMostTaps) fail(node, "has a window of too many places");
+    if (numbers[0] * numbers[1] > WeightedLayer::kMostTaps) fail(node, "has a window of too many places");
   }
   if (fields.has("multipliers"))
     node.multipliers = fields.integers("multipliers", 1, Limits::kOperands, 1, kMostMultiplier);
@@ -106,21 +108,27 @@ ShareNode node_from_json(const Json& json, std::size_t index) {
   return node;
 }
 
-/// Outputs of a window along an axis; 0 when it does not fit.
-std::int64_t windows(std::int64_t input, std::int64_t kernel, std::int64_t stride, std::int64_t dilation,
-                     std::int64_t before, std::int64_t after) {
-  const std::int64_t room = input + before + after - dilation * (kernel - 1) - 1;
-  return room < 0 ? 0 : room / stride + 1;
+/// Every window has a maximum, and all of them together can be listed.
+void check_pool(const ShareNode& node, const models::Shape& in) {
+  const models::Window& w = node.window;
+  if (w.kernel_height * w.kernel_width > kMostPooled / (node.shape.height * node.shape.width))
+    fail(node, "has too many windows of too many places");
+  const models::Axis rows = models::vertical_axis(w, in, node.shape);
+  const models::Axis columns = models::horizontal_axis(w, in, node.shape);
+  if (rows.taps_inside().begin == 0 || columns.taps_inside().begin == 0)
+    fail(node, "has a window that lies wholly in the padding");
 }
 
 void check_window(const ShareNode& node, const models::Shape& in) {
   const models::Window& w = node.window;
-  const bool fits = node.shape.height == windows(in.height, w.kernel_height, w.stride_height,
-                                                 w.dilation_height, w.pad_top, w.pad_bottom) &&
-                    node.shape.width == windows(in.width, w.kernel_width, w.stride_width, w.dilation_width,
-                                                w.pad_left, w.pad_right) &&
+  const std::int64_t height = models::window_outputs(in.height, w.kernel_height, w.stride_height, w.pad_top,
+                                                     w.pad_bottom, w.dilation_height);
+  const std::int64_t width = models::window_outputs(in.width, w.kernel_width, w.stride_width, w.pad_left,
+                                                    w.pad_right, w.dilation_width);
+  const bool fits = node.shape.height == height && node.shape.width == width &&
                     (node.kind == NodeKind::conv2d || node.shape.channels == in.channels);
   if (!fits) fail(node, "has a shape that its window does not give");
+  if (node.kind == NodeKind::max_pool2d) check_pool(node, in);
 }
 
 void check_operands(const std::vector<ShareNode>& nodes, const ShareNode& node) {
@@ -155,6 +163,9 @@ void check_node(const std::vector<ShareNode>& nodes, std::size_t index) {
   if (node.kind == NodeKind::rescale ? node.shifts.empty() : !node.shifts.empty()) {
     fail(node, "has shifts where none belong, or none");
   }
+  const std::int64_t most_shift = std::int64_t{node.step_ring} - 2;  // what is left has a sign and a digit
+  if (std::ranges::any_of(node.shifts, [&](std::int64_t shift) { return shift > most_shift; }))
+    fail(node, "drops more digits than its ring has");
   if (node.shifts.size() > 1 && node.shifts.size() != static_cast<std::size_t>(node.shape.channels)) {
     fail(node, "needs one shift, or one a channel");
   }
@@ -171,8 +182,11 @@ void check_node(const std::vector<ShareNode>& nodes, std::size_t index) {
 
 void check_network(const std::vector<ShareNode>& nodes) {
   std::vector<bool> read(nodes.size(), false);
+  std::int64_t values = 0;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     check_node(nodes, i);
+    values += nodes[i].shape.size();
+    if (values > kMostValues) fail(nodes[i], "makes the network too large");
     for (const std::size_t input : nodes[i].inputs) read[input] = true;
   }
   if (nodes.back().kind != NodeKind::output || read.back()) fail(nodes.back(), "must be the output");
@@ -226,7 +240,7 @@ ShareFacts facts_without_flights(const models::IntegerNetwork& network) {
   }
   ShareFacts facts;
   facts.network = share_network(network);
-  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+  for (std::size_t i = 0; i < facts.network.nodes.size(); ++i) {
     if (!facts.network.nodes[i].weighted()) continue;
     const WeightedLayer layer = weighted_layer(network, i, 1);
     facts.layers.push_back({i, layer.groups, layer.slot_bits - layer.ring - 1});
@@ -281,18 +295,20 @@ Json facts_to_json(const ShareFacts& facts) {
   for (const PackedFacts& layer : facts.layers) {
     json["layers"].push_back({{"node", layer.node}, {"groups", layer.groups}, {"sum_bits", layer.sum_bits}});
   }
+  if (facts.network.label) json["label"] = true;
   json["nearest"] = flights_to_json(facts.nearest);
   json["fast"] = flights_to_json(facts.fast);
   return json;
 }
 
 ShareFacts facts_from_json(const Json& json) {
-  const JsonFields fields(json, kWhat, kCode, {"nodes", "layers", "nearest", "fast"});
+  const JsonFields fields(json, kWhat, kCode, {"nodes", "layers", "nearest", "fast"}, {"label"});
   const Json& nodes = fields.at("nodes");
   if (!nodes.is_array() || nodes.size() < 2 || nodes.size() > models::Limits::kNodes) {
     fields.fail("nodes", "an array of nodes");
   }
   ShareFacts facts;
+  facts.network.label = flag(fields, "label");
   for (std::size_t i = 0; i < nodes.size(); ++i) facts.network.nodes.push_back(node_from_json(nodes[i], i));
   check_network(facts.network.nodes);
   const Json& layers = fields.at("layers");

@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "base/error.h"
@@ -42,13 +43,23 @@ SharesClient::SharesClient(const ClientParts& parts, WideVector input, ShareRoun
       result_limbs_(WideVector::limbs_for_bits(parts.bundle.output_bits + 1)),
       results_(schedule_.layers()),
       base_(rng_) {
-  if (input_.size() > 0 && input_.size() != plan_.network.nodes.front().size()) {
-    throw InputError("bundle.shares", "client bundle: \"shares\" takes another input than \"encoding\"");
-  }
+  check_facts(parts.bundle);
   for (const PreparationPlan::Source& source : schedule_.preparation().sources) {
     ot::Words& words = shares_.emplace_back(source.values);
     rng_.fill({reinterpret_cast<std::uint8_t*>(words.data()), words.size() * sizeof(std::uint32_t)});
     for (std::uint32_t& word : words) word &= ot::low_bits(source.ring);
+  }
+}
+
+/// The facts must be of the network that the rest of the bundle describes.
+void SharesClient::check_facts(const ClientBundle& bundle) const {
+  if (static_cast<std::size_t>(bundle.encoding.shape.size()) != plan_.network.nodes.front().size()) {
+    throw InputError("bundle.shares", "client bundle: \"shares\" takes another input than \"encoding\"");
+  }
+  const bool is_label = bundle.answer == models::Answer::label;
+  const std::uint64_t outputs = is_label ? 1 : plan_.network.nodes.back().size();
+  if (plan_.network.label != is_label || outputs != bundle.output_count) {
+    throw InputError("bundle.shares", "client bundle: \"shares\" gives another output than \"answer\"");
   }
 }
 
@@ -68,6 +79,12 @@ void SharesClient::message(std::uint64_t round, Bytes& out) {
   } else {
     if (!half_) begin_online();
     const Bytes flight = advance_or_fail(*half_, std::exchange(flight_, {}));
+    const std::uint64_t due = schedule_.client_message(round).sign_test_bytes;
+    if (flight.size() != due) {
+      throw InputError("bundle.shares", "client bundle: \"shares\": a flight has " +
+                                            std::to_string(flight.size()) + " bytes, not " +
+                                            std::to_string(due) + " as it says");
+    }
     out.insert(out.end(), flight.begin(), flight.end());
   }
 }
@@ -149,6 +166,8 @@ void SharesClient::take_answer() {
   advance_or_fail(*half_, flight_);
   if (!half_->finished())
     throw ot::FailedCheck("ot.flight_size", "the inference did not end with its last round");
+  if (answer_.label)
+    answer_.logits = {2 * static_cast<std::int64_t>(*answer_.label)};  // as models::Answer says
   result_ = WideVector(answer_.logits.size(), result_limbs_);
   for (std::size_t i = 0; i < answer_.logits.size(); ++i) result_.set_int64(i, answer_.logits[i]);
 }

@@ -33,6 +33,7 @@ class SharesClient final : public ClientEngine {
   void observe(ShareObserver observer) { observer_ = std::move(observer); }
 
  private:
+  void check_facts(const ClientBundle& bundle) const;
   void take_set_up(ByteView section);
   void begin_online();
   ot::Words chosen(std::size_t node) const;

@@ -1,12 +1,40 @@
 #include "protocols/shares/shares_schedule.h"
 
+#include "base/error.h"
+#include "protocols/shares/run/share_cost.h"
+
 namespace popcorn::protocols::shares {
+
+namespace {
+
+/// What makes a random transfer takes less, whatever the source.
+constexpr std::uint64_t kMostBytesOfTransfer = 4;
+constexpr std::uint64_t kMostBytesOfSource = std::uint64_t{1} << 24;
+
+/// Flights may come from the other party: no more bytes are ever awaited than the plan can need, and no
+/// fewer.
+void check_flights(const std::vector<FlightPair>& flights, const SharePlan& plan) {
+  const ShareStepCost cost = predict_shares(plan).all;
+  const std::uint64_t least = cost.bytes[0] + cost.bytes[1];
+  const std::uint64_t most =
+      least + kMostBytesOfTransfer * (cost.transfers[0] + cost.transfers[1]) + 2 * kMostBytesOfSource;
+  std::uint64_t bytes = 0;
+  for (const FlightPair& flight : flights) bytes += flight.client + flight.server;
+  if (bytes < least || bytes > most) {
+    throw InputError("bundle.shares", "client bundle: \"shares\": flights of " + std::to_string(bytes) +
+                                          " bytes in all; its steps take " + std::to_string(least) + " to " +
+                                          std::to_string(most));
+  }
+}
+
+}  // namespace
 
 SharesSchedule::SharesSchedule(const ShareFacts& facts, ShareRounding rounding, const SharePlan& plan,
                                unsigned key_bits)
     : preparation_(preparation_plan(facts, plan)),
       flights_(facts.flights(rounding)),
       ciphertext_bytes_(key_bits / 4) {
+  check_flights(flights_, plan);
   for (const PreparationPlan::Layer& layer : preparation_.layers) {
     layouts_.push_back(cheapest_layout(layer.facts, key_bits));
   }

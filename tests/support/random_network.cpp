@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "models/evaluation/plaintext_evaluator.h"
 #include "models/network/sliding_window.h"
+#include "models/network/value_range.h"
 
 namespace popcorn::test {
 
@@ -283,6 +285,29 @@ RandomNetworkOptions requantised_options() {
 
 IntegerNetwork random_network(SeededRng& rng, const RandomNetworkOptions& options) {
   return Builder(rng, options).build();
+}
+
+bool fit_rings(IntegerNetwork& network, const WideVector& input) {
+  for (int attempt = 0; attempt < 60; ++attempt) {
+    models::RangeCounts counts(network);
+    models::evaluate_all(network, input, {models::Rounding(), 0, &counts});
+    if (counts.beyond() == 0) return true;
+    for (std::size_t i = 1; i < network.nodes.size(); ++i) {
+      if (counts.beyond(i) == 0) continue;
+      // The ring that is too narrow is the node's own, or that of what it reads.
+      std::size_t at = i;
+      if (network.nodes[i].kind == NodeKind::rescale || network.nodes[i].kind == NodeKind::max_pool2d) {
+        if (network.nodes[i].ring_bits != 0) ++network.nodes[i].ring_bits;
+        at = network.nodes[i].inputs.front();
+        while (network.nodes[at].ring_bits == 0 && !network.nodes[at].inputs.empty())
+          at = network.nodes[at].inputs.front();
+      }
+      if (network.nodes[at].ring_bits == 0) return false;
+      if (++network.nodes[at].ring_bits > 24) return false;
+    }
+    network.finish();
+  }
+  return false;
 }
 
 WideVector random_input(SeededRng& rng, const IntegerNetwork& network) {

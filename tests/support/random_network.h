@@ -30,6 +30,10 @@ RandomNetworkOptions requantised_options();
 /// overlap.
 models::IntegerNetwork random_network(SeededRng& rng, const RandomNetworkOptions& options = {});
 
+/// Widens rings until no value of this input is beyond what its node and the steps behind it take: then
+/// inference on shares is exact. Gives false when they would be wider than 24 bits.
+bool fit_rings(models::IntegerNetwork& network, const WideVector& input);
+
 /// An input within the network's range: uniform values mixed with the ends of the range and zeros.
 WideVector random_input(SeededRng& rng, const models::IntegerNetwork& network);
 

@@ -50,6 +50,7 @@ std::size_t most_slots(unsigned slot_bits, unsigned key_bits) noexcept {
 }
 
 WindowGeometry window_geometry(const WeightedLayer& layer, LayoutChoice::Planes planes) {
+  check_layer(layer);
   const Axis rows = rows_of(layer);
   const Axis columns = columns_of(layer);
   const bool by_phase = planes == LayoutChoice::Planes::phases;

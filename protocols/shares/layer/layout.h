@@ -40,7 +40,13 @@ struct WeightedLayer {
 
   static constexpr unsigned kMostRingBits = 32;
   static constexpr unsigned kMostSlotBits = 60;
+  static constexpr std::int64_t kMostTaps = 4096;                     ///< places of a window
+  static constexpr std::int64_t kMostValues = std::int64_t{1} << 26;  ///< of a tensor
 };
+
+/// What a layer must be before anything is derived from it: it may come from the other party.
+/// @throws InputError "layer.invalid" that names the layer and what was expected
+void check_layer(const WeightedLayer& layer);
 
 /// The public facts of a node. @param ring w, at least one bit
 /// @throws Error "layer.kind" unless it is dense or conv2d, InputError "model.too_wide" when it does not fit
@@ -95,7 +101,7 @@ WindowGeometry window_geometry(const WeightedLayer& layer, LayoutChoice::Planes 
 /// Immutable; the same for both parties, which take the cheapest_layout().
 class PackedLayout {
  public:
-  /// @throws Error "layout.choice" when it does not fit
+  /// @throws InputError "layer.invalid", Error "layout.choice" when it does not fit
   PackedLayout(const WeightedLayer& layer, unsigned key_bits, const LayoutChoice& choice);
 
   const WeightedLayer& layer() const noexcept { return layer_; }
@@ -159,7 +165,8 @@ class PackedLayout {
   std::size_t group_inputs_ = 0;
 };
 
-/// The cheapest layout by price(). @throws InputError "model.too_wide" when a plaintext holds no slot
+/// The cheapest layout by price(). @throws InputError "layer.invalid", "model.too_wide" when a plaintext
+/// holds no slot
 PackedLayout cheapest_layout(const WeightedLayer& layer, unsigned key_bits);
 /// Slots that a plaintext holds, ⌊(|N| − kUnusedBits) / B⌋.
 std::size_t most_slots(unsigned slot_bits, unsigned key_bits) noexcept;

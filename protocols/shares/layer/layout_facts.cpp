@@ -3,8 +3,10 @@
 #include <bit>
 #include <cstdlib>
 #include <numeric>
+#include <string>
 
 #include "base/error.h"
+#include "models/network/sliding_window.h"
 #include "protocols/shares/layer/layout.h"
 
 namespace popcorn::protocols::shares {
@@ -49,6 +51,46 @@ std::uint64_t largest_sum(const models::Node& node, const WeightedLayer& layer, 
 }
 
 }  // namespace
+
+void check_layer(const WeightedLayer& layer) {
+  const auto expect = [&](bool holds, const std::string& what) {
+    if (!holds) throw InputError("layer.invalid", "layer \"" + layer.name + "\" must have " + what);
+  };
+  const auto within = [](std::int64_t value, std::int64_t least, std::int64_t most) {
+    return value >= least && value <= most;
+  };
+  using models::Limits;
+  for (const models::Shape& shape : {layer.input, layer.output}) {
+    expect(within(shape.channels, 1, Limits::kTensorSize) && within(shape.height, 1, Limits::kExtent) &&
+               within(shape.width, 1, Limits::kExtent) &&
+               shape.height * shape.width <= WeightedLayer::kMostValues / shape.channels,
+           "tensors of 1 to " + std::to_string(WeightedLayer::kMostValues) + " values");
+  }
+  const models::Window& window = layer.window;
+  for (const std::int64_t extent : {window.kernel_height, window.kernel_width, window.stride_height,
+                                    window.stride_width, window.dilation_height, window.dilation_width}) {
+    expect(within(extent, 1, Limits::kExtent), "a window with positive extents");
+  }
+  for (const std::int64_t pad : {window.pad_top, window.pad_left, window.pad_bottom, window.pad_right}) {
+    expect(within(pad, 0, Limits::kExtent), "paddings that are not negative");
+  }
+  expect(window.kernel_height * window.kernel_width <= WeightedLayer::kMostTaps,
+         "a window of at most " + std::to_string(WeightedLayer::kMostTaps) + " places");
+  expect(layer.output.height == models::window_outputs(layer.input.height, window.kernel_height,
+                                                       window.stride_height, window.pad_top,
+                                                       window.pad_bottom, window.dilation_height) &&
+             layer.output.width == models::window_outputs(layer.input.width, window.kernel_width,
+                                                          window.stride_width, window.pad_left,
+                                                          window.pad_right, window.dilation_width),
+         "the outputs of its window");
+  expect(within(layer.groups, 1, layer.input.channels) && layer.input.channels % layer.groups == 0 &&
+             layer.output.channels % layer.groups == 0,
+         "channels that its groups divide");
+  expect(layer.ring >= 1 && layer.ring <= WeightedLayer::kMostRingBits && layer.slot_bits > layer.ring &&
+             layer.slot_bits <= WeightedLayer::kMostSlotBits,
+         "a ring of 1 to " + std::to_string(WeightedLayer::kMostRingBits) +
+             " bits in larger slots of at most " + std::to_string(WeightedLayer::kMostSlotBits));
+}
 
 unsigned required_slot_bits(const models::Node& node, const WeightedLayer& layer) {
   std::uint64_t largest = 1;

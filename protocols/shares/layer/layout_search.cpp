@@ -12,6 +12,10 @@ namespace popcorn::protocols::shares {
 namespace {
 
 constexpr std::uint64_t kWirePrice = 64;
+/// Numbers of segments that are tried.
+constexpr std::size_t kMostTrials = 64;
+/// Of the planes of a channel, about: far more than any layer for pictures has.
+constexpr std::size_t kMostSegments = std::size_t{1} << 16;
 
 /// Takes the cheapest of the layouts that it is shown.
 class Cheapest {
@@ -64,8 +68,10 @@ void consider_planes(Cheapest& cheapest, LayoutChoice::Planes planes, const Weig
   const std::size_t places = geometry.places;
   // As few segments as fit, and some more, whose room shifts can use.
   const std::size_t fewest = ceil_div(places, slots);
+  if (fewest > kMostSegments / geometry.planes.size()) return;
   const std::size_t most = std::min(places, fewest + std::max<std::size_t>(8, fewest / 3));
-  for (std::size_t segments = fewest; segments <= most; ++segments) {
+  const std::size_t stride = ceil_div(most - fewest + 1, kMostTrials);
+  for (std::size_t segments = fewest; segments <= most; segments += stride) {
     LayoutChoice choice{planes};
     choice.segments = segments;
     const std::size_t length = ceil_div(places, segments);
@@ -89,7 +95,8 @@ const std::vector<std::size_t>& channels_together() {
 }
 
 PackedLayout cheapest_layout(const WeightedLayer& layer, unsigned key_bits) {
-  const std::size_t slots = layer.slot_bits == 0 ? 0 : most_slots(layer.slot_bits, key_bits);
+  check_layer(layer);
+  const std::size_t slots = most_slots(layer.slot_bits, key_bits);
   if (slots == 0) {
     throw InputError("model.too_wide", "layer \"" + layer.name + "\": a plaintext of a " +
                                            std::to_string(key_bits) + "-bit key holds no slot of " +
@@ -99,6 +106,9 @@ PackedLayout cheapest_layout(const WeightedLayer& layer, unsigned key_bits) {
   consider_planes(cheapest, LayoutChoice::Planes::phases, layer, slots);
   if (layer.window.kernel_width > 1) {
     consider_planes(cheapest, LayoutChoice::Planes::columns, layer, slots);
+  }
+  if (!cheapest.best()) {
+    throw InputError("model.too_wide", "layer \"" + layer.name + "\": its planes are too large to be packed");
   }
   return std::move(*cheapest.best());
 }

@@ -17,14 +17,6 @@ bool is_packed(const models::Node& node) {
   return node.kind == models::NodeKind::dense || (node.kind == models::NodeKind::conv2d && !mirrors(node));
 }
 
-/// The node whose tensor a node reads: a flatten changes nothing.
-std::size_t source_node(const models::IntegerNetwork& network, std::size_t node) {
-  std::size_t source = network.nodes[node].inputs.front();
-  while (network.nodes[source].kind == models::NodeKind::flatten)
-    source = network.nodes[source].inputs.front();
-  return source;
-}
-
 /// `count` values uniform modulo 2^ring.
 ot::Words draw_shares(std::size_t count, unsigned ring, Rng& rng) {
   ot::Words shares(count);
@@ -43,6 +35,24 @@ auto naming_layer(const std::string& name, const Step& step) {
   }
 }
 
+/// A plan may come from the other party.
+void check_plan(const PreparationPlan& plan) {
+  for (const PreparationPlan::Layer& layer : plan.layers) {
+    check_layer(layer.facts);
+    const bool fits =
+        layer.source < plan.sources.size() &&
+        plan.sources[layer.source].values == static_cast<std::size_t>(layer.facts.input.size()) &&
+        plan.sources[layer.source].ring >= layer.facts.ring &&
+        plan.sources[layer.source].ring <= WeightedLayer::kMostRingBits;
+    if (!fits) {
+      throw InputError("layer.invalid", "layer \"" + layer.facts.name + "\" must read a tensor of " +
+                                            std::to_string(layer.facts.input.size()) +
+                                            " values in a ring of " + std::to_string(layer.facts.ring) +
+                                            " bits or more");
+    }
+  }
+}
+
 MaskedResult take(std::optional<MaskedResult>& result, const std::string& name) {
   if (!result) throw Error("preparation.order", "layer \"" + name + "\" has no result, or it was taken");
   MaskedResult taken = std::move(*result);
@@ -56,24 +66,31 @@ unsigned node_ring(const models::Node& node) noexcept {
   return node.ring_bits != 0 ? node.ring_bits : node.bounds.bits + 1;
 }
 
-PreparationPlan preparation_plan(const models::IntegerNetwork& network,
-                                 const std::function<unsigned(const models::Node&)>& ring_of) {
+PreparationPlan preparation_plan(const models::IntegerNetwork& network, std::span<const unsigned> rings) {
   PreparationPlan plan;
   for (std::size_t i = 0; i < network.nodes.size(); ++i) {
     if (!is_packed(network.nodes[i])) continue;
     PreparationPlan::Layer& layer = plan.layers.emplace_back();
     layer.node = i;
-    layer.facts = weighted_layer(network, i, ring_of(network.nodes[i]));
-    const std::size_t node = source_node(network, i);
+    layer.facts = weighted_layer(network, i, rings[i]);
+    const std::size_t node = network.nodes[i].inputs.front();
     const auto known = std::ranges::find(plan.sources, node, &PreparationPlan::Source::node);
     layer.source = static_cast<std::size_t>(known - plan.sources.begin());
     if (known == plan.sources.end()) {
-      plan.sources.push_back({node, static_cast<std::size_t>(layer.facts.input.size()), 0});
+      plan.sources.push_back({node, static_cast<std::size_t>(layer.facts.input.size()), rings[node]});
     }
     unsigned& ring = plan.sources[layer.source].ring;
     ring = std::max(ring, layer.facts.ring);
   }
   return plan;
+}
+
+PreparationPlan preparation_plan(const models::IntegerNetwork& network) {
+  std::vector<unsigned> rings;
+  for (const models::Node& node : network.nodes) {
+    rings.push_back(has_weights(node.kind) ? node_ring(node) : 0);
+  }
+  return preparation_plan(network, rings);
 }
 
 PackedNetwork::PackedNetwork(const models::IntegerNetwork& network, PreparationPlan plan, unsigned key_bits)
@@ -94,6 +111,7 @@ PackedCost PackedNetwork::cost(paillier::KeyKind kind) const {
 ClientPreparation::ClientPreparation(std::shared_ptr<const paillier::KeyOwner> owner, PreparationPlan plan,
                                      Rng& rng)
     : owner_(std::move(owner)), plan_(std::move(plan)), results_(plan_.layers.size()) {
+  check_plan(plan_);
   for (const PreparationPlan::Layer& layer : plan_.layers) {
     layouts_.push_back(cheapest_layout(layer.facts, owner_->public_key().bits()));
   }

@@ -10,9 +10,9 @@
 // one inference or by none; who used it is the session's matter.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/sha256.h"
@@ -24,7 +24,7 @@ namespace popcorn::protocols::shares {
 struct PreparationPlan {
   /// A tensor that weighted layers read. The client chooses one share of it, however many they are.
   struct Source {
-    std::size_t node = 0;    ///< in the network, behind any flatten
+    std::size_t node = 0;    ///< in the network
     std::size_t values = 0;  ///< of the tensor
     unsigned ring = 0;  ///< shares are uniform modulo 2^ring: the largest ring of the layers that read it
   };
@@ -39,10 +39,12 @@ struct PreparationPlan {
 
 /// Bits of a node's ring, or those that its static bound needs with a sign.
 unsigned node_ring(const models::Node& node) noexcept;
-/// @param ring_of w of a weighted node
+/// @param rings by node: w of a weighted node; of any other one the bits in which its tensor is held, which
+/// may be fewer than its readers need
 /// @throws InputError "model.too_wide"
-PreparationPlan preparation_plan(const models::IntegerNetwork& network,
-                                 const std::function<unsigned(const models::Node&)>& ring_of = node_ring);
+PreparationPlan preparation_plan(const models::IntegerNetwork& network, std::span<const unsigned> rings);
+/// The same with every weighted node in its node_ring().
+PreparationPlan preparation_plan(const models::IntegerNetwork& network);
 
 /// The server's layers for keys of one size. Immutable; shared by all sessions with such keys.
 class PackedNetwork {
@@ -65,7 +67,7 @@ class PackedNetwork {
 /// The client's half. Not thread-safe. After an exception nothing of it may be used.
 class ClientPreparation {
  public:
-  /// Chooses all shares. @throws InputError "model.too_wide"
+  /// Chooses all shares. @throws InputError "layer.invalid" for a plan that makes no sense, "model.too_wide"
   ClientPreparation(std::shared_ptr<const paillier::KeyOwner> owner, PreparationPlan plan,
                     Rng& rng = system_rng());
 

@@ -27,7 +27,8 @@ class Planner {
  public:
   Planner(ShareNetwork network, const ShareOptions& options) : options_(options) {
     plan_.network = std::move(network);
-    plan_.options = options;
+    options_.label_only = options_.label_only || plan_.network.label;
+    plan_.options = options_;
     const std::size_t count = plan_.network.nodes.size();
     readers_.resize(count);
     partner_.resize(count);

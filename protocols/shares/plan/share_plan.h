@@ -42,11 +42,14 @@ struct ShareNode {
 /// The nodes of a network, by index, without its weights.
 struct ShareNetwork {
   std::vector<ShareNode> nodes;
+  bool label = false;  ///< the output is which of its values is largest, not these
 };
 
 /// Widest ring that a tensor may be held in.
 inline constexpr unsigned kMostShareBits = 30;
 
+/// An arg-max at the end (models/network/arg_max.h) is left out: the plan has a step for it. Nodes before it
+/// keep their index.
 /// @throws InputError "shares.ring" that names a node whose values need more than kMostShareBits and says
 /// what to do: a network that was never requantised
 ShareNetwork share_network(const models::IntegerNetwork& network);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "models/network/arg_max.h"
 #include "models/network/rounding.h"
 #include "models/network/shape_inference.h"
 #include "models/network/value_range.h"
@@ -83,7 +84,10 @@ bool non_negative(const IntegerNetwork& network, const ShareNetwork& known, cons
 
 ShareNetwork share_network(const IntegerNetwork& network) {
   ShareNetwork result;
-  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+  result.label = network.answer == models::Answer::label;
+  const std::size_t logits = models::logits_node(network);
+  const std::size_t before_output = result.label ? logits + 1 : network.nodes.size() - 1;
+  for (std::size_t i = 0; i < before_output; ++i) {
     const Node& node = network.nodes[i];
     ShareNode facts{.kind = node.kind,
                     .name = node.name,
@@ -103,6 +107,15 @@ ShareNetwork share_network(const IntegerNetwork& network) {
     if (steps) facts.step_ring = step_ring(network, i, result.nodes[node.inputs.front()].non_negative);
     result.nodes.push_back(std::move(facts));
   }
+  const ShareNode& values = result.nodes[logits];
+  ShareNode output;
+  output.kind = NodeKind::output;
+  output.name = network.output().name;
+  output.inputs = {logits};
+  output.shape = values.shape;
+  output.ring = values.ring;
+  output.non_negative = values.non_negative;
+  result.nodes.push_back(std::move(output));
   return result;
 }
 

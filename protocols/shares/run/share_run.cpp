@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/secret_bytes.h"
+#include "models/network/arg_max.h"
 #include "models/network/rounding.h"
 #include "models/network/sliding_window.h"
 #include "protocols/ot/bits/bit_planes.h"
@@ -294,7 +295,8 @@ class Run {
 }  // namespace
 
 ClearLayers::ClearLayers(const models::IntegerNetwork& network) {
-  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+  const std::size_t last = models::logits_node(network);
+  for (std::size_t i = 0; i <= last; ++i) {
     const models::Node& node = network.nodes[i];
     if (node.kind != NodeKind::dense && node.kind != NodeKind::conv2d) continue;
     layers_.emplace(i, ClearSums(node, network.nodes[node.inputs.front()].shape));

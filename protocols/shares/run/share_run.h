@@ -22,7 +22,8 @@ struct ShareTensor {
 /// one process may anything be told of it.
 using ShareObserver = std::function<void(std::size_t node, unsigned ring, const ShareTensor& share)>;
 
-/// The server's weights, ready to be multiplied with shares. The network must outlive it.
+/// The server's weights, ready to be multiplied with shares, but for those of an arg-max at the end. The
+/// network must outlive it.
 class ClearLayers {
  public:
   explicit ClearLayers(const models::IntegerNetwork& network);
@@ -51,7 +52,7 @@ struct ClientPart {
 
 struct ShareAnswer {
   std::vector<std::int64_t> logits;  ///< empty when only the label was asked for
-  std::optional<std::size_t> label;
+  std::optional<std::size_t> label;  ///< may be hostile: below 2^key_bits(classes)
 };
 
 /// Random transfers for the first pieces of the plan: before the input is there.

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "tests/paillier/expect_error.h"
 #include "tests/protocols/shares/packed_cases.h"
 
 namespace popcorn::protocols::shares {
@@ -86,6 +87,33 @@ TEST_CASE("no two outputs share a slot, and no slot lies beyond those looked aft
       REQUIRE(seen.insert({place.ciphertext, place.slot}).second);
     }
   }
+}
+
+TEST_CASE("layers that make no sense are refused by name", "[shares]") {
+  const WeightedLayer good{"conv1", {2, 8, 8}, {4, 6, 6}, {3, 3}, 1, 15, 23};
+  CHECK_NOTHROW(cheapest_layout(good, 2048));
+  const auto refused = [&](const auto& change) {
+    WeightedLayer layer = good;
+    change(layer);
+    const std::string what = test::expect_error("layer.invalid", [&] { cheapest_layout(layer, 2048); });
+    CHECK(what.find("conv1") != std::string::npos);
+  };
+  refused([](WeightedLayer& layer) { layer.ring = 0; });
+  refused([](WeightedLayer& layer) { layer.ring = 33; });
+  refused([](WeightedLayer& layer) { layer.slot_bits = 15; });
+  refused([](WeightedLayer& layer) { layer.slot_bits = 61; });
+  refused([](WeightedLayer& layer) { layer.groups = 3; });
+  refused([](WeightedLayer& layer) { layer.groups = 0; });
+  refused([](WeightedLayer& layer) { layer.window.stride_width = 0; });
+  refused([](WeightedLayer& layer) { layer.window.kernel_height = -1; });
+  refused([](WeightedLayer& layer) { layer.window.pad_left = -1; });
+  refused([](WeightedLayer& layer) { layer.output.width = 7; });
+  refused([](WeightedLayer& layer) { layer.input.channels = 0; });
+  refused([](WeightedLayer& layer) { layer.output.channels = std::int64_t{1} << 27; });
+  refused([](WeightedLayer& layer) {
+    layer.input.height = std::int64_t{1} << 16;
+    layer.window.kernel_height = (std::int64_t{1} << 16) - 5;
+  });
 }
 
 TEST_CASE("ciphertexts of known layers", "[shares]") {

@@ -24,15 +24,17 @@ models::IntegerNetwork network_with_rings(SeededRng& rng) {
   return test::random_network(rng, options);
 }
 
-unsigned narrow_ring(const models::Node& node) {
-  return std::min(node_ring(node), 24U);
+/// Rings of at most 24 bits.
+PreparationPlan narrow_plan(const models::IntegerNetwork& network) {
+  std::vector<unsigned> rings;
+  for (const models::Node& node : network.nodes) rings.push_back(std::min(node_ring(node), 24U));
+  return preparation_plan(network, rings);
 }
 
 /// Both halves for one network and key.
 struct Preparation {
   Preparation(const models::IntegerNetwork& network, SeededRng& rng)
-      : network_side(
-            std::make_shared<PackedNetwork>(network, preparation_plan(network, narrow_ring), kKeyBits)),
+      : network_side(std::make_shared<PackedNetwork>(network, narrow_plan(network), kKeyBits)),
         client(test::party(kKeyBits).owner, network_side->plan(), rng),
         server(network_side, test::party(kKeyBits).context, rng) {}
 
@@ -103,10 +105,10 @@ TEST_CASE("preparations of random networks agree with the plaintext evaluator, a
   CHECK(layers > 20);
 }
 
-TEST_CASE("layers that read one tensor share its chosen share, behind a flatten too", "[shares]") {
+TEST_CASE("layers that read one tensor share its chosen share", "[shares]") {
   models::IntegerNetwork network;
   network.name = "shared";
-  network.encoding.shape = {1, 4, 4};
+  network.encoding.shape = {16, 1, 1};
   const auto add = [&](models::NodeKind kind, std::string name,
                        std::vector<std::size_t> inputs) -> models::Node& {
     models::Node& node = network.nodes.emplace_back();
@@ -115,20 +117,17 @@ TEST_CASE("layers that read one tensor share its chosen share, behind a flatten 
     node.inputs = std::move(inputs);
     return node;
   };
-  add(models::NodeKind::input, "input", {}).shape = {1, 4, 4};
+  add(models::NodeKind::input, "input", {}).shape = {16, 1, 1};
   models::Node& conv = add(models::NodeKind::conv2d, "conv", {0});
   conv.shape.channels = 1;
-  conv.window = {4, 4};
   conv.weights.assign(16, 3);
   conv.ring_bits = 14;
-  add(models::NodeKind::flatten, "flatten", {0});
-  models::Node& dense = add(models::NodeKind::dense, "dense", {2});
+  models::Node& dense = add(models::NodeKind::dense, "dense", {0});
   dense.shape.channels = 1;
   dense.weights.assign(16, -1);
   dense.ring_bits = 18;
-  add(models::NodeKind::flatten, "flat", {1});
-  add(models::NodeKind::add, "sum", {4, 3});
-  add(models::NodeKind::output, "output", {5});
+  add(models::NodeKind::add, "sum", {1, 2});
+  add(models::NodeKind::output, "output", {3});
   network.finish();
   const PreparationPlan plan = preparation_plan(network);
   REQUIRE(plan.layers.size() == 2);
@@ -210,11 +209,26 @@ TEST_CASE("hostile requests and responses are refused by name and change nothing
   test::expect_error<Error>("preparation.order", [&] { both.client.take_response(response); });
 }
 
+TEST_CASE("plans that make no sense are refused", "[shares]") {
+  SeededRng rng(46);
+  const PreparationPlan good = narrow_plan(network_with_rings(rng));
+  const auto refused = [&](const auto& change) {
+    PreparationPlan plan = good;
+    change(plan);
+    test::expect_error("layer.invalid",
+                       [&] { const ClientPreparation client(test::party(kKeyBits).owner, plan, rng); });
+  };
+  refused([](PreparationPlan& plan) { plan.layers[0].source = plan.sources.size(); });
+  refused([](PreparationPlan& plan) { plan.sources[0].values += 1; });
+  refused([](PreparationPlan& plan) { plan.sources[0].ring = 3; });
+  refused([](PreparationPlan& plan) { plan.sources[0].ring = 33; });
+  refused([](PreparationPlan& plan) { plan.layers.back().facts.window.stride_height = 0; });
+}
+
 TEST_CASE("a network packed for one key size refuses keys of another", "[shares]") {
   SeededRng rng(45);
   const models::IntegerNetwork network = network_with_rings(rng);
-  const auto packed =
-      std::make_shared<PackedNetwork>(network, preparation_plan(network, narrow_ring), kKeyBits);
+  const auto packed = std::make_shared<PackedNetwork>(network, narrow_plan(network), kKeyBits);
   test::expect_error<Error>("preparation.key",
                             [&] { const ServerPreparation server(packed, test::party(512).context, rng); });
 }

@@ -19,31 +19,6 @@ using namespace popcorn::protocols::shares;
 
 namespace {
 
-/// Widens rings until no value of this input is beyond what its node and the steps behind it take.
-bool fit_rings(models::IntegerNetwork& network, const WideVector& input) {
-  for (int attempt = 0; attempt < 60; ++attempt) {
-    models::RangeCounts counts(network);
-    models::evaluate_all(network, input, {models::Rounding(), 0, &counts});
-    if (counts.beyond() == 0) return true;
-    for (std::size_t i = 1; i < network.nodes.size(); ++i) {
-      if (counts.beyond(i) == 0) continue;
-      // The ring that is too narrow is the node's own, or that of what it reads.
-      std::size_t at = i;
-      if (network.nodes[i].kind == models::NodeKind::rescale ||
-          network.nodes[i].kind == models::NodeKind::max_pool2d) {
-        if (network.nodes[i].ring_bits != 0) ++network.nodes[i].ring_bits;
-        at = network.nodes[i].inputs.front();
-        while (network.nodes[at].ring_bits == 0 && !network.nodes[at].inputs.empty())
-          at = network.nodes[at].inputs.front();
-      }
-      if (network.nodes[at].ring_bits == 0) return false;
-      if (++network.nodes[at].ring_bits > 24) return false;
-    }
-    network.finish();
-  }
-  return false;
-}
-
 test::RandomNetworkOptions share_options() {
   test::RandomNetworkOptions options = test::requantised_options();
   options.max_weight = 3;
@@ -69,7 +44,7 @@ TEST_CASE("random requantised networks on shares equal the evaluator bit for bit
   for (int round = 0; round < 250; ++round) {
     models::IntegerNetwork network = test::random_network(rng, share_options());
     const WideVector input = test::random_input(rng, network);
-    if (!fit_rings(network, input)) continue;
+    if (!test::fit_rings(network, input)) continue;
     ShareOptions options;
     options.few_flights = round % 2 == 1;
     options.chunk_values = round % 3 == 0 ? 20 : options.chunk_values;
