@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "paillier/keys/key_owner.h"
 #include "protocols/ot/failed_check.h"
+#include "protocols/shares/layer/packed_layer_secrets.h"
 #include "protocols/shares/share_dry_run.h"
 
 namespace popcorn::protocols::shares {
@@ -71,10 +72,12 @@ SharesClient::~SharesClient() {
 void SharesClient::message(std::uint64_t round, Bytes& out) {
   if (round == 0) {
     base_.request(out);
-  } else if (schedule_.has_layer(round)) {
-    const std::size_t layer = schedule_.layer(round);
-    const PreparationPlan::Layer& facts = schedule_.preparation().layers[layer];
-    encrypt_shares(schedule_.layout(layer), *owner_, shares_[facts.source], out);
+  } else if (schedule_.prepares(round)) {
+    const SharesSchedule::Layers& layers = schedule_.prepared(round);
+    for (std::size_t layer = layers.first; layer < layers.end; ++layer) {
+      const PreparationPlan::Layer& facts = schedule_.preparation().layers[layer];
+      encrypt_shares(schedule_.layout(layer), *owner_, shares_[facts.source], out);
+    }
     if (round == 1) seeds_.chosen = reverse_->reply(seeds_.nonce, rng_, out);
   } else {
     if (!half_) begin_online();
@@ -102,19 +105,28 @@ void SharesClient::take_set_up(ByteView section) {
 
 void SharesClient::take(std::uint64_t round, WideVector plaintexts, ByteView section) {
   if (round == 0) return take_set_up(section);
-  if (schedule_.has_layer(round)) {
-    const std::size_t layer = schedule_.layer(round);
+  if (schedule_.prepares(round)) return take_preparation(round, std::move(plaintexts));
+  flight_.assign(section.begin(), section.end());
+  if (round + 1 == schedule_.rounds()) take_answer();
+}
+
+void SharesClient::take_preparation(std::uint64_t round, WideVector plaintexts) {
+  const WipedAtEnd all_wiped(plaintexts);
+  const SharesSchedule::Layers& layers = schedule_.prepared(round);
+  std::size_t first = 0;
+  for (std::size_t layer = layers.first; layer < layers.end; ++layer) {
+    const PackedLayout& layout = schedule_.layout(layer);
+    WideVector residues(layout.outputs(), plaintexts.limbs());
+    const WipedAtEnd wiped(residues);
+    std::ranges::copy(plaintexts.words().subspan(first * plaintexts.limbs(), residues.words().size()),
+                      residues.words().begin());
+    first += layout.outputs();
     try {
-      results_[layer] = open_residues(schedule_.layout(layer), plaintexts);
+      results_[layer] = open_residues(layout, residues);
     } catch (const InputError& error) {  // this preparation is over
       throw ot::FailedCheck(error.code(), error.what());
     }
-    const auto words = plaintexts.words();
-    OPENSSL_cleanse(words.data(), words.size_bytes());
-    return;
   }
-  flight_.assign(section.begin(), section.end());
-  if (round + 1 == schedule_.rounds()) take_answer();
 }
 
 ot::Words SharesClient::chosen(std::size_t node) const {

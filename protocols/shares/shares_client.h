@@ -35,6 +35,7 @@ class SharesClient final : public ClientEngine {
  private:
   void check_facts(const ClientBundle& bundle) const;
   void take_set_up(ByteView section);
+  void take_preparation(std::uint64_t round, WideVector plaintexts);
   void begin_online();
   ot::Words chosen(std::size_t node) const;
   void take_answer();

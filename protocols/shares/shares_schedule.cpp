@@ -38,6 +38,20 @@ SharesSchedule::SharesSchedule(const ShareFacts& facts, ShareRounding rounding, 
   for (const PreparationPlan::Layer& layer : preparation_.layers) {
     layouts_.push_back(cheapest_layout(layer.facts, key_bits));
   }
+  divide();
+}
+
+void SharesSchedule::divide() {
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < layouts_.size(); ++i) {
+    const std::uint64_t more = (layouts_[i].inputs() + layouts_[i].outputs()) * ciphertext_bytes_;
+    if (prepared_.empty() || bytes + more > kPreparationBytes) {
+      prepared_.push_back({i, i});
+      bytes = 0;
+    }
+    prepared_.back().end = i + 1;
+    bytes += more;
+  }
 }
 
 MessageShape SharesSchedule::client_message(std::uint64_t round) const {
@@ -45,9 +59,10 @@ MessageShape SharesSchedule::client_message(std::uint64_t round) const {
   if (round == 0) {
     shape.kind = MessageKind::preparation;
     shape.sign_test_bytes = ot::kBaseRequestBytes;
-  } else if (has_layer(round)) {
+  } else if (prepares(round)) {
     shape.kind = MessageKind::preparation;
-    shape.ciphertexts = layouts_[layer(round)].inputs();
+    for (std::size_t i = prepared(round).first; i < prepared(round).end; ++i)
+      shape.ciphertexts += layouts_[i].inputs();
     if (round == 1) shape.sign_test_bytes = ot::kBaseReplyBytes;
   } else {
     shape.sign_test_bytes = flights_[static_cast<std::size_t>(round - first_flight())].client;
@@ -60,9 +75,10 @@ MessageShape SharesSchedule::server_message(std::uint64_t round) const {
   if (round == 0) {
     shape.kind = MessageKind::preparation;
     shape.sign_test_bytes = kSetUpReplyBytes;
-  } else if (has_layer(round)) {
+  } else if (prepares(round)) {
     shape.kind = MessageKind::preparation;
-    shape.ciphertexts = layouts_[layer(round)].outputs();
+    for (std::size_t i = prepared(round).first; i < prepared(round).end; ++i)
+      shape.ciphertexts += layouts_[i].outputs();
   } else {
     shape.sign_test_bytes = flights_[static_cast<std::size_t>(round - first_flight())].server;
   }
@@ -78,7 +94,11 @@ MessageAddress SharesSchedule::client_address(std::uint64_t round) const {
 
 std::string SharesSchedule::step_name(std::uint64_t step) const {
   if (step == 0) return "transfers";
-  return step < first_flight() ? "preparation of " + preparation_.layers[layer(step)].facts.name : "online";
+  if (!prepares(step)) return "online";
+  const Layers& layers = prepared(step);
+  const std::string& first = preparation_.layers[layers.first].facts.name;
+  const std::string& last = preparation_.layers[layers.end - 1].facts.name;
+  return "preparation of " + first + (layers.end - layers.first > 1 ? " to " + last : "");
 }
 
 }  // namespace popcorn::protocols::shares

@@ -1,9 +1,11 @@
 // The rounds of an inference on shares:
 //
 //   0          set-up of the transfers    base transfers of both directions, but for the last message
-//   1 … L      preparation                encrypted shares of a layer's input up, W·c + R down;
+//   1 … P      preparation                encrypted shares of some layers' inputs up, W·c + R down;
 //                                         round 1 brings the last message of the set-up
-//   L + 1 …    online                     flights of the two halves
+//   P + 1 …    online                     flights of the two halves
+//
+// A round of the preparation takes as many layers as kPreparationBytes hold.
 #pragma once
 
 #include "protocols/client_bundle.h"
@@ -30,17 +32,28 @@ class SharesSchedule final : public Schedule {
 
   const PreparationPlan& preparation() const noexcept { return preparation_; }
   std::size_t layers() const noexcept { return preparation_.layers.size(); }
-  std::uint64_t first_flight() const noexcept { return 1 + layers(); }
-  /// The layer of a round, which must have one.
-  std::size_t layer(std::uint64_t round) const noexcept { return static_cast<std::size_t>(round - 1); }
-  bool has_layer(std::uint64_t round) const noexcept { return round > 0 && round < first_flight(); }
+  std::uint64_t first_flight() const noexcept { return 1 + prepared_.size(); }
+  bool prepares(std::uint64_t round) const noexcept { return round > 0 && round < first_flight(); }
+  /// Layers that are prepared together: [first, end).
+  struct Layers {
+    std::size_t first = 0, end = 0;
+  };
+  /// Of a round, which must prepare some.
+  const Layers& prepared(std::uint64_t round) const { return prepared_[static_cast<std::size_t>(round - 1)]; }
   const PackedLayout& layout(std::size_t layer) const { return layouts_[layer]; }
 
   static constexpr std::size_t kNonceBytes = 16;
   static constexpr std::uint64_t kSetUpReplyBytes = kNonceBytes + ot::kBaseReplyBytes + ot::kBaseRequestBytes;
 
+  /// Of a round's ciphertexts in both directions, unless a single layer has more: enough for few round trips,
+  /// little enough for both parties to hold.
+  static constexpr std::uint64_t kPreparationBytes = std::uint64_t{4} << 20;
+
  private:
+  void divide();
+
   PreparationPlan preparation_;
+  std::vector<Layers> prepared_;
   std::vector<PackedLayout> layouts_;
   std::vector<FlightPair> flights_;
   std::uint64_t ciphertext_bytes_;

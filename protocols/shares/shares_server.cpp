@@ -42,7 +42,7 @@ class SharesServer final : public ServerEngine {
       chooser_.emplace(section);
     } else if (round == 1) {
       seeds_.offered = reverse_->finish(seeds_.nonce, section);
-    } else if (!schedule_.has_layer(round)) {
+    } else if (!schedule_.prepares(round)) {
       flight_.assign(section.begin(), section.end());
     }
   }
@@ -52,11 +52,9 @@ class SharesServer final : public ServerEngine {
       out.insert(out.end(), seeds_.nonce.begin(), seeds_.nonce.end());
       seeds_.chosen = chooser_->reply(seeds_.nonce, rng_, out);
       reverse_->request(out);
-    } else if (schedule_.has_layer(round)) {
+    } else if (schedule_.prepares(round)) {
       const PhaseTimer timer(phases_.linear);
-      const std::size_t layer = schedule_.layer(round);
-      // A mask drawn here has never been used: the session answers a round once.
-      results_[layer] = packed_->layer(layer).evaluate(evaluator_, std::move(ciphertexts), out, rng_);
+      prepare(schedule_.prepared(round), ciphertexts, out);
     } else {
       const PhaseTimer timer(phases_.step);
       if (!half_) begin_online();
@@ -105,6 +103,18 @@ class SharesServer final : public ServerEngine {
   }
 
  private:
+  /// Masks drawn here have never been used: the session answers a round once.
+  void prepare(const SharesSchedule::Layers& layers, const paillier::CiphertextBatch& ciphertexts,
+               Bytes& out) {
+    std::size_t first = 0;
+    for (std::size_t layer = layers.first; layer < layers.end; ++layer) {
+      const std::size_t count = schedule_.layout(layer).inputs();
+      results_[layer] =
+          packed_->layer(layer).evaluate(evaluator_, ciphertexts.slice(first, count), out, rng_);
+      first += count;
+    }
+  }
+
   void begin_online() {
     transfers_ = std::make_unique<TransferHalves>(transfer_source(network_.plan()), seeds_.chosen,
                                                   seeds_.offered, seeds_.nonce, true, rng_);
