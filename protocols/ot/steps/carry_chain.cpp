@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "protocols/ot/bits/value_loop.h"
 
 namespace popcorn::protocols::ot {
 
@@ -76,10 +77,10 @@ ShareCost chain_cost(const ChainPlan& plan) {
 
 Words carry_choices(const Words& addends, unsigned shift, unsigned digit, const Words* state) {
   Words choices(addends.size());
-  for (std::size_t j = 0; j < choices.size(); ++j) {
+  for_each_value(choices.size(), [&](std::size_t j) {
     choices[j] =
         ((addends[j] >> shift) & low_bits(digit)) | (state != nullptr ? ((*state)[j] & 1U) << digit : 0);
-  }
+  });
   return choices;
 }
 
@@ -92,12 +93,12 @@ Words carry_tables(const Words& addends, unsigned shift, unsigned digit, const W
     return static_cast<std::uint32_t>(std::uint64_t{all} << (values - added)) & all;
   };
   Words tables(addends.size());
-  for (std::size_t j = 0; j < tables.size(); ++j) {
+  for_each_value(tables.size(), [&](std::size_t j) {
     const std::uint32_t own = (addends[j] >> shift) & low_bits(digit);
     const std::uint32_t carry = state != nullptr ? (*state)[j] & 1U : carry_in;
     tables[j] = ones_from(own + carry);
     if (state != nullptr) tables[j] |= ones_from(own + (carry ^ 1U)) << values;
-  }
+  });
   return tables;
 }
 

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/secret_bytes.h"
 #include "protocols/ot/bits/bit_planes.h"
+#include "protocols/ot/bits/value_loop.h"
 
 namespace popcorn::protocols::ot {
 
@@ -18,10 +19,10 @@ Words request(TransferParty& party, const Words& choices, unsigned b) {
   Words corrections(n);
   for (unsigned i = 0; i < b; ++i) {
     party.receiver.take(n, pads.data(), bits.data());
-    for (std::size_t j = 0; j < n; ++j) {
+    for_each_value(n, [&](std::size_t j) {
       corrections[j] = ((choices[j] >> i) ^ bits[j]) & 1U;
       sum[j] ^= pads[j];
-    }
+    });
     put_planes(corrections, 0, 1, party.wire.out());
   }
   wipe_and_clear(pads);
@@ -43,15 +44,15 @@ Dialogue<Words> send_tables(TransferParty& party, const Words& tables, unsigned 
     get_planes(corrections.subspan(i * plane_bytes(n), plane_bytes(n)), 0, 1, flips);
     const std::uint32_t select = kSelect[i];
     // Value v takes bit v of the pad that the receiver has when its bit i is that of v.
-    for (std::size_t j = 0; j < n; ++j)
-      masks[j] ^= zero[j] ^ ((zero[j] ^ one[j]) & ((0 - flips[j]) ^ select));
+    for_each_value(
+        n, [&](std::size_t j) { masks[j] ^= zero[j] ^ ((zero[j] ^ one[j]) & ((0 - flips[j]) ^ select)); });
   }
   Words shares(n);
-  for (std::size_t j = 0; j < n; ++j) {
+  for_each_value(n, [&](std::size_t j) {
     const std::uint32_t masked = tables[j] ^ masks[j];
     shares[j] = masked & 1U;
     masks[j] = masked ^ (0 - shares[j]);
-  }
+  });
   put_planes(masks, 1, 1U << b, party.wire.out());
   wipe_and_clear(zero);
   wipe_and_clear(one);
@@ -73,7 +74,8 @@ Dialogue<Words> hear_tables(TransferParty& party, const Words& choices, Words pa
   const ByteView message = co_await party.wire.receive(((1U << b) - 1) * plane_bytes(n));
   Words masked(n);
   get_planes(message, 1, 1U << b, masked);
-  for (std::size_t j = 0; j < n; ++j) masked[j] = ((masked[j] ^ pads[j]) >> (choices[j] & low_bits(b))) & 1U;
+  for_each_value(
+      n, [&](std::size_t j) { masked[j] = ((masked[j] ^ pads[j]) >> (choices[j] & low_bits(b))) & 1U; });
   wipe_and_clear(pads);
   co_return masked;
 }
@@ -101,12 +103,14 @@ Dialogue<Words> send_correlated(TransferParty& party, const Words& differences, 
   std::size_t j = 0;
   for (const WordGroup& group : groups) {
     const std::span<const std::uint32_t> words(one.data() + j, group.count);
-    for (const std::size_t end = j + group.count; j < end; ++j) {
-      const std::uint32_t swap = (zero[j] ^ one[j]) & (0 - flips[j]);
-      zero[j] ^= swap;
-      one[j] = zero[j] + differences[j] - (one[j] ^ swap);
-      zero[j] &= low_bits(group.bits);
-    }
+    for_each_value(group.count, [&, first = j](std::size_t i) {
+      const std::size_t k = first + i;
+      const std::uint32_t swap = (zero[k] ^ one[k]) & (0 - flips[k]);
+      zero[k] ^= swap;
+      one[k] = zero[k] + differences[k] - (one[k] ^ swap);
+      zero[k] &= low_bits(group.bits);
+    });
+    j += group.count;
     put_planes(words, 0, group.bits, party.wire.out());
   }
   wipe_and_clear(one);
@@ -132,8 +136,11 @@ Dialogue<Words> hear_correlated(TransferParty& party, const Words& choices, Word
     const std::size_t bytes = group.bits * plane_bytes(group.count);
     get_planes(message.first(bytes), 0, group.bits, std::span(values).subspan(j, group.count));
     message = message.subspan(bytes);
-    for (const std::size_t end = j + group.count; j < end; ++j)
-      values[j] = (pads[j] + (values[j] & (0 - (choices[j] & 1U)))) & low_bits(group.bits);
+    for_each_value(group.count, [&, first = j](std::size_t i) {
+      const std::size_t k = first + i;
+      values[k] = (pads[k] + (values[k] & (0 - (choices[k] & 1U)))) & low_bits(group.bits);
+    });
+    j += group.count;
   }
   wipe_and_clear(pads);
   co_return values;
