@@ -151,6 +151,16 @@ class StepTimes {
   bool running_ = false;
 };
 
+/// The engines on shares call all that follows their preparation one step.
+void divide_phases(NetworkBenchmark& benchmark) {
+  constexpr const char* kOnline = "online";
+  if (benchmark.steps.empty() || benchmark.steps.back().first != kOnline) return;
+  benchmark.online_seconds = benchmark.steps.back().second;
+  for (const auto& [name, seconds] : benchmark.steps) {
+    if (name != kOnline) benchmark.preparation_seconds += seconds;
+  }
+}
+
 Timing wall_of(const Runs& runs) {
   std::vector<double> seconds;
   for (const service::InferenceResult& result : runs.results) seconds.push_back(result.seconds);
@@ -211,6 +221,7 @@ NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
   }
   const auto count = static_cast<double>(options.runs);
   for (auto& [name, seconds] : benchmark.steps) seconds /= count;
+  divide_phases(benchmark);
   benchmark.cpu_seconds_client = (own_cpu_seconds() - client_before) / count;
   benchmark.cpu_seconds_server = (cpu_seconds(server.pid()) - server_before) / count;
   benchmark.peak_memory_client = peak_memory(::getpid());

@@ -42,6 +42,9 @@ struct NetworkBenchmark {
   /// Wall seconds by the step that a round belongs to, mean of the runs: the server's linear layers since the
   /// step before are in it.
   std::vector<std::pair<std::string, double>> steps;
+  /// Wall seconds of what does not depend on the input and of what does, mean of the runs; the same steps.
+  /// Both 0 for an engine that prepares nothing.
+  double preparation_seconds = 0, online_seconds = 0;
   /// What `popcorn inspect --cost` would have said a moment before; of inferences that set the transfers up.
   double predicted_seconds = 0;
   std::uint64_t predicted_bytes_up = 0, predicted_bytes_down = 0;

@@ -54,6 +54,10 @@ nlohmann::ordered_json as_json(const NetworkBenchmark& benchmark, bool textbook)
                                    {"predicted_memory_server", benchmark.predicted_memory_server},
                                    {"phases", nlohmann::ordered_json::object()}};
   for (const auto& [name, seconds] : benchmark.phases) report["phases"][name] = seconds;
+  if (benchmark.online_seconds > 0) {
+    report["preparation_seconds"] = benchmark.preparation_seconds;
+    report["online_seconds"] = benchmark.online_seconds;
+  }
   report["steps"] = nlohmann::ordered_json::array();
   for (const auto& [name, seconds] : benchmark.steps) {
     report["steps"].push_back({{"name", name}, {"seconds", seconds}});
@@ -84,6 +88,10 @@ void print_for_people(const NetworkBenchmark& benchmark, bool textbook) {
   row("wall time, median of " + std::to_string(benchmark.runs), short_seconds(benchmark.seconds.median));
   row("  fastest and slowest",
       short_seconds(benchmark.seconds.minimum) + " … " + short_seconds(benchmark.seconds.maximum));
+  if (benchmark.online_seconds > 0) {
+    row("  preparation, before the input is there", short_seconds(benchmark.preparation_seconds));
+    row("  online", short_seconds(benchmark.online_seconds));
+  }
   for (const auto& [name, seconds] : benchmark.phases) row("  " + name, short_seconds(seconds));
   row("  predicted for machines with nothing else to do", short_seconds(benchmark.predicted_seconds));
   row("processor time, client", short_seconds(benchmark.cpu_seconds_client));
