@@ -247,7 +247,8 @@ __attribute__((target("avx2"))) void select_by_vectors(uint64_t* r, const uint64
   const __m256i wanted = _mm256_set1_epi64x(static_cast<long long>(index));
   const __m256i one = _mm256_set1_epi64x(1);
   for (size_t done = 0; done < words; done += kWordsTogether) {
-    const size_t k = done + kWordsTogether <= words ? done : words - kWordsTogether;  // the last ones may overlap
+    const size_t k =
+        done + kWordsTogether <= words ? done : words - kWordsTogether;  // the last ones may overlap
     __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a, entry = a;
     const uint64_t* words_of_entry = table + k;
     for (size_t e = 0; e < entries; ++e, words_of_entry += words) {

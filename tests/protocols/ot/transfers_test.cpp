@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "protocols/ot/sources/random_transfer.h"
-#include "protocols/ot/steps/local_parties.h"
 #include "protocols/ot/sources/transcript.h"
+#include "protocols/ot/steps/local_parties.h"
 #include "tests/support/seeded_rng.h"
 
 using namespace popcorn;
