@@ -125,8 +125,6 @@ class NetworkWalk {
   void store(std::size_t node, SharedTensor tensor) {
     state_.tensors[node] = std::move(tensor);
     backend_.stored(node, *state_.tensors[node]);
-    const bool is_output = node + 1 == state_.tensors.size();
-    if (network_.nodes[node].last_reader == node && !is_output) state_.tensors[node].reset();
     for (const std::size_t operand : network_.network.nodes[node].inputs) {
       if (network_.nodes[operand].last_reader == node) state_.tensors[operand].reset();
     }
