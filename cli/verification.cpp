@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "models/evaluation/plaintext_evaluator.h"
+#include "models/network/arg_max.h"
 #include "protocols/engines.h"
 
 namespace popcorn::cli {
@@ -26,6 +27,16 @@ void require_equal(const std::string& input_name, const models::Node& node, cons
   }
 }
 
+/// One inference with both parties here; gives its output.
+WideVector run_observed(const Parties& parties, const WideVector& input, protocols::Observer observer) {
+  protocols::ServerSession server(parties.model, parties.context, parties.session);
+  protocols::ClientSession client(parties.model->bundle(), parties.owner, input, parties.session);
+  server.observe(client, std::move(observer));
+  std::optional<ByteView> message = client.start();
+  while (message) message = client.handle(server.handle(*message));
+  return client.logits();
+}
+
 }  // namespace
 
 VerifiedTensors verify_inference(const Parties& parties, const std::string& input_name,
@@ -35,9 +46,7 @@ VerifiedTensors verify_inference(const Parties& parties, const std::string& inpu
   VerifiedTensors verified;
   std::vector<bool> seen(network.nodes.size(), false);
 
-  protocols::ServerSession server(parties.model, parties.context, parties.session);
-  protocols::ClientSession client(parties.model->bundle(), parties.owner, input, parties.session);
-  server.observe(client, [&](std::size_t index, const WideVector& values) {
+  const WideVector output = run_observed(parties, input, [&](std::size_t index, const WideVector& values) {
     const models::Node& node = network.nodes.at(index);
     require_equal(input_name, node, values, expected.at(index));
     verified.values += values.size();
@@ -45,18 +54,32 @@ VerifiedTensors verify_inference(const Parties& parties, const std::string& inpu
     seen[index] = true;
     if (progress) progress(node);
   });
-  std::optional<ByteView> message = client.start();
-  while (message) message = client.handle(server.handle(*message));
-
-  require_equal(input_name, network.output(), client.logits(), expected.back());
-  // On shares a step takes several nodes at once; what has weights is always there.
+  require_equal(input_name, network.output(), output, expected.back());
+  // On shares a step takes several nodes at once, an arg-max all of its; what else has weights is always
+  // there.
   const bool fuses = parties.session.engine != protocols::kDefaultEngine;
-  for (std::size_t i = 0; i + 1 < seen.size(); ++i) {
+  const std::size_t last = fuses ? models::logits_node(network) : seen.size() - 2;
+  for (std::size_t i = 0; i <= last; ++i) {
     if (!seen[i] && (!fuses || !network.nodes[i].weights.empty())) {
       throw CheckError("verify.unseen",
                        "node " + network.nodes[i].name + " was not evaluated under encryption");
     }
   }
+  return verified;
+}
+
+VerifiedTensors verify_fast_rounding(const Parties& parties, const std::string& input_name,
+                                     const WideVector& input, FastRoundingCheck& check,
+                                     const std::function<void(const models::Node&)>& progress) {
+  const models::IntegerNetwork& network = parties.model->network();
+  VerifiedTensors verified;
+  check.begin(input);
+  const WideVector output = run_observed(parties, input, [&](std::size_t index, const WideVector& values) {
+    check.show(index, values);
+    ++verified.tensors;
+    if (progress) progress(network.nodes.at(index));
+  });
+  verified.values = check.check(input_name, output);
   return verified;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/fast_rounding_check.h"
 #include "protocols/session/session.h"
 
 namespace popcorn::cli {
@@ -31,6 +32,12 @@ struct VerifiedTensors {
 VerifiedTensors verify_inference(const Parties& parties, const std::string& input_name,
                                  const WideVector& input, const std::vector<WideVector>& expected,
                                  const std::function<void(const models::Node&)>& progress = {});
+
+/// The same with the engine "shares-fast", whose truncations draw what they round to.
+/// @throws CheckError "verify.mismatch", "verify.unseen" as FastRoundingCheck::check()
+VerifiedTensors verify_fast_rounding(const Parties& parties, const std::string& input_name,
+                                     const WideVector& input, FastRoundingCheck& check,
+                                     const std::function<void(const models::Node&)>& progress = {});
 
 /// About `count` values of every node on ciphertexts of the plaintext operands (see
 /// protocols/plan/layer_check.h): every layer is checked, but not that one's result is the next one's

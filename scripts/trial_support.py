@@ -88,17 +88,17 @@ class Child:
 
 
 class Answer:
-    def __init__(self, url, model, key, picture, key_options):
-        command = [POPCORN, "infer", "--server", url, "--model", model, "--key", key, "--json", *key_options, picture]
+    def __init__(self, url, model, key, picture, options):
+        command = [POPCORN, "infer", "--server", url, "--model", model, "--key", key, "--json", *options, picture]
         started = time.monotonic()
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=ROOT)
         self.seconds = time.monotonic() - started
         self.exit_code = done.returncode
         self.error = done.stderr.strip().splitlines()[-1] if done.returncode != 0 and done.stderr.strip() else ""
-        self.logits, self.retries = None, 0
+        self.logits, self.retries, self.restarts = None, 0, 0
         if done.returncode == 0:
             result = json.loads(done.stdout)["results"][0]
-            self.logits, self.retries = result["logits"], result["retries"]
+            self.logits, self.retries, self.restarts = result["logits"], result["retries"], result["restarts"]
 
 
 def percentile(sorted_values, share):
@@ -117,27 +117,31 @@ def key_options(bits):
     return [] if bits in (2048, 3072, 4096) else ["--insecure-test-key"]
 
 
+def engine_options(engine):
+    return ["--engine", engine] if engine else []
+
+
 def make_key(path, bits):
     subprocess.run([POPCORN, "keygen", "--bits", str(bits), *key_options(bits), "-o", path], check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
 
 
-def serve(model, bits, port, log, *options):
+def serve(model, bits, engine, port, log, *options):
     return Child([POPCORN, "serve", model, "--port", port, "--sessions-per-day", 0, "--sessions-per-token", 0,
-                  "--connections-per-address", 0, "--keys-per-minute", 0, *key_options(bits), *options], log)
+                  "--connections-per-address", 0, "--keys-per-minute", 0, *key_options(bits), *engine_options(engine), *options], log)
 
 
 class Clients:
     """Clients that ask one after the other until they are stopped, each with its own key."""
 
-    def __init__(self, folder, url, model, bits, count, pictures, expected, after=lambda: None):
+    def __init__(self, folder, url, model, bits, engine, count, pictures, expected, after=lambda: None):
         self.counts = collections.Counter()
         self.errors = collections.Counter()
         self.seconds = []
         self.lock = threading.Lock()
         self.stopping = threading.Event()
         self.after = after
-        self.arguments = (url, model, key_options(bits))
+        self.arguments = (url, model, key_options(bits) + engine_options(engine))
         self.pictures, self.expected = pictures, expected
         keys = [str(folder / f"client{i}.key.json") for i in range(count)]
         for key in keys:
@@ -163,6 +167,7 @@ class Clients:
             with self.lock:
                 self.counts["sessions"] += 1
                 self.counts["retries"] += answer.retries
+                self.counts["restarts"] += answer.restarts
                 if answer.exit_code != 0:
                     self.counts["lost"] += 1
                     self.errors[answer.error] += 1
@@ -173,16 +178,16 @@ class Clients:
             self.after()
 
 
-def reference(folder, model, bits, pictures):
+def reference(folder, model, bits, engine, pictures):
     """The answers of an undisturbed server with memory of its own, to compare with."""
     port = free_port()
-    server = serve(model, bits, port, folder / "reference.log")
+    server = serve(model, bits, engine, port, folder / "reference.log")
     wait_for_port(port)
     key = str(folder / "reference.key.json")
     make_key(key, bits)
     answers = {}
     for picture in pictures:
-        answer = Answer(f"http://127.0.0.1:{port}", model, key, picture, key_options(bits))
+        answer = Answer(f"http://127.0.0.1:{port}", model, key, picture, key_options(bits) + engine_options(engine))
         if answer.exit_code != 0:
             fail(f"the undisturbed server failed: {answer.error}")
         answers[picture] = answer.logits

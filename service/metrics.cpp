@@ -167,6 +167,12 @@ void Metrics::prepared(std::uint64_t count, double seconds) {
   offline_seconds_ += seconds;
 }
 
+void Metrics::session_started(const std::string& engine) {
+  ++sessions_started_;
+  const std::lock_guard lock(mutex_);
+  ++of_engine_[engine];
+}
+
 void Metrics::rejected(const std::string& code) {
   constexpr std::string_view kFamily = "ciphertext.";
   if (code.starts_with(kFamily)) {
@@ -236,6 +242,11 @@ void Metrics::append_work(std::string& text) const {
          "Random factors made ahead while the queue was idle.", prepared_);
   metric(text, "popcorn_offline_seconds_total", "counter", "Wall seconds of work done ahead while idle.",
          offline_seconds_);
+  head(text, "popcorn_engine_sessions_total", "counter",
+       "Sessions opened, by the engine that computes them.");
+  for (const auto& [engine, count] : of_engine_) {
+    sample(text, "popcorn_engine_sessions_total", label("engine", engine), count);
+  }
   head(text, "popcorn_ciphertexts_rejected_total", "counter",
        "Rounds refused because of a ciphertext, by reason.");
   for (const auto& [reason, count] : rejected_) {

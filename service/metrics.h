@@ -49,7 +49,8 @@ class Metrics {
   void worked_ahead(std::uint64_t ciphertexts) { ciphertexts_ahead_ += ciphertexts; }
   /// @param code of the InputError: counted when it is about a ciphertext
   void rejected(const std::string& code);
-  void session_started() { ++sessions_started_; }
+  /// @param engine one that the model is served with
+  void session_started(const std::string& engine);
   void preparation_made() { ++preparations_made_; }
   void preparation_claimed() { ++preparations_claimed_; }
   void session_ended(SessionOutcome outcome, std::uint64_t count = 1);
@@ -81,6 +82,7 @@ class Metrics {
   std::map<std::tuple<std::string, std::string, int>, std::uint64_t> requests_by_;
   std::map<std::string, Histogram> request_seconds_;  ///< by route
   std::map<std::string, std::uint64_t> rejected_;     ///< by reason
+  std::map<std::string, std::uint64_t> of_engine_;    ///< sessions opened, by engine
   Histogram queue_wait_, round_compute_;
 };
 

@@ -234,7 +234,7 @@ SessionInfo SessionManager::open(const SessionRequest& request, const Caller& as
   };
   const Urgency urgency = request.preparation ? Urgency::later : Urgency::turn;
   SessionInfo info = await(submit(queue_, caller, make, urgency), options_.round_timeout);
-  metrics_.session_started();
+  metrics_.session_started(info.engine);
   return info;
 }
 

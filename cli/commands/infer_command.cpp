@@ -78,6 +78,7 @@ nlohmann::ordered_json result_json(const std::string& input, const models::Predi
   json["rounds"] = result.rounds;
   json["retries"] = result.retries;
   json["from_stock"] = result.from_stock;
+  json["restarts"] = result.restarts;
   if (result.continued_at > 0) json["continued_at_round"] = result.continued_at;
   return json;
 }

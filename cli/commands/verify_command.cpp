@@ -1,9 +1,13 @@
 // popcorn verify: both parties in one process; every tensor under encryption against the plaintext evaluator.
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cmath>
+#include <iomanip>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/random.h"
@@ -78,14 +82,28 @@ std::shared_ptr<const protocols::ServedModel> served_for(const models::IntegerNe
   return protocols::ServedModel::create(network, protocols::kDefaultChunk, {}, {options.engine});
 }
 
+/// @throws CheckError "verify.bias"
+void check_bias(const RoundingErrors& errors) {
+  if (std::abs(errors.standard_errors()) <= RoundingErrors::kMost) return;
+  throw CheckError("verify.bias", "the mean error of " + std::to_string(errors.values) + " truncations is " +
+                                      std::to_string(errors.standard_errors()) + " standard errors from 0");
+}
+
+nlohmann::ordered_json errors_json(const RoundingErrors& errors) {
+  return {{"truncations", errors.values}, {"mean_in_standard_errors", errors.standard_errors()}};
+}
+
+std::string story_of(const RoundingErrors& errors) {
+  std::ostringstream text;
+  text << "every value is one that fast rounding may give; the mean error of " << grouped(errors.values)
+       << " truncations is " << std::fixed << std::setprecision(1) << errors.standard_errors()
+       << " standard errors from 0";
+  return text.str();
+}
+
 int verify(const VerifyOptions& options) {
   check_key_bits(options.key);
-  if (options.engine == "shares-fast") {
-    throw UsageError(
-        "verify.rounding",
-        "fast rounding draws its answer: there is no one result to compare with; verify \"shares\", "
-        "and see `popcorn evaluate --engine shares --rounding fast` for its accuracy");
-  }
+  const bool is_fast = options.engine == "shares-fast";
   const models::IntegerNetwork network = load_model_for_engine(options.model, options.engine);
   const std::vector<Input> inputs = verification_inputs(options, network);
   std::string key_story;
@@ -96,6 +114,8 @@ int verify(const VerifyOptions& options) {
   parties.session.engine = options.engine;
   parties.session.sign_test = options.sign_test;
 
+  std::optional<FastRoundingCheck> rounding;
+  if (is_fast) rounding.emplace(network);
   VerifiedTensors verified;
   Progress progress("verifying " + network.name);
   std::size_t nodes_done = 0;
@@ -112,32 +132,38 @@ int verify(const VerifyOptions& options) {
       verified.values += one.values;
       continue;
     }
-    const std::vector<WideVector> expected = models::evaluate_all(network, input.values);
-    const VerifiedTensors one = verify_inference(parties, input.name, input.values, expected, show);
+    const VerifiedTensors one = is_fast
+                                    ? verify_fast_rounding(parties, input.name, input.values, *rounding, show)
+                                    : verify_inference(parties, input.name, input.values,
+                                                       models::evaluate_all(network, input.values), show);
     verified.tensors += one.tensors;
     verified.values += one.values;
   }
   progress.clear();
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  if (rounding) check_bias(rounding->errors());
   if (options.json) {
-    print_json(std::cout, {{"model", network.name},
-                           {"key_bits", owner->public_key().bits()},
-                           {"engine", options.engine},
-                           {"sign_test", options.sign_test},
-                           {"images", inputs.size()},
-                           {"tensors", verified.tensors},
-                           {"values", verified.values},
-                           {"sample", options.sample == 0 ? nlohmann::ordered_json()
-                                                          : nlohmann::ordered_json(options.sample)},
-                           {"equal", true},
-                           {"seconds", elapsed.count()}});
+    print_json(
+        std::cout,
+        {{"model", network.name},
+         {"key_bits", owner->public_key().bits()},
+         {"engine", options.engine},
+         {"sign_test", options.sign_test},
+         {"images", inputs.size()},
+         {"tensors", verified.tensors},
+         {"values", verified.values},
+         {"sample", options.sample == 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(options.sample)},
+         {"equal", !is_fast},
+         {"rounding_errors", rounding ? errors_json(rounding->errors()) : nlohmann::ordered_json()},
+         {"seconds", elapsed.count()}});
     return 0;
   }
   std::cout << network.name << ": " << counted(inputs.size(), "image") << ", "
             << counted(verified.tensors, "tensor") << ", " << counted(verified.values, "value")
-            << (options.sample > 0 ? " sampled" : "")
-            << ": encrypted and plaintext results are equal, bit for bit (" << human_seconds(elapsed.count())
-            << ")\n";
+            << (options.sample > 0 ? " sampled" : "") << ": "
+            << (rounding ? story_of(rounding->errors())
+                         : "encrypted and plaintext results are equal, bit for bit")
+            << " (" << human_seconds(elapsed.count()) << ")\n";
   return 0;
 }
 

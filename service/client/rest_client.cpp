@@ -27,6 +27,12 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
+/// A session that no other server can go on with went away with its own.
+class SessionLost : public RefusedError {
+ public:
+  using RefusedError::RefusedError;
+};
+
 constexpr const char* kJson = "application/json";
 constexpr const char* kRound = "application/vnd.popcorn+octet-stream";
 constexpr std::size_t kMaxSentence = 600;
@@ -591,6 +597,20 @@ InferenceResult Client::infer(const protocols::ClientBundle& bundle,
                               std::shared_ptr<const paillier::KeyOwner> owner, const WideVector& input,
                               const Progress& progress) {
   const CancelWatch watch(state_->options.cancel, state_->http);
+  for (std::uint64_t restarts = 0;; ++restarts) {
+    try {
+      InferenceResult result = run_session(bundle, owner, input, progress);
+      result.restarts = restarts;
+      return result;
+    } catch (const SessionLost& lost) {
+      if (restarts == kMostRestarts) throw RefusedError(lost.code(), lost.what());
+    }
+  }
+}
+
+InferenceResult Client::run_session(const protocols::ClientBundle& bundle,
+                                    const std::shared_ptr<const paillier::KeyOwner>& owner,
+                                    const WideVector& input, const Progress& progress) {
   protocols::SessionOptions session_options;
   session_options.output = state_->options.output;
   session_options.engine = protocols::chosen_of(state_->options.engine, bundle.engines);
@@ -653,9 +673,9 @@ InferenceResult Client::infer(const protocols::ClientBundle& bundle,
     }
     throw;
   } catch (const RefusedError& error) {
-    if (kept_session && (error.code() == "session.gone" || error.code() == "session.not_found")) {
-      state_->give_up_kept(error);
-    }
+    const bool is_lost = error.code() == "session.gone" || error.code() == "session.not_found";
+    if (is_lost && kept_session) state_->give_up_kept(error);
+    if (is_lost && session && !session->can_be_kept()) throw SessionLost(error.code(), error.what());
     if (!is_on_disk) state_->delete_session(id);
     throw;
   } catch (...) {

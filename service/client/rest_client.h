@@ -56,6 +56,7 @@ struct InferenceResult {
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies
   std::uint64_t rounds = 0;
   std::uint64_t retries = 0;       ///< requests that had to be sent again
+  std::uint64_t restarts = 0;      ///< sessions that ended with their server before this one
   bool resumed = false;            ///< with the transfers' set-up of an earlier inference
   bool from_stock = false;         ///< what is counted here is the online phase alone
   std::uint64_t continued_at = 0;  ///< round at which a kept session was taken up; 0 = a new one
@@ -80,6 +81,8 @@ class Client {
   protocols::ClientBundle bundle(const std::string& model);
   /// Registers the public key (idempotent), opens a session, runs all rounds. Requests that fail for a reason
   /// that may pass are repeated: a round with the same body has the same answer.
+  /// A session of an engine that keeps none begins anew when its server is gone, kMostRestarts times: with
+  /// another preparation, so that nothing is used twice. Figures are the last session's.
   /// Bytes and rounds of a session that was taken up count from its beginning, times do not.
   /// @throws NetworkError when the server goes away, AuthError, RefusedError, InputError, Error
   /// "interrupted"; InputError "session_file.*", "session_state.*" for a kept session that is another's
@@ -92,8 +95,13 @@ class Client {
   Preparation prepare(const protocols::ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> owner,
                       const Progress& progress = {});
 
+  static constexpr std::uint64_t kMostRestarts = 4;
+
  private:
   struct State;
+  InferenceResult run_session(const protocols::ClientBundle& bundle,
+                              const std::shared_ptr<const paillier::KeyOwner>& owner, const WideVector& input,
+                              const Progress& progress);
   std::unique_ptr<State> state_;
 };
 

@@ -206,8 +206,10 @@ class RedisSessionStore final : public SessionStore {
     return nullptr;
   }
 
-  void abandon(const RoundClaim& claim, std::unique_ptr<protocols::ServerSession>) override {
+  void abandon(const RoundClaim& claim, std::unique_ptr<protocols::ServerSession> machine) override {
     release(claim);
+    // What the store cannot restore is here or nowhere; one that failed says so to whoever asks.
+    if (machine && !machine->can_be_kept()) remember(claim.id, std::move(machine));
     try {
       script(redis_scripts::kAbandon, {session_key(claim.id)}, {life_, claim.token});
     } catch (const Refusal&) {

@@ -99,7 +99,7 @@ void check_answers(const ProcessResult& result) {
 
 }  // namespace
 
-TEST_CASE("Rounds of one inference go to both replicas behind the shipped nginx", "[deploy][replicas]") {
+TEST_CASE("Inferences go to both replicas behind the shipped nginx", "[deploy][replicas]") {
   if (!installed("nginx")) return;
   Cluster cluster;
   check_answers(cluster.client()->wait());

@@ -17,7 +17,7 @@ using RunInput = int(const std::uint8_t* data, std::size_t size);
 // Each target's LLVMFuzzerTestOneInput under a name of its own (see CMakeLists.txt).
 extern "C" {
 RunInput fuzz_popcorn_file, fuzz_input_encoding, fuzz_public_key, fuzz_key_json, fuzz_message,
-    fuzz_client_bundle, fuzz_http_request, fuzz_session, fuzz_transfers;
+    fuzz_client_bundle, fuzz_http_request, fuzz_session, fuzz_share_facts, fuzz_transfers;
 #ifdef POPCORN_FUZZ_KEPT_STATE
 RunInput fuzz_kept_state;
 #endif
@@ -47,6 +47,7 @@ constexpr std::array kTargets = {
     Target{"client_bundle", fuzz_client_bundle},
     Target{"http_request", fuzz_http_request},
     Target{"session", fuzz_session},
+    Target{"share_facts", fuzz_share_facts},
     Target{"transfers", fuzz_transfers},
 #ifdef POPCORN_FUZZ_KEPT_STATE
     Target{"kept_state", fuzz_kept_state},

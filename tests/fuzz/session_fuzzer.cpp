@@ -2,7 +2,8 @@
 // through.
 //
 // The bytes are edits (offset: 3 bytes, value: 1 byte) of the valid message of one round; the first byte
-// chooses the round and the party, the second how much is cut off.
+// chooses the round and the party, the second how much is cut off. When the second is 255 the engine is
+// "shares", and the next two say round and cut in their place.
 #include <algorithm>
 #include <cstdint>
 
@@ -27,6 +28,29 @@ struct World {
   }
 
   test::SeededRng rng;
+  std::shared_ptr<const ServedModel> model;
+  WideVector input;
+};
+
+/// A requantised network and an input that it is exact for.
+struct ShareWorld {
+  ShareWorld() : input(1, 1) {
+    test::RandomNetworkOptions options = test::smallest_networks();
+    const test::RandomNetworkOptions requantised = test::requantised_options();
+    options.rings = requantised.rings;
+    options.kinds = requantised.kinds;
+    for (std::uint64_t seed = 7; !model; ++seed) {
+      test::SeededRng rng(seed);
+      models::IntegerNetwork network = test::random_network(rng, options);
+      input = test::random_input(rng, network);
+      if (!test::fit_rings(network, input)) continue;
+      try {
+        model = ServedModel::create(std::move(network), kDefaultChunk, {}, {"shares"});
+      } catch (const InputError&) {  // wider than shares are
+      }
+    }
+  }
+
   std::shared_ptr<const ServedModel> model;
   WideVector input;
 };
@@ -67,14 +91,9 @@ bool is_over(Session& session, ByteView message) {
   }
 }
 
-}  // namespace
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const World world;
-  if (size < 2) return 0;
+template <typename Place>
+int run(const Place& world, const SessionOptions& options, const std::uint8_t* data, std::size_t size) {
   const test::Party& party = test::party(256);
-  SessionOptions options;
-  options.sign_test = (data[0] & 2) == 0 ? "blinded" : "oblivious";
   ServerSession server(world.model, party.context, options);
   ClientSession client(world.model->bundle(), party.owner, world.input, options);
   const std::uint64_t target = data[0] / 4 % server.rounds();
@@ -99,4 +118,22 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (next) message = *next;
   }
   return 0;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size < 2) return 0;
+  SessionOptions options;
+  if (data[1] == 255) {
+    static const ShareWorld on_shares;
+    options.engine = "shares";
+    if (size < 4) return 0;
+    data += 2;
+    size -= 2;
+    return run(on_shares, options, data, size);
+  }
+  static const World world;
+  options.sign_test = (data[0] & 2) == 0 ? "blinded" : "oblivious";
+  return run(world, options, data, size);
 }

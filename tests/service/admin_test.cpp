@@ -85,6 +85,7 @@ TEST_CASE("Metrics count what happened and name nobody", "[admin]") {
   CHECK(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
   const auto values = parse_prometheus_text(answer.body);
   CHECK(values.at("popcorn_sessions_started_total") == 2);
+  CHECK(values.at("popcorn_engine_sessions_total{engine=\"ciphertext\"}") == 2);
   CHECK(values.at("popcorn_sessions_total{outcome=\"finished\"}") == 1);
   CHECK(values.at("popcorn_sessions_active") == 1);
   CHECK(values.at("popcorn_round_bytes_sent_total") == static_cast<double>(result.bytes_down));

@@ -157,3 +157,84 @@ TEST_CASE("A full store is said to be full", "[replicas]") {
   CHECK(answer.body.find("maxmemory") != std::string::npos);
   CHECK(ask(server.port(), "GET", "/v2/health/ready").status == 200);
 }
+
+namespace {
+
+/// Two servers on one store whose model is on shares: its sessions hold what no store may have.
+struct ShareWorld {
+  ShareWorld() {
+    const std::string store = fresh_redis_url();
+    for (auto& server : servers) server = make(store);
+  }
+  std::unique_ptr<RunningServer> make(const std::string& store) const {
+    auto options = replica_options(store);
+    options.models = {small.model};
+    return std::make_unique<RunningServer>(options);
+  }
+  ClientByHand client() const { return {*servers[0], *small.model, small.input}; }
+
+  SmallShares small = small_shares("tiny", 42);
+  std::unique_ptr<RunningServer> servers[2];
+  WideVector expected = plaintext_logits(*small.model, small.input);
+};
+
+}  // namespace
+
+TEST_CASE("A session on shares goes on where its first message was answered, or not at all",
+          "[replicas][shares]") {
+  ShareWorld world;
+  ClientByHand client = world.client();
+  const bool moves = GENERATE(false, true);  // to another server than the one that opened it
+  CAPTURE(moves);
+  const RunningServer &here = *world.servers[moves ? 1 : 0], &there = *world.servers[moves ? 0 : 1];
+  REQUIRE(client.send(here).empty());
+  for (int round = 1; !client.finished(); ++round) {
+    CAPTURE(round);
+    const Bytes message = client.message();
+    CHECK(error_code(send_round(there, client.session(), client.round(), message)) == "session.gone");
+    // What is refused here costs nothing either.
+    CHECK(error_code(send_round(here, client.session(), client.round(),
+                                ByteView(message).first(message.size() - 1))) == "message.truncated");
+    const std::uint64_t at = client.round();
+    REQUIRE(client.send(here).empty());
+    // The answer that was given is in the store, and the other one may repeat it.
+    CHECK(send_round(there, client.session(), at, message).status == 200);
+    Bytes changed = message;
+    changed.back() ^= 1;
+    CHECK(error_code(send_round(there, client.session(), at, changed)) == "round.conflict");
+  }
+  CHECK(client.client().logits() == world.expected);
+}
+
+TEST_CASE("A server on shares that stops in any round: the client begins anew, with another preparation",
+          "[replicas][shares]") {
+  const std::uint64_t rounds = [] {
+    const SmallShares small = small_shares("tiny", 42);
+    return 1 + small.model->bundle().share_facts->layers.size() +
+           small.model->bundle().share_facts->nearest.size();
+  }();
+  for (std::uint64_t stop_at = 0; stop_at < rounds; ++stop_at) {
+    CAPTURE(stop_at);
+    ShareWorld world;
+    const TcpBalancer balancer({world.servers[0]->port(), world.servers[1]->port()});
+    service::ClientOptions options;
+    options.engine = "shares";
+    service::Client client(balancer.url(), options);
+    const auto bundle = client.bundle("tiny");
+    bool stopped = false;
+    const auto result = client.infer(bundle, small_key(), world.small.input,
+                                     [&](std::uint64_t done, std::uint64_t, const std::string&) {
+                                       if (stopped || done != stop_at) return;
+                                       stopped = true;
+                                       // The one that has the session is the one that has started one.
+                                       for (auto& server : world.servers) {
+                                         if (server->server().statistics().sessions_started == 1)
+                                           server->stop();
+                                       }
+                                     });
+    CHECK(stopped);
+    CHECK(result.logits == world.expected);
+    // Before its first message a session is in the store.
+    CHECK(result.restarts == (stop_at == 0 ? 0 : 1));
+  }
+}

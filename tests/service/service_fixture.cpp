@@ -47,6 +47,29 @@ std::shared_ptr<const protocols::ServedModel> small_model(const std::string& nam
   }
 }
 
+SmallShares small_shares(const std::string& name, std::uint64_t seed) {
+  RandomNetworkOptions options = requantised_options();
+  options.nodes = 6;
+  options.max_extent = 4;
+  options.max_channels = 2;
+  options.max_weight = 3;
+  options.bias_bits = 6;
+  for (;; ++seed) {
+    SeededRng rng(seed);
+    models::IntegerNetwork network = random_network(rng, options);
+    network.name = name;
+    const WideVector input = random_input(rng, network);
+    if (!fit_rings(network, input)) continue;
+    try {
+      const auto model = protocols::ServedModel::create(std::move(network), protocols::kDefaultChunk, {},
+                                                        {"shares", "shares-fast"});
+      if (model->bundle().share_facts->nearest.size() > 4) return {model, input};
+    } catch (const InputError&) {
+      continue;  // its values need more than shares have
+    }
+  }
+}
+
 std::shared_ptr<const paillier::KeyOwner> small_key(unsigned variant) {
   static std::mutex mutex;
   static std::map<unsigned, std::shared_ptr<const paillier::KeyOwner>> keys;
@@ -235,8 +258,10 @@ RawAnswer send_round(const RunningServer& server, const std::string& session, st
 
 namespace {
 
-protocols::SessionOptions with_set_up(const std::shared_ptr<const protocols::ot::KeptSetUp>& set_up) {
+protocols::SessionOptions with_set_up(const protocols::ClientBundle& bundle,
+                                      const std::shared_ptr<const protocols::ot::KeptSetUp>& set_up) {
   protocols::SessionOptions options;
+  options.engine = bundle.engines.front();
   options.transfer_set_up = set_up;
   return options;
 }
@@ -246,11 +271,12 @@ protocols::SessionOptions with_set_up(const std::shared_ptr<const protocols::ot:
 ClientByHand::ClientByHand(const RunningServer& server, const protocols::ServedModel& model,
                            const WideVector& input,
                            const std::shared_ptr<const protocols::ot::KeptSetUp>& set_up)
-    : client_(model.bundle(), small_key(), input, with_set_up(set_up)) {
+    : client_(model.bundle(), small_key(), input, with_set_up(model.bundle(), set_up)) {
   const std::string name = set_up ? to_hex(set_up->id()) : "";
   nlohmann::json body = {{"key_id", register_key(server)},
                          {"config_id", config_id(server.port(), model.bundle().model)},
-                         {"sign_test", "oblivious"}};
+                         {"engine", model.bundle().engines.front()}};
+  if (!model.bundle().sign_tests.empty()) body["sign_test"] = "oblivious";
   if (set_up) body["sign_test_state"] = name;
   const RawAnswer answer =
       ask(server.port(), "POST", "/v2/models/" + model.bundle().model + "/sessions", body.dump());
@@ -271,10 +297,14 @@ std::string ClientByHand::send(const RunningServer& server, bool with_wrong_corr
   }
   const RawAnswer answer = send_round(server, id_, round_, message);
   if (answer.status != 200) return error_code(answer);
-  const std::optional<ByteView> next = client_.handle(body_of(answer));
+  take(body_of(answer));
+  return "";
+}
+
+void ClientByHand::take(ByteView answer) {
+  const std::optional<ByteView> next = client_.handle(answer);
   message_ = next ? Bytes(next->begin(), next->end()) : Bytes();
   ++round_;
-  return "";
 }
 
 WideVector ClientByHand::finish(const RunningServer& server) {

@@ -21,6 +21,12 @@ namespace popcorn::test {
 
 /// A random network with two or more non-linear steps, made ready to serve under the given name.
 std::shared_ptr<const protocols::ServedModel> small_model(const std::string& name, std::uint64_t seed = 1);
+/// A random requantised network, served on shares, and an input whose values keep to its rings.
+struct SmallShares {
+  std::shared_ptr<const protocols::ServedModel> model;
+  WideVector input;
+};
+SmallShares small_shares(const std::string& name, std::uint64_t seed = 1);
 /// A breakable key that fits every small_model(), made once for a variant.
 std::shared_ptr<const paillier::KeyOwner> small_key(unsigned variant = 0);
 /// What the encrypted inference must give, bit for bit.
@@ -93,7 +99,8 @@ RawAnswer send_round(const RunningServer& server, const std::string& session, st
 /// A client whose messages are sent by hand, so that it can cheat.
 class ClientByHand {
  public:
-  /// Registers small_key() and opens a session; `set_up` of an earlier one, or nothing.
+  /// Registers small_key() and opens a session with the model's first engine; `set_up` of an earlier one, or
+  /// nothing.
   ClientByHand(const RunningServer& server, const protocols::ServedModel& model, const WideVector& input,
                const std::shared_ptr<const protocols::ot::KeptSetUp>& set_up = nullptr);
   const std::string& session() const { return id_; }
@@ -105,6 +112,12 @@ class ClientByHand {
   /// answer. Gives the error's code, empty when there is none.
   std::string send(const RunningServer& server, bool with_wrong_correction = false);
   WideVector finish(const RunningServer& server);
+  /// The message of the round that is due, and the client's state machine.
+  const Bytes& message() const { return message_; }
+  std::uint64_t round() const { return round_; }
+  const protocols::ClientSession& client() const { return client_; }
+  /// Takes an answer to it that came some other way.
+  void take(ByteView answer);
 
  private:
   std::string id_;
