@@ -31,7 +31,8 @@ std::vector<unsigned> missing_carries(const models::IntegerNetwork& network) {
   std::vector<unsigned> carries(network.nodes.size());
   for (const ShareStep& step : plan.steps) {
     if (step.carry != Carry::dropped) continue;
-    const std::size_t operands = step.kind == ShareStep::Kind::combine ? network.nodes[step.node].inputs.size() : 1;
+    const std::size_t operands =
+        step.kind == ShareStep::Kind::combine ? network.nodes[step.node].inputs.size() : 1;
     carries[step.node] = static_cast<unsigned>(operands);
   }
   return carries;
@@ -74,7 +75,8 @@ FastRoundingCheck::Range FastRoundingCheck::possible(std::size_t index) const {
   const auto evaluated = [&](std::vector<std::int64_t> Range::*end) {
     std::vector<WideVector> operands;
     std::vector<const WideVector*> views;
-    for (const std::size_t operand : node.inputs) operands.push_back(WideVector::from_int64(ranges_[operand].*end));
+    for (const std::size_t operand : node.inputs)
+      operands.push_back(WideVector::from_int64(ranges_[operand].*end));
     for (const WideVector& operand : operands) views.push_back(&operand);
     return numbers(models::evaluate_node(network_, index, views));
   };

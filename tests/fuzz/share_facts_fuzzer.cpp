@@ -1,5 +1,5 @@
-// The member "shares" of a client bundle: refused with an InputError, or it survives its own JSON and all that a
-// client derives from it (plan, exact cost, layouts, schedule) holds together.
+// The member "shares" of a client bundle: refused with an InputError, or it survives its own JSON and all
+// that a client derives from it (plan, exact cost, layouts, schedule) holds together.
 #include <cstdint>
 
 #include "base/error.h"
@@ -30,7 +30,8 @@ void derive(const ShareFacts& facts, ShareRounding rounding) {
     const PackedLayout& layout = schedule.layout(i);
     require(layout.inputs() > 0 && layout.outputs() > 0);
     const models::Shape& shape = layout.layer().output;
-    const PackedLayout::Place last = layout.output_place(shape.channels - 1, shape.height - 1, shape.width - 1);
+    const PackedLayout::Place last =
+        layout.output_place(shape.channels - 1, shape.height - 1, shape.width - 1);
     require(last.ciphertext < layout.outputs() && last.slot < layout.slots());
   }
 }
@@ -50,7 +51,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const ShareFacts facts = facts_from_json(json);
     require(facts_to_json(facts_from_json(facts_to_json(facts))) == facts_to_json(facts));
     if (!is_small(facts)) return 0;
-    for (const ShareRounding rounding : {ShareRounding::nearest, ShareRounding::fast}) derive(facts, rounding);
+    for (const ShareRounding rounding : {ShareRounding::nearest, ShareRounding::fast})
+      derive(facts, rounding);
   } catch (const InputError&) {
   }
   return 0;
