@@ -88,7 +88,8 @@ PreparationPlan preparation_plan(const models::IntegerNetwork& network, std::spa
 PreparationPlan preparation_plan(const models::IntegerNetwork& network) {
   std::vector<unsigned> rings;
   for (const models::Node& node : network.nodes) {
-    rings.push_back(has_weights(node.kind) ? node_ring(node) : 0);
+    const bool has_weights = node.kind == models::NodeKind::dense || node.kind == models::NodeKind::conv2d;
+    rings.push_back(has_weights ? node_ring(node) : 0);
   }
   return preparation_plan(network, rings);
 }
