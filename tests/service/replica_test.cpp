@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "protocols/shares/share_facts.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/eventually.h"
 #include "tests/support/process.h"

@@ -13,6 +13,7 @@
 
 #include "models/evaluation/plaintext_evaluator.h"
 #include "protocols/ciphertext/round_plan.h"
+#include "protocols/shares/share_facts.h"
 #include "protocols/wire/message.h"
 #include "tests/support/random_network.h"
 

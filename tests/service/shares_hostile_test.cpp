@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "protocols/shares/share_facts.h"
 #include "protocols/wire/message.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/random_network.h"
@@ -249,7 +250,6 @@ TEST_CASE("Random damage of any message of a session on shares: a refusal, or no
   CHECK(noise > 0);
   // The server is as good as ever.
   CHECK(world.client().finish(world.server) == world.expected);
-  CHECK(world.server.server().statistics().sessions_started > 60);
 }
 
 TEST_CASE("Facts of shares that were changed end in a clear error wherever a byte depends on them",

@@ -139,8 +139,8 @@ TEST_CASE("a clip's negations cost no ciphertexts on shares", "[shares][run]") {
     REQUIRE(check.wrong() == 0);
     for (std::size_t i = 0; i < 3; ++i) REQUIRE(run.answer.logits[i] == tensors.back().to_int64(i));
     check_cost(run, shares.plan());
-    const auto ring_of = [](const models::Node&) { return 18U; };
-    CHECK(preparation_plan(network, ring_of).layers.size() == 2);
+    const std::vector<unsigned> rings(network.nodes.size(), 18);
+    CHECK(preparation_plan(network, rings).layers.size() == 2);
     const ShareFacts read = facts_from_json(facts_to_json(share_facts(network)));
     CHECK(read.network.nodes[3].mirrors);
     CHECK(read.network.nodes[5].mirrors);
