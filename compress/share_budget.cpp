@@ -38,10 +38,16 @@ std::uint64_t bytes_of(const IntegerNetwork& network) {
   return protocols::estimate_shares(network, options).all.bytes();
 }
 
+/// The sensitivities of predictions are not known yet: as many zeros, by magnitudes.
+PruningOptions by_magnitude(PruningOptions pruning) {
+  if (pruning.scope == PruningScope::sensitivity) pruning.scope = PruningScope::adaptive;
+  return pruning;
+}
+
 /// The network that plain rounding makes of the graph, with rings.
 IntegerNetwork rounded_network(FloatGraph graph, const Dataset& pictures, const PruningOptions& pruning,
                                const QuantisationOptions& quantisation, const std::atomic<bool>* stop) {
-  if (pruning.sparsity > 0) prune(graph, pruning);
+  if (pruning.sparsity > 0) prune(graph, by_magnitude(pruning));
   const FloatGraph reference = graph;
   const Calibration calibration(reference, pictures, stop);
   quantise(graph, quantisation, nullptr, nullptr,
