@@ -20,6 +20,7 @@ constexpr double kLargestSpread = 8;       // of the steps of one layer below th
 /// Largest magnitudes of codebooks.
 constexpr std::int32_t kLimit = 127, kFineLimit = 1023;
 constexpr double kLiveShare = 1e-3;    // of a layer's largest step
+constexpr int kMostConstantBits = 18;  // of a bias, where values are rounded
 constexpr int kSpareBits = 1;          // of the largest magnitude above the usual values
 constexpr double kSmallestClip = 0.3;  // no better step was ever seen below this share of the largest weight
 
@@ -339,7 +340,11 @@ class Quantiser {
     raised_ = 0;
     std::vector<double> steps = choose_grid(node, folded, tied_[index]);
     if (cut_ != nullptr && raised_ > 0) cut_->push_back({node.name, raised_});
-    if (tied_[index]) steps.assign(outputs, aligned(index, steps.front()));
+    if (tied_[index]) {
+      steps.assign(outputs, aligned(index, steps.front()));
+    } else if (options_.activation_bits > 0 && kind_of(node) == GridKind::uniform) {
+      limit_constants(steps, bias, unit_[node.inputs.front()]);
+    }
     if (rounder_ != nullptr) {
       rounder_->round(folded, node.mask, steps, node.grid);
       bias = rounder_->biases(folded);
@@ -356,6 +361,13 @@ class Quantiser {
     factor_[index].resize(outputs);
     for (std::size_t o = 0; o < outputs; ++o) factor_[index][o] = steps[o] / node.gain;
     unit_[index] = node.gain * unit_[node.inputs.front()];
+  }
+
+  /// A channel that training left with next to no weights is its bias; counted in steps of those weights it
+  /// would widen the ring of the whole layer. Its steps become coarser.
+  static void limit_constants(std::vector<double>& steps, const std::vector<double>& bias, double unit) {
+    for (std::size_t o = 0; o < steps.size(); ++o)
+      steps[o] = std::max(steps[o], std::abs(bias[o]) / std::ldexp(unit, kMostConstantBits));
   }
 
   /// Sets the grid of a layer with these real weights; returns the step of each output.

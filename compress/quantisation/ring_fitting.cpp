@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "base/error.h"
 #include "models/evaluation/plaintext_evaluator.h"
@@ -77,7 +78,7 @@ models::ValueExtremes measure(IntegerNetwork network, const std::vector<std::int
 }  // namespace
 
 void fit_rings(IntegerNetwork& network, const std::vector<std::int16_t>& inputs, std::size_t count,
-               unsigned margin_bits) {
+               double margin) {
   if (count == 0) throw UsageError("requantise.inputs", "no inputs to calibrate on");
   const models::ValueExtremes extremes = measure(network, inputs, count);
   for (Node& node : network.nodes) node.ring_bits = 0;
@@ -86,9 +87,9 @@ void fit_rings(IntegerNetwork& network, const std::vector<std::int16_t>& inputs,
     Node& node = network.nodes[i];
     if (!wants_ring(node.kind) || joins_rounded(network, node)) continue;
     const unsigned beside = 1 + (meets_signed_step(network, i) ? 1 : 0);
-    const auto bits =
-        static_cast<unsigned>(std::bit_width(static_cast<std::uint64_t>(extremes.largest_magnitude(i))));
-    const unsigned ring = std::max(2U, bits + beside + margin_bits);
+    const double largest = std::ceil(margin * static_cast<double>(extremes.largest_magnitude(i)));
+    const auto bits = static_cast<unsigned>(std::bit_width(static_cast<std::uint64_t>(largest)));
+    const unsigned ring = std::max(2U, bits + beside);
     if (ring >= node.bounds.bits + beside) continue;  // the static bound costs no more
     node.ring_bits = ring;
     network.finish();

@@ -10,14 +10,17 @@
 
 namespace popcorn::compress {
 
+/// Of SqueezeNet on pictures that it was not calibrated on, the largest values are up to half a bit larger.
+inline constexpr double kRingMargin = 1.6;
+
 /// Gives layers with weights, sums, sum-pools and rescales the rings that the inputs' largest values ask for:
-/// their bits, a sign, `margin_bits`, and one bit more where a step on signed values comes next, see
+/// the bits of `margin` times them, a sign, and one bit more where a step on signed values comes next, see
 /// models::step_range(). None where the static bound is no wider. Calls finish().
 /// @param network requantised; rings it has are forgotten
 /// @param inputs `count` inputs, row after row, as models::FastEvaluator takes them
 /// @throws UsageError "requantise.inputs" without inputs
 void fit_rings(models::IntegerNetwork& network, const std::vector<std::int16_t>& inputs, std::size_t count,
-               unsigned margin_bits = 1);
+               double margin = kRingMargin);
 
 /// Puts each max-pool before the rescale (or join of rescales) that it reads where that takes fewer bytes on
 /// shares by `bytes`, with rings fitted either way. Values stay the same, bit for bit.
