@@ -14,8 +14,8 @@
 
 #include "base/sha256_stream.h"
 #include "protocols/session/message_intake.h"
-#include "service/work/job_queue.h"
-#include "service/work/memory_budget.h"
+#include "service/jobs/job_queue.h"
+#include "service/jobs/memory_budget.h"
 
 namespace popcorn::service {
 

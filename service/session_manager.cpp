@@ -5,8 +5,8 @@
 
 #include "protocols/engines.h"
 #include "protocols/ot/failed_check.h"
+#include "service/jobs/queued_work.h"
 #include "service/refusal.h"
-#include "service/work/queued_work.h"
 
 namespace popcorn::service {
 namespace {

@@ -13,14 +13,14 @@
 #include <string>
 #include <thread>
 
+#include "service/jobs/idle_rerandomisers.h"
+#include "service/jobs/job_queue.h"
 #include "service/key_registry.h"
 #include "service/metrics.h"
 #include "service/model_registry.h"
 #include "service/round_upload.h"
 #include "service/store/session_store.h"
 #include "service/tokens.h"
-#include "service/work/idle_rerandomisers.h"
-#include "service/work/job_queue.h"
 
 namespace popcorn::service {
 

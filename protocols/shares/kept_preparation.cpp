@@ -42,10 +42,6 @@ void PreparedSeeds::restore(StateReader& in) {
   }
 }
 
-void save_words(std::span<const std::uint32_t> words, StateWriter& out) {
-  for (const std::uint32_t word : words) out.u32(word);
-}
-
 ot::Words restore_words(std::size_t count, unsigned bits, StateReader& in) {
   ByteReader reader(in.bytes(sizeof(std::uint32_t) * count), "session_state");
   ot::Words words(count);
@@ -59,7 +55,7 @@ ot::Words restore_words(std::size_t count, unsigned bits, StateReader& in) {
 void save_results(const std::vector<MaskedResult>& results, StateWriter& out) {
   for (const MaskedResult& result : results) {
     out.u8(result.words.empty() ? 0 : 1);
-    save_words(result.words, out);
+    out.places(result.words);
     for (const std::uint32_t bit : result.lowest) out.u8(static_cast<std::uint8_t>(bit));
   }
 }

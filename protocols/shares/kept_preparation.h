@@ -5,7 +5,6 @@
 // other values, would show how the two differ.
 #pragma once
 
-#include <span>
 #include <vector>
 
 #include "protocols/ot/set_up.h"
@@ -31,9 +30,8 @@ struct PreparedSeeds {
   void restore(StateReader& in);
 };
 
-/// A word of four bytes each.
-void save_words(std::span<const std::uint32_t> words, StateWriter& out);
-/// @param bits that a word has. @throws InputError "session_state.*"
+/// Words of four bytes each, as StateWriter::places() wrote them. @param bits that a word has. @throws
+/// InputError "session_state.*"
 ot::Words restore_words(std::size_t count, unsigned bits, StateReader& in);
 
 /// A byte that says whether a layer is done, then five an output.

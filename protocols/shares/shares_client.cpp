@@ -1,12 +1,11 @@
 #include "protocols/shares/shares_client.h"
 
-#include <openssl/crypto.h>
-
 #include <algorithm>
 #include <string>
 #include <utility>
 
 #include "base/error.h"
+#include "base/secret_bytes.h"
 #include "paillier/keys/key_owner.h"
 #include "protocols/ot/failed_check.h"
 #include "protocols/shares/layer/packed_layer_secrets.h"
@@ -27,10 +26,6 @@ const ShareFacts& facts_of(const ClientBundle& bundle) {
     throw InputError("bundle.shares", "client bundle: \"shares\" must be present for this engine");
   }
   return *bundle.share_facts;
-}
-
-void wipe(ot::Words& words) {
-  OPENSSL_cleanse(words.data(), words.size() * sizeof(std::uint32_t));
 }
 
 }  // namespace
@@ -65,8 +60,8 @@ void SharesClient::check_facts(const ClientBundle& bundle) const {
 }
 
 SharesClient::~SharesClient() {
-  for (ot::Words& words : shares_) wipe(words);
-  for (MaskedResult& result : results_) wipe(result.words);
+  for (ot::Words& words : shares_) wipe_and_clear(words);
+  for (MaskedResult& result : results_) wipe_and_clear(result.words);
 }
 
 void SharesClient::message(std::uint64_t round, Bytes& out) {
@@ -155,7 +150,7 @@ bool SharesClient::can_be_kept(std::uint64_t round) const {
 //   seeds; the shares chosen; the results of the layers done; u8 has the input, [u64 each of its values]
 void SharesClient::save(std::uint64_t /*round*/, StateWriter& out) const {
   seeds_.save(out);
-  for (const ot::Words& words : shares_) save_words(words, out);
+  for (const ot::Words& words : shares_) out.places(words);
   save_results(results_, out);
   out.u8(input_.size() > 0 ? 1 : 0);
   for (std::size_t j = 0; j < input_.size(); ++j) out.u64(static_cast<std::uint64_t>(input_.to_int64(j)));

@@ -7,8 +7,8 @@
 
 #include "service/api/openapi.h"
 #include "service/api/request_reading.h"
+#include "service/jobs/queued_work.h"
 #include "service/refusal.h"
-#include "service/work/queued_work.h"
 
 namespace popcorn::service {
 namespace {

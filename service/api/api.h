@@ -8,9 +8,9 @@
 
 #include "service/api/router.h"
 #include "service/http/http_message.h"
+#include "service/jobs/memory_budget.h"
 #include "service/key_admission.h"
 #include "service/session_manager.h"
-#include "service/work/memory_budget.h"
 
 namespace popcorn::service {
 

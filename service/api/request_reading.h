@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "service/http/http_message.h"
-#include "service/work/memory_budget.h"
+#include "service/jobs/memory_budget.h"
 
 namespace popcorn::service {
 

@@ -20,7 +20,7 @@
 #include "protocols/ot/failed_check.h"
 #include "service/client/session_file.h"
 #include "service/http/http_exchange.h"
-#include "service/work/idle_preparation.h"
+#include "service/jobs/idle_preparation.h"
 
 namespace popcorn::service {
 namespace {

@@ -1,10 +1,10 @@
-#include "service/work/idle_preparation.h"
+#include "service/jobs/idle_preparation.h"
 
 #include <catch2/catch.hpp>
 #include <future>
 #include <thread>
 
-#include "service/work/idle_rerandomisers.h"
+#include "service/jobs/idle_rerandomisers.h"
 #include "tests/support/eventually.h"
 #include "tests/support/seeded_rng.h"
 

@@ -1,4 +1,4 @@
-#include "service/work/job_queue.h"
+#include "service/jobs/job_queue.h"
 
 #include <atomic>
 #include <catch2/catch.hpp>

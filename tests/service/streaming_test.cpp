@@ -16,8 +16,8 @@
 #include "models/file/popcorn_file.h"
 #include "protocols/session/cost_prediction.h"
 #include "protocols/wire/message.h"
+#include "service/jobs/queued_work.h"
 #include "service/session_manager.h"
-#include "service/work/queued_work.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/random_network.h"
 

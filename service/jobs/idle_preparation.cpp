@@ -1,4 +1,4 @@
-#include "service/work/idle_preparation.h"
+#include "service/jobs/idle_preparation.h"
 
 #include <algorithm>
 #include <chrono>

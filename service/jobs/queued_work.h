@@ -7,8 +7,8 @@
 #include <memory>
 #include <string>
 
+#include "service/jobs/job_queue.h"
 #include "service/refusal.h"
-#include "service/work/job_queue.h"
 
 namespace popcorn::service {
 

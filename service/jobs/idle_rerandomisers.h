@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "paillier/evaluator.h"
+#include "service/jobs/job_queue.h"
 #include "service/metrics.h"
-#include "service/work/job_queue.h"
 
 namespace popcorn::service {
 

@@ -1,4 +1,4 @@
-#include "service/work/idle_rerandomisers.h"
+#include "service/jobs/idle_rerandomisers.h"
 
 #include <algorithm>
 #include <chrono>
