@@ -75,6 +75,15 @@ models::ValueExtremes measure(IntegerNetwork network, const std::vector<std::int
   return extremes_of(network, inputs, count, beyond);
 }
 
+/// What a rescale's ring has to hold beside its own values: those of the pool in the same step. 0: none.
+std::int64_t pooled_magnitude(const IntegerNetwork& network, const models::ValueExtremes& extremes,
+                              std::size_t index) {
+  const Node& node = network.nodes[index];
+  if (node.kind != NodeKind::rescale) return 0;
+  const std::size_t operand = node.inputs.front();
+  return network.nodes[operand].kind == NodeKind::max_pool2d ? extremes.largest_operand(operand) : 0;
+}
+
 }  // namespace
 
 void fit_rings(IntegerNetwork& network, const std::vector<std::int16_t>& inputs, std::size_t count,
@@ -87,7 +96,9 @@ void fit_rings(IntegerNetwork& network, const std::vector<std::int16_t>& inputs,
     Node& node = network.nodes[i];
     if (!wants_ring(node.kind) || joins_rounded(network, node)) continue;
     const unsigned beside = 1 + (meets_signed_step(network, i) ? 1 : 0);
-    const double largest = std::ceil(margin * static_cast<double>(extremes.largest_magnitude(i)));
+    const std::int64_t reached =
+        std::max(extremes.largest_magnitude(i), pooled_magnitude(network, extremes, i));
+    const double largest = std::ceil(margin * static_cast<double>(reached));
     const auto bits = static_cast<unsigned>(std::bit_width(static_cast<std::uint64_t>(largest)));
     const unsigned ring = std::max(2U, bits + beside);
     if (ring >= node.bounds.bits + beside) continue;  // the static bound costs no more

@@ -262,6 +262,28 @@ void note_extremes(std::size_t index, const Tensor<Number>& y, const Block& bloc
   block.options.extremes->add(index, static_cast<std::int64_t>(least), static_cast<std::int64_t>(largest));
 }
 
+/// Of a pool: its operand as the step on shares pools it, without the digits that the rescale behind drops.
+template <typename Number>
+void note_pooled(const IntegerNetwork& network, std::size_t index, const Tensor<Number>& x,
+                 const Block& block) {
+  const Shape& shape = network.nodes[network.nodes[index].inputs.front()].shape;
+  const auto plane = static_cast<std::size_t>(shape.height * shape.width) * kLanes;
+  std::int64_t magnitude = 0;
+  for (std::size_t first = 0; first < x.size(); first += plane) {
+    Number least = 0, largest = 0;
+    for (std::size_t i = first; i < first + plane; i += kLanes) {
+      for (std::size_t lane = 0; lane < block.lanes; ++lane) {
+        least = std::min(least, x[i + lane]);
+        largest = std::max(largest, x[i + lane]);
+      }
+    }
+    const unsigned t = dropped_digits(network, index, first / plane);
+    magnitude = std::max({magnitude, -(static_cast<std::int64_t>(least) >> t),
+                          drop_digits(static_cast<std::int64_t>(largest), t, low_digits(t))});
+  }
+  block.options.extremes->add_operand(index, magnitude);
+}
+
 template <typename Number>
 void rectify(const Tensor<Number>& x, Tensor<Number>& y) {
   for (std::size_t i = 0; i < y.size(); ++i) y[i] = std::max(x[i], Number{0});
@@ -401,6 +423,8 @@ class LaneNetwork {
     const Tensor<Number>& x = outputs[node.inputs.front()];
     Tensor<Number> y(static_cast<std::size_t>(node.shape.size()) * kLanes);
     if (block.options.counts != nullptr) count_operands(network_, index, x, block);
+    if (block.options.extremes != nullptr && node.kind == NodeKind::max_pool2d)
+      note_pooled(network_, index, x, block);
     if (is_wide(index)) {
       wide_node(index, outputs, block, y);
     } else {

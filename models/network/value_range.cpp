@@ -43,6 +43,13 @@ const Node* only_reader(const IntegerNetwork& network, std::size_t index) {
   return reader;
 }
 
+/// Bits of the ring of the rescale that alone reads a max_pool2d; 0 for other nodes and where it has none.
+unsigned kept_behind(const IntegerNetwork& network, std::size_t index) {
+  if (network.nodes[index].kind != NodeKind::max_pool2d) return 0;
+  const Node* const reader = only_reader(network, index);
+  return reader != nullptr && reader->kind == NodeKind::rescale ? reader->ring_bits : 0;
+}
+
 }  // namespace
 
 unsigned dropped_digits(const IntegerNetwork& network, std::size_t index, std::size_t channel) {
@@ -66,13 +73,16 @@ std::optional<ValueRange> step_range(const IntegerNetwork& network, std::size_t 
                                      RoundingMode mode) {
   const Node& node = network.nodes.at(index);
   if (node.kind != NodeKind::rescale && node.kind != NodeKind::max_pool2d) return std::nullopt;
-  const unsigned ring_bits = ring_of(network, node.inputs.front());
-  if (ring_bits == 0) return std::nullopt;
-  if (node.kind == NodeKind::rescale) {
-    return rescale_range(node, ring_bits, static_cast<unsigned>(node.shift(channel)), mode);
+  unsigned ring_bits = ring_of(network, node.inputs.front());
+  const unsigned dropped = dropped_digits(network, index, channel);
+  if (const unsigned kept = kept_behind(network, index); kept != 0) {
+    const unsigned enough = kept + 1 + dropped;
+    ring_bits = ring_bits == 0 ? enough : std::min(ring_bits, enough);
   }
+  if (ring_bits == 0) return std::nullopt;
+  if (node.kind == NodeKind::rescale) return rescale_range(node, ring_bits, dropped, mode);
   const std::int64_t end = std::int64_t{1} << (ring_bits - 2);
-  return ValueRange{-end, end - 1 - most_added(dropped_digits(network, index, channel), mode)};
+  return ValueRange{-end, end - 1 - most_added(dropped, mode)};
 }
 
 void ValueExtremes::add(std::size_t node, std::int64_t least, std::int64_t largest) {
@@ -80,6 +90,11 @@ void ValueExtremes::add(std::size_t node, std::int64_t least, std::int64_t large
   ValueRange& range = extremes_.at(node);
   range.low = std::min(range.low, least);
   range.high = std::max(range.high, largest);
+}
+
+void ValueExtremes::add_operand(std::size_t node, std::int64_t magnitude) {
+  const std::lock_guard lock(mutex_);
+  operands_.at(node) = std::max(operands_.at(node), magnitude);
 }
 
 std::int64_t ValueExtremes::largest_magnitude(std::size_t node) const {

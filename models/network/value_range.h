@@ -32,8 +32,8 @@ unsigned dropped_digits(const IntegerNetwork& network, std::size_t index, std::s
 /// What operands the step nodes[index] computes rightly on shares of its operand's ring w, with t the shift:
 /// rescale with ReLU: [−2^(w−1), 2^(w−1) − 2^(t−1)); without: [−2^(w−2) − 2^(t−1), 2^(w−2) − 2^(t−1));
 /// rounded stochastically, 2^t in place of 2^(t−1) at the upper end; max_pool2d: [−2^(w−2), 2^(w−2)), or,
-/// with a rescale behind it in the same step, as without ReLU there but for the lower end, −2^(w−2). Nothing
-/// for other kinds and where the operand has no ring.
+/// with a rescale behind it in the same step, as without ReLU there but for the lower end, −2^(w−2), and with
+/// w at most that rescale's ring + 1 + t. Nothing for other kinds and where nothing has a ring.
 std::optional<ValueRange> step_range(const IntegerNetwork& network, std::size_t index, std::size_t channel,
                                      RoundingMode mode);
 
@@ -61,18 +61,24 @@ class RangeCounts {
 /// Least and largest result of each node, before its ring and its ReLU. Thread-safe.
 class ValueExtremes {
  public:
-  explicit ValueExtremes(const IntegerNetwork& network) : extremes_(network.nodes.size(), ValueRange{0, 0}) {}
-  ValueExtremes(ValueExtremes&& other) noexcept : extremes_(std::move(other.extremes_)) {}
+  explicit ValueExtremes(const IntegerNetwork& network)
+      : extremes_(network.nodes.size(), ValueRange{0, 0}), operands_(network.nodes.size()) {}
+  ValueExtremes(ValueExtremes&& other) noexcept
+      : extremes_(std::move(other.extremes_)), operands_(std::move(other.operands_)) {}
   ValueExtremes& operator=(ValueExtremes&&) = delete;
 
   void add(std::size_t node, std::int64_t least, std::int64_t largest);
+  /// Largest magnitude of a max_pool2d's operand without the digits that are dropped behind it.
+  void add_operand(std::size_t node, std::int64_t magnitude);
   /// With 0 where nothing was seen.
   ValueRange of(std::size_t node) const { return extremes_.at(node); }
   std::int64_t largest_magnitude(std::size_t node) const;
+  std::int64_t largest_operand(std::size_t node) const { return operands_.at(node); }
 
  private:
   std::mutex mutex_;
   std::vector<ValueRange> extremes_;
+  std::vector<std::int64_t> operands_;
 };
 
 }  // namespace popcorn::models

@@ -58,6 +58,7 @@ Json node_to_json(const ShareNode& node) {
   if (has_window(node.kind)) json["window"] = window_numbers(node.window);
   if (!node.multipliers.empty()) json["multipliers"] = node.multipliers;
   if (!node.shifts.empty()) json["shifts"] = node.shifts;
+  if (node.kind == NodeKind::rescale && node.kept < kMostShareBits) json["kept"] = node.kept;
   if (node.rectify) json["rectify"] = true;
   if (node.mirrors) json["mirrors"] = true;
   return json;
@@ -72,7 +73,7 @@ bool flag(const JsonFields& fields, std::string_view name) {
 ShareNode node_from_json(const Json& json, std::size_t index) {
   using Limits = models::Limits;
   const JsonFields fields(json, kWhat, kCode, {"kind", "name", "inputs", "shape", "ring", "step_ring"},
-                          {"non_negative", "window", "multipliers", "shifts", "rectify", "mirrors"});
+                          {"non_negative", "window", "multipliers", "shifts", "kept", "rectify", "mirrors"});
   ShareNode node;
   node.kind = kind_of(fields.text("kind"));
   node.name = printable(fields.text("name"));
@@ -88,6 +89,7 @@ ShareNode node_from_json(const Json& json, std::size_t index) {
   }
   node.ring = static_cast<unsigned>(fields.integer("ring", 1, kMostShareBits));
   node.step_ring = static_cast<unsigned>(fields.integer("step_ring", 0, kMostShareBits));
+  if (fields.has("kept")) node.kept = static_cast<unsigned>(fields.integer("kept", 2, kMostShareBits));
   node.non_negative = flag(fields, "non_negative");
   node.rectify = flag(fields, "rectify");
   node.mirrors = flag(fields, "mirrors");

@@ -63,7 +63,8 @@ ChainPlan plan_within(unsigned length, const std::vector<unsigned>& cuts, unsign
 }
 
 void check(const TruncationShape& shape) {
-  bool right = shape.ring <= 30 && !shape.groups.empty() && (shape.nearest || !shape.neighbour);
+  bool right = shape.ring <= 30 && !shape.groups.empty() && (shape.nearest || !shape.neighbour) &&
+               shape.most_kept >= 2;
   for (std::size_t i = 0; i < shape.groups.size(); ++i) {
     right = right && shape.groups[i].shift + 2 <= shape.ring;
     right = right && (i == 0 || shape.groups[i - 1].shift < shape.groups[i].shift);
@@ -161,9 +162,7 @@ class Conversions {
     for (std::size_t i = 0; i < group; ++i) sum += shape_.groups[i].count;
     return sum;
   }
-  WordGroups width(std::size_t group) const {
-    return {{shape_.groups[group].count, shape_.ring - shape_.groups[group].shift}};
-  }
+  WordGroups width(std::size_t group) const { return {shape_.kept()[group]}; }
   void add(std::size_t group, const Words& words) {
     std::uint32_t* const to = shifted_.data() + first(group);
     for (std::size_t j = 0; j < words.size(); ++j) to[j] += words[j];
@@ -311,7 +310,8 @@ Extended extended(const WordGroups& groups, unsigned to) {
 
 WordGroups TruncationShape::kept() const {
   WordGroups words;
-  for (const ShiftGroup& group : groups) words.push_back({group.count, ring - group.shift});
+  for (const ShiftGroup& group : groups)
+    words.push_back({group.count, std::min(ring - group.shift, most_kept)});
   return words;
 }
 
@@ -355,8 +355,9 @@ Dialogue<Words> truncate_and_rectify(TransferParty& party, const TruncationShape
     co_return result;
   }
   Words bits(shares.size());
-  for_each_group(kept, [&](const WordGroup& group, std::size_t j, std::size_t end) {
-    for (; j < end; ++j) bits[j] = top_bit(prepared.shifted[j], group.bits) ^ (party.first ? 1U : 0U);
+  for_each_group(shape.groups, [&](const ShiftGroup& group, std::size_t j, std::size_t end) {
+    const unsigned left = shape.ring - group.shift;
+    for (; j < end; ++j) bits[j] = top_bit(prepared.shifted[j], left) ^ (party.first ? 1U : 0U);
   });
   const CutChain chain = cut_chain(shape, true);
   Conversions conversions(party, shape, prepared.shifted);

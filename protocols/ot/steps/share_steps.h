@@ -26,20 +26,22 @@ struct ShiftGroup {
 /// The operand of a truncation: values of a layer, ordered by how many digits their channels drop.
 struct TruncationShape {
   unsigned ring = 16;              ///< w ≤ 30
-  std::vector<ShiftGroup> groups;  ///< ascending t, all different; w − t ≥ 2 digits are kept
+  std::vector<ShiftGroup> groups;  ///< ascending t, all different; w − t ≥ 2 digits are left
   bool nearest = true;  ///< ⌊(x + 2^(t−1)) / 2^t⌋; else stochastic: ⌊x/2^t⌋ or one more, unbiased
   bool neighbour = false;  ///< x is a0 + a1 + c modulo 2^w with c = 1 ∧ the carry of LowestBits; only nearest
   unsigned digit_bits = 0;  ///< chains of so wide digits, for few flights; 0: of those with the fewest bits
+  unsigned most_kept = 30;  ///< ≥ 2; fewer than are left where results are known to need no more
+  /// k = min(w − t, most_kept) digits of each group's results.
   WordGroups kept() const;
 };
 
-/// ⌊x / 2^t⌋, rounded as the shape says, modulo 2^(w − t) for each group: for every x.
+/// ⌊x / 2^t⌋, rounded as the shape says, modulo 2^k for each group: for every x.
 Dialogue<Words> truncate(TransferParty& party, const TruncationShape& shape, const Words& shares,
                          LowestBits lowest = nullptr);
 void truncate(FlightLedger& ledger, const TruncationShape& shape);
 
-/// max(0, truncated), modulo 2^(w − t). Right for −2^(w−1) ≤ x < 2^(w−1) − 2^(t−1) (nearest), x < 2^(w−1) −
-/// 2^t (stochastic).
+/// max(0, truncated), modulo 2^k. Right for −2^(v−1) ≤ x < 2^(v−1) − 2^(t−1) (nearest), x < 2^(v−1) − 2^t
+/// (stochastic) with v = k + t; to nearest, at its lower end, as far as the ring goes.
 Dialogue<Words> truncate_and_rectify(TransferParty& party, const TruncationShape& shape, const Words& shares,
                                      LowestBits lowest = nullptr);
 void truncate_and_rectify(FlightLedger& ledger, const TruncationShape& shape);

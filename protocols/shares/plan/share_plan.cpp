@@ -268,6 +268,7 @@ class Planner {
       std::ranges::stable_sort(chunk.channels, {}, shift);
       chunk.shape.ring = pieces.ring;
       chunk.shape.neighbour = pieces.neighbour;
+      chunk.shape.most_kept = function.kept;
       for (const std::uint32_t channel : chunk.channels) {
         if (chunk.shape.groups.empty() || chunk.shape.groups.back().shift != shift(channel))
           chunk.shape.groups.push_back({0, shift(channel)});

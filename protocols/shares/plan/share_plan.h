@@ -16,6 +16,9 @@
 
 namespace popcorn::protocols::shares {
 
+/// Widest ring that a tensor may be held in.
+inline constexpr unsigned kMostShareBits = 30;
+
 /// What is public of a node. `ring` and `step_ring` say how wide values are, nothing of a weight by itself.
 struct ShareNode {
   models::NodeKind kind = models::NodeKind::input;
@@ -30,6 +33,8 @@ struct ShareNode {
   /// rescale, relu, sign, max_pool2d: bits of the ring in which their step is right for all values that the
   /// operand can have, or that its own ring says it has.
   unsigned step_ring = 0;
+  /// rescale: so many digits behind its shift are enough for it, and for a pool in the same step.
+  unsigned kept = kMostShareBits;
   bool non_negative = false;  ///< by what the node is
   bool mirrors = false;       ///< conv2d that only negates, see layer/mirror.h
 
@@ -44,9 +49,6 @@ struct ShareNetwork {
   std::vector<ShareNode> nodes;
   bool label = false;  ///< the output is which of its values is largest, not these
 };
-
-/// Widest ring that a tensor may be held in.
-inline constexpr unsigned kMostShareBits = 30;
 
 /// An arg-max at the end (models/network/arg_max.h) is left out: the plan has a step for it. Nodes before it
 /// keep their index.

@@ -61,6 +61,38 @@ unsigned step_ring(const IntegerNetwork& network, std::size_t index, bool non_ne
                        "--activation-bits)");
 }
 
+/// Whether k digits hold the values of a channel behind the shift t: of `spare` + 1 signs.
+bool keeps(Interval x, unsigned t, unsigned k, unsigned spare) {
+  const std::int64_t end = std::int64_t{1} << (k - 1 - spare);
+  return x.low >> t >= -end && models::drop_digits(x.high, t, models::low_digits(t)) < end;
+}
+
+bool pools(const IntegerNetwork& network, std::size_t index) {
+  if (network.nodes[network.nodes[index].inputs.front()].kind == NodeKind::max_pool2d) return true;
+  return std::ranges::any_of(network.nodes, [&](const Node& reader) {
+    return reader.kind == NodeKind::max_pool2d && reader.inputs.front() == index;
+  });
+}
+
+/// ShareNode::kept of a rescale. A pool needs the differences of its operands, a signed result one bit more
+/// to be extended.
+unsigned kept_digits(const IntegerNetwork& network, std::size_t index, bool non_negative) {
+  const Node& node = network.nodes[index];
+  const bool is_signed = !node.rectify && !non_negative;
+  const unsigned spare = is_signed || pools(network, index) ? 1 : 0;
+  if (node.ring_bits != 0) return std::min(node.ring_bits + spare, kMostShareBits);
+  const models::Bounds& bounds = network.nodes[node.inputs.front()].bounds;
+  unsigned kept = 2;
+  for (std::size_t c = 0; c < bounds.low.size(); ++c) {
+    const bool known = bounds.low.fits_int64(c) && bounds.high.fits_int64(c) && bounds.bits < 62;
+    if (!known) return kMostShareBits;
+    const Interval x{bounds.low.to_int64(c), bounds.high.to_int64(c)};
+    const auto t = static_cast<unsigned>(node.shift(c));
+    while (kept < kMostShareBits && !keeps(x, t, kept, spare)) ++kept;
+  }
+  return kept;
+}
+
 bool non_negative(const IntegerNetwork& network, const ShareNetwork& known, const Node& node) {
   switch (node.kind) {
     case NodeKind::input:
@@ -104,7 +136,9 @@ ShareNetwork share_network(const IntegerNetwork& network) {
     if (declared != 0) facts.ring = std::min(facts.ring, declared);
     const bool steps = node.kind == NodeKind::rescale || node.kind == NodeKind::relu ||
                        node.kind == NodeKind::sign || node.kind == NodeKind::max_pool2d;
-    if (steps) facts.step_ring = step_ring(network, i, result.nodes[node.inputs.front()].non_negative);
+    const bool positive = !node.inputs.empty() && result.nodes[node.inputs.front()].non_negative;
+    if (steps) facts.step_ring = step_ring(network, i, positive);
+    if (node.kind == NodeKind::rescale) facts.kept = kept_digits(network, i, positive);
     result.nodes.push_back(std::move(facts));
   }
   const ShareNode& values = result.nodes[logits];

@@ -191,6 +191,33 @@ TEST_CASE("ReLU with truncation to nearest is right for all values and shares", 
   }
 }
 
+TEST_CASE("ReLU keeps only the digits that its results need", "[ot][shares]") {
+  test::SeededRng rng(6);
+  TwoParties parties(small_source(), rng);
+  const unsigned w = 7, t = 2;
+  for (const unsigned most_kept : {2U, 3U, 4U}) {
+    for (const bool nearest : {true, false}) {
+      CAPTURE(most_kept, nearest);
+      const std::int64_t half = std::int64_t{1} << (most_kept + t - 1);
+      const auto cases = all_cases(-half, half - (nearest ? 2 : 4), w);
+      OneShift relu(w, t, w, cases.size());
+      relu.shape.most_kept = most_kept;
+      relu.shape.nearest = nearest;
+      const Outcome outcome =
+          run_step(parties, relu.entry(), first_shares(cases), second_shares(cases, w), relu.step());
+      std::size_t wrong = 0;
+      for (std::size_t j = 0; j < cases.size(); ++j) {
+        const std::int64_t x = cases[j].x;
+        const std::int64_t got = as_signed((outcome.results[0][j] + outcome.results[1][j]) & low_bits(w), w);
+        const std::int64_t least = std::max<std::int64_t>(0, nearest ? (x + 2) >> t : x >> t);
+        const std::int64_t most = nearest || x < 0 ? least : (x >> t) + 1;
+        wrong += got < least || got > most ? 1 : 0;
+      }
+      CHECK(wrong == 0);
+    }
+  }
+}
+
 TEST_CASE("the bound of the nearest ReLU is exact", "[ot][shares]") {
   // The first value beyond it fails for every share: the bound is not too careful.
   test::SeededRng rng(2);
