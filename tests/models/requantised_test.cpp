@@ -112,8 +112,9 @@ TEST_CASE("operands of steps are counted by the steps' own bounds", "[models]") 
 }
 
 TEST_CASE("a max-pool in one step with the rescale behind it leaves room for the rounding", "[models]") {
-  const auto beyond = [](bool joined, Rounding rounding, std::int64_t x) {
+  const auto beyond = [](bool joined, Rounding rounding, std::int64_t x, unsigned kept = 0) {
     IntegerNetwork network = one_rescale(4, true, 10);
+    network.nodes[2].ring_bits = kept;
     Node pool;
     pool.kind = NodeKind::max_pool2d;
     pool.name = "pool";
@@ -146,6 +147,13 @@ TEST_CASE("a max-pool in one step with the rescale behind it leaves room for the
   CHECK(beyond(true, Rounding(), -257) == 1);
   CHECK(beyond(false, Rounding(), 256 - 1) == 0);
   CHECK(beyond(false, Rounding(), 256) == 1);
+  // A pool's differences need one digit more than the rescale's ring.
+  CHECK(beyond(true, Rounding(), 128 - 8 - 1, 4) == 0);
+  CHECK(beyond(true, Rounding(), 128 - 8, 4) == 1);
+  CHECK(beyond(true, Rounding(), -128, 4) == 0);
+  CHECK(beyond(true, Rounding(), -129, 4) == 1);
+  CHECK(beyond(true, Rounding(), 256 - 8 - 1, 5) == 0);
+  CHECK(beyond(true, Rounding(), 256 - 8, 5) == 1);
 }
 
 TEST_CASE("both evaluators equal the reference on requantised networks", "[models]") {
@@ -211,7 +219,7 @@ TEST_CASE("stochastic rounding is the same in both evaluators and within the bou
 
 TEST_CASE("stochastic rounding has no mean error in any layer", "[models]") {
   test::SeededRng rng(73);
-  std::size_t rescales = 0;
+  std::size_t rescales = 0, plain = 0, rectified = 0, in_rings = 0;
   for (int round = 0; round < 40; ++round) {
     const IntegerNetwork network = test::random_network(rng, test::requantised_options());
     const WideVector input = test::random_input(rng, network);
@@ -221,12 +229,16 @@ TEST_CASE("stochastic rounding has no mean error in any layer", "[models]") {
       const auto outputs = evaluate_all(network, input, {Rounding::stochastic(5), image, nullptr});
       for (std::size_t n = 0; n < network.nodes.size(); ++n) {
         const Node& node = network.nodes[n];
-        if (node.kind != NodeKind::rescale || node.rectify || node.ring_bits != 0) continue;
+        if (node.kind != NodeKind::rescale) continue;
         const WideVector& x = outputs[node.inputs.front()];
         const auto plane = static_cast<std::size_t>(node.shape.height * node.shape.width);
+        const double end = node.ring_bits == 0 ? HUGE_VAL : std::ldexp(1.0, int(node.ring_bits) - 1);
         for (std::size_t i = 0; i < x.size(); ++i) {
           const double unit = std::ldexp(1.0, static_cast<int>(node.shift(i / plane)));
           const double exact = x.to_double(i) / unit, up = exact - std::floor(exact);
+          // What the ReLU or the ring changes is no rounding error.
+          if (std::floor(exact) < (node.rectify ? 0 : -end) || std::floor(exact) + 1 >= end) continue;
+          (node.rectify ? rectified : node.ring_bits != 0 ? in_rings : plain) += up > 0 ? 1 : 0;
           sum[n] += outputs[n].to_double(i) - exact;
           variance[n] += up * (1 - up);  // rounded up with probability `up`
         }
@@ -239,7 +251,10 @@ TEST_CASE("stochastic rounding has no mean error in any layer", "[models]") {
       REQUIRE(std::abs(sum[n]) <= 3 * std::sqrt(variance[n]));
     }
   }
-  REQUIRE(rescales > 8);
+  REQUIRE(rescales > 30);
+  CHECK(plain > 1000);
+  CHECK(rectified > 1000);
+  CHECK(in_rings > 1000);
 }
 
 TEST_CASE("requantised networks survive their file, exact ones keep version 1", "[models]") {
