@@ -92,6 +92,10 @@ std::uint64_t TransferSource::bytes(std::uint64_t count) const noexcept {
   return base + (grows ? kSilentB10.bytes_for(parameters.base()) : 0) + parameters.bytes_for(count);
 }
 
+std::size_t TransferSource::beyond() const noexcept {
+  return kind == Kind::softspoken ? kBaseTransfers : kTreesTogether * parameters.leaves();
+}
+
 struct RandomTransferSender::State {
   TransferSource source;
   Bytes context;
@@ -116,6 +120,20 @@ struct RandomTransferSender::State {
         bootstrap(base, name, with),
         pads(with, name) {}
   std::size_t stock() const noexcept { return zero.size(); }
+  void drop_taken(std::size_t count) {
+    drop_front(zero, read);
+    drop_front(one, read);
+    read = 0;
+    if (stock() >= count) return;
+    zero.reserve(count + source.beyond());
+    one.reserve(count + source.beyond());
+  }
+  Dialogue<void> set_up_for(Wire& wire, std::size_t count) {
+    if (stock() >= count || set_up) co_return;
+    const ByteView message = co_await wire.receive(softspoken::set_up_bytes());
+    bootstrap.set_up(message);
+    set_up = true;
+  }
   void begin_silent(const SilentParameters& parameters, const Block* base) {
     silent.emplace(parameters, labelled(context, parameters.name), bootstrap.delta(), base, rng, kernel);
   }
@@ -202,50 +220,62 @@ Dialogue<void> next_batch(Wire& wire, SilentReceiver& receiver, const RowSink& r
   receiver.accept(proof, rows);
 }
 
-/// Makes transfers until `count` stand in the half's state, whichever it is: extensions of the bootstrap, or
-/// silent rounds that begin with b10's, whose base it gives, and go on with the wanted ones.
+/// What silent rounds need before their first, or where extensions of the bootstrap are the source those
+/// until `count` transfers stand. Rounds begin with b10's, whose base the bootstrap gives, until the wanted
+/// ones have theirs.
 template <class State>
-Dialogue<void> make_transfers(Wire& wire, State& state, std::size_t count) {
-  const RowSink to_pads = [&state](const Block* rows, std::size_t n) { state.make_pads(rows, n); };
-  while (state.stock() < count) {
-    if (state.source.kind == TransferSource::Kind::softspoken) {
+Dialogue<void> begin_transfers(Wire& wire, State& state, std::size_t count) {
+  if (state.source.kind == TransferSource::Kind::softspoken) {
+    while (state.stock() < count) {
       BlockArray rows;
       const std::size_t wanted = std::min(kSourceGroups * kBaseTransfers, count - state.stock());
       co_await extend(wire, state.bootstrap, state.extensions, wanted, rows);
       state.make_pads(rows.data(), rows.size());
-      continue;
     }
-    if (!state.silent) {
-      const SilentParameters& wanted = state.source.parameters;
-      BlockArray base;
-      co_await extend(wire, state.bootstrap, state.extensions, kSilentB10.base(), base);
-      state.begin_silent(kSilentB10, base.data());
-      if (wanted.name != kSilentB10.name) {
-        SecretVector<Block> grown;
-        const RowSink to_base = [&grown](const Block* rows, std::size_t n) {
-          grown.insert(grown.end(), rows, rows + n);
-        };
-        while (grown.size() < wanted.base()) co_await next_batch(wire, *state.silent, to_base);
-        state.begin_silent(wanted, grown.data());
-      }
-    }
-    co_await next_batch(wire, *state.silent, to_pads);
+    co_return;
   }
+  if (state.silent || state.stock() >= count) co_return;
+  const SilentParameters& wanted = state.source.parameters;
+  BlockArray base;
+  co_await extend(wire, state.bootstrap, state.extensions, kSilentB10.base(), base);
+  state.begin_silent(kSilentB10, base.data());
+  if (wanted.name == kSilentB10.name) co_return;
+  SecretVector<Block> grown;
+  const RowSink to_base = [&grown](const Block* rows, std::size_t n) {
+    grown.insert(grown.end(), rows, rows + n);
+  };
+  while (grown.size() < wanted.base()) {
+    state.silent->plan_batch(wanted.base() - grown.size());
+    co_await next_batch(wire, *state.silent, to_base);
+  }
+  state.begin_silent(wanted, grown.data());
+}
+
+/// Whether a silent batch has to be made, which it plans.
+template <class State>
+bool lacks(State& state, std::size_t count) {
+  if (state.stock() >= count) return false;
+  state.silent->plan_batch(count - state.stock());
+  return true;
+}
+
+template <class State>
+RowSink to_pads(State& state) {
+  return [&state](const Block* rows, std::size_t n) { state.make_pads(rows, n); };
+}
+
+template <class State>
+Dialogue<void> make_transfers(Wire& wire, State& state, std::size_t count) {
+  state.drop_taken(count);
+  co_await state.set_up_for(wire, count);
+  co_await begin_transfers(wire, state, count);
+  while (lacks(state, count)) co_await next_batch(wire, *state.silent, to_pads(state));
 }
 
 }  // namespace
 
 Dialogue<void> RandomTransferSender::reserve(Wire& wire, std::size_t count) {
-  State& state = *state_;
-  drop_front(state.zero, state.read);
-  drop_front(state.one, state.read);
-  state.read = 0;
-  if (state.zero.size() < count && !state.set_up) {
-    const ByteView message = co_await wire.receive(softspoken::set_up_bytes());
-    state.bootstrap.set_up(message);
-    state.set_up = true;
-  }
-  co_await make_transfers(wire, state, count);
+  co_await make_transfers(wire, *state_, count);
 }
 
 struct RandomTransferReceiver::State {
@@ -271,6 +301,19 @@ struct RandomTransferReceiver::State {
         bootstrap(base, name, draw_block(random), with),
         pads(with, name) {}
   std::size_t stock() const noexcept { return pad.size(); }
+  void drop_taken(std::size_t count) {
+    drop_front(bit, read);
+    drop_front(pad, read);
+    read = 0;
+    if (stock() >= count) return;
+    bit.reserve(count + source.beyond());
+    pad.reserve(count + source.beyond());
+  }
+  Dialogue<void> set_up_for(Wire& wire, std::size_t count) {
+    if (stock() >= count || set_up) co_return;
+    bootstrap.set_up(wire.out());
+    set_up = true;
+  }
   void begin_silent(const SilentParameters& parameters, const Block* base) {
     silent.emplace(parameters, labelled(context, parameters.name), base, kernel);
   }
@@ -312,15 +355,94 @@ void RandomTransferReceiver::take(std::size_t count, std::uint32_t* pads, std::u
 }
 
 Dialogue<void> RandomTransferReceiver::reserve(Wire& wire, std::size_t count) {
-  State& state = *state_;
-  drop_front(state.bit, state.read);
-  drop_front(state.pad, state.read);
-  state.read = 0;
-  if (state.pad.size() < count && !state.set_up) {
-    state.bootstrap.set_up(wire.out());
-    state.set_up = true;
+  co_await make_transfers(wire, *state_, count);
+}
+
+namespace {
+
+/// The batches of both halves of one party; the two parties' turns lie half a flight apart.
+template <class Sending, class Receiving>
+class BothHalves {
+ public:
+  BothHalves(Wire& wire, Sending& sending, std::size_t to_send, Receiving& receiving, std::size_t to_receive)
+      : wire_(wire),
+        sending_(sending),
+        to_send_(to_send),
+        receiving_(receiving),
+        to_receive_(to_receive),
+        sends_(lacks(sending, to_send)),
+        receives_(lacks(receiving, to_receive)) {}
+
+  Dialogue<void> as_first() {
+    begin_sent();
+    while (sends_ || receives_) {
+      co_await prove();
+      co_await check();
+      begin_sent();
+      co_await accept();
+    }
   }
-  co_await make_transfers(wire, state, count);
+
+  Dialogue<void> as_second() {
+    while (sends_ || receives_) {
+      co_await check();
+      begin_sent();
+      co_await accept();
+      co_await prove();
+    }
+  }
+
+ private:
+  void begin_sent() {
+    if (sends_) sending_.silent->trees(wire_.out());
+  }
+  Dialogue<void> prove() {
+    if (!sends_) co_return;
+    const ByteView message = co_await wire_.receive(kSilentCheckBytes);
+    sending_.silent->prove(message, wire_.out(), to_pads(sending_));
+    sends_ = lacks(sending_, to_send_);
+  }
+  Dialogue<void> check() {
+    if (!receives_) co_return;
+    const ByteView corrections = co_await wire_.receive(receiving_.silent->correction_bytes());
+    receiving_.silent->check(corrections, wire_.out());
+  }
+  Dialogue<void> accept() {
+    if (!receives_) co_return;
+    const ByteView proof = co_await wire_.receive(kSilentProofBytes);
+    receiving_.silent->accept(proof, to_pads(receiving_));
+    receives_ = lacks(receiving_, to_receive_);
+  }
+
+  Wire& wire_;
+  Sending& sending_;
+  std::size_t to_send_;
+  Receiving& receiving_;
+  std::size_t to_receive_;
+  bool sends_, receives_;
+};
+
+}  // namespace
+
+Dialogue<void> reserve_both(Wire& wire, RandomTransferSender& sender, std::size_t to_send,
+                            RandomTransferReceiver& receiver, std::size_t to_receive, bool first) {
+  auto& sending = *sender.state_;
+  auto& receiving = *receiver.state_;
+  sending.drop_taken(to_send);
+  receiving.drop_taken(to_receive);
+  // What the second party sends first comes first.
+  if (!first) co_await receiving.set_up_for(wire, to_receive);
+  co_await sending.set_up_for(wire, to_send);
+  if (first) co_await receiving.set_up_for(wire, to_receive);
+  if (!first) co_await begin_transfers(wire, receiving, to_receive);
+  co_await begin_transfers(wire, sending, to_send);
+  if (first) co_await begin_transfers(wire, receiving, to_receive);
+  BothHalves halves(wire, sending, to_send, receiving, to_receive);
+  if (first) {
+    co_await halves.as_first();
+  } else {
+    co_await halves.as_second();
+  }
 }
 
 }  // namespace popcorn::protocols::ot

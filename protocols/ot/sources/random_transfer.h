@@ -34,7 +34,11 @@ struct TransferSource {
   /// What one direction sends, both ways, for `count` transfers reserved at once; those of a session are
   /// reserved piece by piece, which adds a part of a batch at most.
   std::uint64_t bytes(std::uint64_t count) const noexcept;
+  /// Transfers that may be made beyond those that are wanted.
+  std::size_t beyond() const noexcept;
 };
+
+class RandomTransferReceiver;
 
 /// The sender's half of one direction. Not thread-safe.
 class RandomTransferSender {
@@ -53,6 +57,8 @@ class RandomTransferSender {
   std::size_t memory_bytes() const noexcept;
 
  private:
+  friend Dialogue<void> reserve_both(Wire&, RandomTransferSender&, std::size_t, RandomTransferReceiver&,
+                                     std::size_t, bool);
   struct State;
   std::unique_ptr<State> state_;
 };
@@ -71,8 +77,16 @@ class RandomTransferReceiver {
   std::size_t memory_bytes() const noexcept;
 
  private:
+  friend Dialogue<void> reserve_both(Wire&, RandomTransferSender&, std::size_t, RandomTransferReceiver&,
+                                     std::size_t, bool);
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// A party's reserve() of both its halves at once, whose messages travel together: half the flights. The
+/// other party runs it with `first` the other way round.
+/// @throws FailedCheck "ot.check"
+Dialogue<void> reserve_both(Wire& wire, RandomTransferSender& sender, std::size_t to_send,
+                            RandomTransferReceiver& receiver, std::size_t to_receive, bool first);
 
 }  // namespace popcorn::protocols::ot

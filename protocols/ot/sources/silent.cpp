@@ -102,9 +102,9 @@ class Powers {
   }
 
  private:
-  std::array<Block, 20> squares_;  ///< exponents up to a batch of b13
+  std::array<Block, 22> squares_;  ///< exponents up to a batch of b13
 };
-static_assert((kTreesTogether << kSilentB13.depth) < (std::size_t{1} << 20));
+static_assert((kMostTreesTogether << kSilentB13.depth) < (std::size_t{1} << 22));
 
 Sha256 proof_of(ByteView context, Block challenge, Block combination) {
   return Transcript("silent proof").add(context).add(challenge).add(combination).digest();
@@ -125,25 +125,28 @@ std::size_t SilentParameters::base() const noexcept {
   return k() + trees * depth + kCheckTransfers * batches();
 }
 
-std::size_t SilentParameters::batch_trees(std::size_t tree) const noexcept {
-  return std::min(kTreesTogether, trees - tree);
-}
-
-std::size_t SilentParameters::batch_outputs(std::size_t tree) const noexcept {
+std::size_t SilentParameters::batch_trees(std::size_t tree, std::uint64_t wanted) const noexcept {
   const std::size_t usable_trees = trees - std::min(trees, refill());
-  return (std::min(tree + batch_trees(tree), usable_trees) - std::min(tree, usable_trees)) * leaves();
+  std::uint64_t count = (wanted + leaves() - 1) / leaves();
+  if (tree + count > usable_trees) count = trees - tree;
+  count = (count + kTreesTogether - 1) / kTreesTogether * kTreesTogether;
+  return std::min<std::size_t>(std::clamp<std::uint64_t>(count, kTreesTogether, kMostTreesTogether),
+                               trees - tree);
 }
 
-std::size_t SilentParameters::correction_bytes(std::size_t tree) const noexcept {
-  return batch_trees(tree) * depth * sizeof(Block);
+std::size_t SilentParameters::batch_outputs(std::size_t tree, std::size_t count) const noexcept {
+  const std::size_t usable_trees = trees - std::min(trees, refill());
+  return (std::min(tree + count, usable_trees) - std::min(tree, usable_trees)) * leaves();
 }
 
 std::uint64_t SilentParameters::bytes_for(std::uint64_t count) const noexcept {
   std::uint64_t bytes = 0;
   std::uint64_t made = 0;
-  for (std::size_t tree = 0; made < count; tree = (tree + batch_trees(tree)) % trees) {
-    bytes += correction_bytes(tree) + kSilentCheckBytes + kSilentProofBytes;
-    made += batch_outputs(tree);
+  for (std::size_t tree = 0; made < count;) {
+    const std::size_t batch = batch_trees(tree, count - made);
+    bytes += correction_bytes(batch) + kSilentCheckBytes + kSilentProofBytes;
+    made += batch_outputs(tree, batch);
+    tree = (tree + batch) % trees;
   }
   return bytes;
 }
@@ -164,9 +167,15 @@ SilentRound::SilentRound(const SilentParameters& parameters, ByteView context, c
       tree_key_(public_key(kernel, "silent trees", context)),
       code_key_(public_key(kernel, "silent code", context)),
       now_(parameters.refill() * parameters.leaves()),
-      next_(parameters.refill() * parameters.leaves()),
-      leaves_(kTreesTogether * parameters.leaves()) {
+      next_(parameters.refill() * parameters.leaves()) {
   std::copy_n(base, parameters.base(), now_.data());
+  plan_batch(0);
+}
+
+void SilentRound::plan_batch(std::uint64_t wanted) {
+  trees_ = parameters_.batch_trees(tree_, wanted);
+  const std::size_t leaves = trees_ * parameters_.leaves();
+  if (leaves_.size() < leaves) leaves_ = BlockArray(leaves);
 }
 
 std::size_t SilentRound::memory_bytes() const noexcept {
@@ -209,6 +218,7 @@ void SilentRound::finish_batch(const RowSink& outputs, Block r, Block* state) {
     tree_ = 0;
     ++rounds_;
   }
+  plan_batch(0);
 }
 
 Block SilentRound::challenge(ByteView corrections) const {
@@ -227,8 +237,8 @@ SilentSender::~SilentSender() {
 
 void SilentSender::trees(Bytes& out) {
   const std::size_t start = out.size();
-  std::array<Block, kTreesTogether> roots;
-  rng_.fill({reinterpret_cast<std::uint8_t*>(roots.data()), sizeof roots});
+  std::array<Block, kMostTreesTogether> roots;
+  rng_.fill({reinterpret_cast<std::uint8_t*>(roots.data()), batch_trees() * sizeof(Block)});
   for (std::size_t tree = 0; tree < batch_trees(); ++tree) {
     tree_of_sender(kernel_, *tree_key_, parameters_.depth, delta_, roots[tree], tree_base(tree),
                    leaves_.data() + tree * parameters_.leaves(), out);

@@ -6,7 +6,7 @@
 // round feed the next one: who needs no next round does not make them.
 //
 //   sender (Δ, y)                                        receiver (x, z)
-//   corrections of 32 trees     ──── trees ────►
+//   corrections of some trees   ──── trees ────►
 //                               ◄─── check ────          its hidden leaves' challenges,
 //                                                        masked by 128 transfers
 //   hash of the combination     ──── proof ────►         compares: only now are the outputs used
@@ -41,18 +41,20 @@ struct SilentParameters {
 
   std::size_t k() const noexcept { return std::size_t{1} << log_k; }
   std::size_t leaves() const noexcept { return std::size_t{1} << depth; }
+  /// Batches of a round at most.
   std::size_t batches() const noexcept;
-  /// Correlated transfers that a round takes.
+  /// Correlated transfers that a round takes, however small its batches are.
   std::size_t base() const noexcept;
   /// Trees of a round that feed the next one.
   std::size_t refill() const noexcept { return (base() + leaves() - 1) / leaves(); }
   /// Transfers of a round for use.
   std::size_t usable() const noexcept { return (trees - refill()) * leaves(); }
-  /// Of the batch that begins with a tree of a round: its trees, how many of their leaves are for use, and
-  /// what is sent of the trees.
-  std::size_t batch_trees(std::size_t tree) const noexcept;
-  std::size_t batch_outputs(std::size_t tree) const noexcept;
-  std::size_t correction_bytes(std::size_t tree) const noexcept;
+  /// Trees of the batch that begins with a tree of a round when so many transfers are wanted.
+  std::size_t batch_trees(std::size_t tree, std::uint64_t wanted) const noexcept;
+  /// Of `count` trees from one of a round: how many of their leaves are for use, and what is sent of the
+  /// trees.
+  std::size_t batch_outputs(std::size_t tree, std::size_t count) const noexcept;
+  std::size_t correction_bytes(std::size_t count) const noexcept { return count * depth * sizeof(Block); }
   /// What batches send, both ways, until there are `count` transfers for use.
   std::uint64_t bytes_for(std::uint64_t count) const noexcept;
 };
@@ -63,7 +65,11 @@ inline constexpr SilentParameters kSilentB10{"b10", 850, 16, 10};
 inline constexpr SilentParameters kSilentB12{"b12", 1520, 18, 12};
 inline constexpr SilentParameters kSilentB13{"b13", 1900, 19, 13};
 
+/// A batch has a multiple of so many trees, but for the last of a round, and at most kMostTreesTogether: as
+/// many as the wanted transfers take. A larger one holds 16 bytes a leaf until its check has passed (16 MiB
+/// at b12), smaller ones take more flights.
 inline constexpr std::size_t kTreesTogether = 32;
+inline constexpr std::size_t kMostTreesTogether = 256;
 inline constexpr std::size_t kSilentCheckBytes = 16;
 inline constexpr std::size_t kSilentProofBytes = 32;
 
@@ -76,10 +82,12 @@ class SilentRound {
   SilentRound(const SilentParameters& parameters, ByteView context, const Block* base,
               const kernels::Kernel& kernel);
   const SilentParameters& parameters() const noexcept { return parameters_; }
+  /// Chooses the next batch, at both parties alike; the smallest unless it is called.
+  void plan_batch(std::uint64_t wanted);
   /// Trees of the next batch, and how many of their leaves will be outputs.
-  std::size_t batch_trees() const noexcept { return parameters_.batch_trees(tree_); }
-  std::size_t batch_outputs() const noexcept { return parameters_.batch_outputs(tree_); }
-  std::size_t correction_bytes() const noexcept { return parameters_.correction_bytes(tree_); }
+  std::size_t batch_trees() const noexcept { return trees_; }
+  std::size_t batch_outputs() const noexcept { return parameters_.batch_outputs(tree_, trees_); }
+  std::size_t correction_bytes() const noexcept { return parameters_.correction_bytes(trees_); }
   std::size_t memory_bytes() const noexcept;
 
  protected:
@@ -97,7 +105,8 @@ class SilentRound {
   std::unique_ptr<kernels::AesKey> code_key_;
   std::uint64_t code_position_ = 0;
   std::uint64_t rounds_ = 0;
-  std::size_t tree_ = 0;  ///< of the round: first of the next batch
+  std::size_t tree_ = 0;   ///< of the round: first of the next batch
+  std::size_t trees_ = 0;  ///< of the next batch
   BlockArray now_;
   BlockArray next_;
   BlockArray leaves_;  ///< of a batch; one tree more than that while it is worked on

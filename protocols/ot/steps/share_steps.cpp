@@ -316,13 +316,9 @@ WordGroups TruncationShape::kept() const {
 }
 
 Dialogue<void> reserve(TransferParty& party, std::uint64_t from_first, std::uint64_t from_second) {
-  if (party.first) {
-    co_await party.sender.reserve(party.wire, from_first);
-    co_await party.receiver.reserve(party.wire, from_second);
-  } else {
-    co_await party.receiver.reserve(party.wire, from_first);
-    co_await party.sender.reserve(party.wire, from_second);
-  }
+  const std::uint64_t to_send = party.first ? from_first : from_second;
+  const std::uint64_t to_receive = party.first ? from_second : from_first;
+  co_await reserve_both(party.wire, party.sender, to_send, party.receiver, to_receive, party.first);
 }
 
 Dialogue<Words> truncate(TransferParty& party, const TruncationShape& shape, const Words& shares,

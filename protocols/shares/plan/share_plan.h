@@ -67,7 +67,7 @@ struct ShareOptions {
   bool few_flights = false;
   bool label_only = false;  ///< the client learns which output is largest, nothing else
   /// A step is run for at most so many values at once, but for whole channels.
-  std::size_t chunk_values = std::size_t{1} << 18;
+  std::size_t chunk_values = std::size_t{1} << 19;
   /// Random transfers of each direction that are made ahead, if a single chunk does not take more.
   std::uint64_t transfers_ahead = std::uint64_t{1} << 23;
 };

@@ -489,3 +489,36 @@ TEST_CASE("conjunctions, bits and carries to words", "[ot][shares]") {
     }
   }
 }
+
+TEST_CASE("transfers of both directions are made in the same flights", "[ot][transfers]") {
+  test::SeededRng rng(91);
+  struct Case {
+    TransferSource source;
+    std::size_t from_first, from_second;
+  };
+  const TransferSource b10 = TransferSource::named("b10");
+  for (const Case& one : {Case{b10, 0, 300'000}, Case{b10, 300'000, 0}, Case{b10, 100'000, 1'000'000},
+                          Case{b10, 500'000, 30'000}, Case{TransferSource::named("b12"), 700'000, 500'000},
+                          Case{TransferSource::named("softspoken"), 40'000, 70'000}}) {
+    CAPTURE(one.source.name(), one.from_first, one.from_second);
+    TwoParties parties(one.source, rng);
+    const auto draw = [&](RandomTransferSender& sender, RandomTransferReceiver& receiver, std::size_t count) {
+      std::vector<std::uint32_t> zero(count), ones(count), pads(count);
+      std::vector<std::uint8_t> bits(count);
+      sender.take(count, zero.data(), ones.data());
+      receiver.take(count, pads.data(), bits.data());
+      std::size_t wrong = 0;
+      for (std::size_t i = 0; i < count; ++i) wrong += pads[i] == (bits[i] != 0 ? ones[i] : zero[i]) ? 0 : 1;
+      CHECK(wrong == 0);
+    };
+    for (int round = 0; round < 2; ++round) {
+      const Traffic both = parties.run([&](TransferParty& party) {
+        return protocols::ot::reserve(party, one.from_first, one.from_second);
+      });
+      draw(parties.party(true).sender, parties.party(false).receiver, one.from_first);
+      draw(parties.party(false).sender, parties.party(true).receiver, one.from_second);
+      // Once they are set up: two flights a batch, and batches grow with what is wanted.
+      if (round > 0) CHECK(both.flights <= 2 * (1 + 1'000'000 / 200'000) + 2);
+    }
+  }
+}
