@@ -33,6 +33,12 @@ def require_build():
         fail("build/popcorn is missing; build it first: cmake --preset release && cmake --build build")
 
 
+def data_folder():
+    """Of the data sets: POPCORN_DATA, else beside the project; None when there is none."""
+    folder = pathlib.Path(os.environ.get("POPCORN_DATA") or ROOT.parent / "shared" / "data")
+    return folder if folder.is_dir() else None
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -12,7 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "cli/commands/commands.h"
 #include "cli/options/test_set_options.h"
 #include "cli/shipped_files.h"
@@ -36,6 +38,7 @@ struct EvaluateOptions {
   std::string engine;    ///< "ciphertext", "shares" or empty: what the network is for
   std::string rounding;  ///< "nearest" or "fast"; empty: nearest
   std::size_t seeds = 3;
+  std::string outputs;  ///< file for the integers that come out, or empty
 };
 
 /// How often the right class was the first, and among the first five.
@@ -124,6 +127,26 @@ Accuracy pass(const EvaluateOptions& options, const models::IntegerNetwork& netw
   return {correct, in_five};
 }
 
+/// One line of JSON a picture or row, in the set's order: {"input": i or a file's name, "label": c,
+/// "outputs": [integers]}.
+void write_outputs(const EvaluateOptions& options, const models::IntegerNetwork& network,
+                   const datasets::TestSet& data) {
+  std::string lines;
+  Progress progress("outputs of " + network.name);
+  for (std::size_t i = 0; i < data.count(); ++i) {
+    const WideVector result = models::evaluate(network, data.input(network.encoding, i));
+    nlohmann::ordered_json line;
+    line["input"] = i;
+    if (!data.files.empty()) line["input"] = data.files[i];
+    line["label"] = data.labels[i];
+    line["outputs"] = exact_integers(result);
+    lines += line.dump() + '\n';
+    progress.update(i + 1, data.count());
+  }
+  progress.clear();
+  write_file(options.outputs, as_bytes(lines));
+}
+
 /// @throws UsageError "evaluate.engine", "evaluate.rounding" when engine, rounding and network do not fit
 models::IntegerNetwork network_for(const EvaluateOptions& options) {
   if (options.engine == "shares") {
@@ -196,6 +219,7 @@ int evaluate(const EvaluateOptions& options) {
     if (seed == 0) correct = found.correct, in_five = found.in_five;
   }
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  if (!options.outputs.empty()) write_outputs(options, network, data);
   const auto [accuracy, spread] = mean_and_spread(accuracies);
   const double accuracy_of_five = static_cast<double>(in_five) / static_cast<double>(data.count());
   if (options.json) {
@@ -264,11 +288,16 @@ void add_evaluate_command(CLI::App& app, Action& chosen) {
       ->check(CLI::Range(1, 1000))
       ->type_name("N")
       ->capture_default_str();
+  command
+      ->add_option("--outputs", options->outputs,
+                   "Write what comes out of the network, rounded to nearest, to this file: a line of JSON an "
+                   "input, {\"input\": its number or file, \"label\": c, \"outputs\": [integers]}")
+      ->type_name("FILE");
   command->add_flag("--json", options->json, "Report as JSON");
   command->footer(
       "Example:\n  popcorn evaluate mnist-conv2 --data ../shared/data\n  popcorn evaluate mnist-conv2 "
       "--engine shares --rounding fast --data ../shared/data\n  popcorn evaluate net.popcorn "
-      "--dataset folder --data pictures\n");
+      "--dataset folder --data pictures --outputs answers.jsonl\n");
   command->callback([options, &chosen] { chosen = [options] { return evaluate(*options); }; });
 }
 

@@ -65,7 +65,7 @@ void add_network_options(CLI::App& app, CompressOptions& o) {
       ->type_name("NAME");
   app.add_option("--resize-shorter-side", o.shorter_side,
                  "Pictures: scale the shorter side to N, then cut out the centre (default: stretch)")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1'000'000'000))
       ->type_name("N");
   app.add_option(
          "--resize-filter", o.resize_filter,
@@ -103,10 +103,10 @@ void add_data_options(CLI::App& app, CompressOptions& o) {
          "--training-images", o.data.training_images,
          "Pictures to train and calibrate on; of a folder without train/ and test/, accuracy is measured on "
          "the others (default there: --calibration-images with --post-training, else four fifths)")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1'000'000'000))
       ->type_name("N");
   app.add_option("--test-images", o.data.test_images, "Measure accuracy on the first N test pictures only")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1'000'000'000))
       ->type_name("N");
 }
 
@@ -150,7 +150,7 @@ void add_size_options(CLI::App& app, CompressOptions& o) {
   app.add_option("--max-drop", o.max_drop,
                  "Largest permitted loss of accuracy in percentage points; beyond it nothing is written "
                  "(exit code 8)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0.0, 100.0));
 }
 
 void add_training_options(CLI::App& app, CompressOptions& o) {
@@ -162,14 +162,14 @@ void add_training_options(CLI::App& app, CompressOptions& o) {
                  "Fine-tuning epochs on quantised weights (default: as --epochs; none with --post-training)")
       ->check(CLI::Range(0, 10000));
   app.add_option("--lr", t.learning_rate, "Largest learning rate while pruning")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1e-12, 1e6))
       ->capture_default_str();
   app.add_option("--quantise-lr", o.quantise_rate, "Largest learning rate on quantised weights")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1e-12, 1e6))
       ->capture_default_str();
   app.add_option("--grid-rate", t.grid_rate,
                  "Learning rate of quantised weights, which move in units of their grid, as a multiple")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1e-12, 1e6))
       ->capture_default_str();
   app.add_option("--distillation", t.distillation, "Weight of the float network's outputs in the loss")
       ->check(CLI::Range(0.0, 1.0))

@@ -67,7 +67,7 @@ void add_options(CLI::App& app, TrainOptions& o) {
       ->type_name("COLUMN");
   app.add_option("--training-rows", o.table.training_images,
                  "Of a table: so many rows are for training (default: four fifths)")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1'000'000'000))
       ->type_name("N");
   app.add_option("-d,--data", o.data,
                  "Folder of the data set, or the folder that holds it; of mlp the table's file")
@@ -79,10 +79,10 @@ void add_options(CLI::App& app, TrainOptions& o) {
       ->capture_default_str();
   app.add_option("--batch", t.batch, "Pictures per step")->check(CLI::Range(1, 65536))->capture_default_str();
   app.add_option("--lr", t.learning_rate, "Largest learning rate (warm-up, then a cosine down to zero)")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1e-12, 1e6))
       ->capture_default_str();
   app.add_option("--weight-decay", t.weight_decay, "Decoupled weight decay")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0.0, 100.0))
       ->capture_default_str();
   app.add_option("--optimizer", t.optimizer,
                  "adam, or muon: orthogonal steps for weight matrices, fewer epochs with batch-norm")
@@ -101,7 +101,7 @@ void add_options(CLI::App& app, TrainOptions& o) {
           ->check(CLI::Range(0.0, 1.0))
           ->needs(teacher));
   app.add_option("--temperature", t.temperature, "Softens the teacher's outputs")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1e-12, 1e6))
       ->capture_default_str()
       ->needs(teacher);
   app.add_option("--seed", t.seed, "Seed of weights, order and distortions")->capture_default_str();

@@ -26,7 +26,7 @@ CLI::Option* add_test_set_options(CLI::App& command, datasets::TestSetChoice& ch
           "--training-images", choice.training_images,
           "Of a folder without train/ and test/: leave out the N pictures that popcorn compress would "
           "train or calibrate on")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, 1'000'000'000))
       ->type_name("N");
   command.add_flag("--ignore-orientation", choice.ignore_orientation,
                    "Take pictures as they are stored, whatever their EXIF data say about how they were held");

@@ -34,7 +34,10 @@ TestSet from_folder(const TestSetChoice& choice) {
   TestSet set;
   set.name =
       std::filesystem::absolute(choice.folder / "").lexically_normal().parent_path().filename().string();
-  for (const LabelledPicture& picture : folder.pictures) set.labels.push_back(picture.label);
+  for (const LabelledPicture& picture : folder.pictures) {
+    set.labels.push_back(picture.label);
+    set.files.push_back(picture.file.filename().string());
+  }
   const Orientation orientation = choice.ignore_orientation ? Orientation::ignore : Orientation::apply;
   set.image = [shared = std::make_shared<PictureFolder>(std::move(folder)), orientation](std::size_t i) {
     return read_image(shared->pictures.at(i).file, orientation);
@@ -66,8 +69,11 @@ TestSet from_table(const TestSetChoice& choice, const models::IntegerNetwork& ne
 TestSet from_dataset(const std::string& name, const TestSetChoice& choice) {
   auto data = std::make_shared<Dataset>(read_dataset(name, choice.folder, Split::test));
   if (choice.limit > 0) *data = data->first(choice.limit);
-  return {
-      name, data->classes, [data](std::size_t i) { return interleaved(data->picture(i), data->shape); }, {}};
+  TestSet set;
+  set.name = name;
+  set.labels = data->classes;
+  set.image = [data](std::size_t i) { return interleaved(data->picture(i), data->shape); };
+  return set;
 }
 
 }  // namespace

@@ -15,6 +15,8 @@ namespace popcorn::datasets {
 struct TestSet {
   std::string name;  ///< "mnist", "cifar10", or the name of a folder of pictures
   std::vector<std::uint16_t> labels;
+  std::vector<std::string>
+      files;  ///< names of the pictures' files, where each has one of its own; else empty
   /// Picture i, decoded when it is asked for where it is a file of its own. May be called by several threads.
   /// @throws InputError "image.*", IoError; both name the file
   std::function<models::Image(std::size_t i)> image;

@@ -1,6 +1,8 @@
 #include <catch2/catch.hpp>
+#include <sstream>
 
 #include "base/file.h"
+#include "cli/terminal/output.h"
 #include "models/datasets/test_set.h"
 #include "models/evaluation/plaintext_evaluator.h"
 #include "tests/cli/command_line.h"
@@ -69,8 +71,9 @@ TEST_CASE("The accuracy on a folder of pictures leaves out those of the training
   }
   for (const std::size_t training : {0, 5}) {
     datasets::TestSetChoice choice{folder.path("pictures"), "folder"};
-    std::vector<std::string> arguments = {"evaluate",  model,    "--data", folder.path("pictures"),
-                                          "--dataset", "folder", "--json"};
+    std::vector<std::string> arguments = {
+        "evaluate", model,    "--data",    folder.path("pictures"), "--dataset",
+        "folder",   "--json", "--outputs", folder.path("outputs")};
     if (training > 0) {
       choice.training_images = training;
       arguments.insert(arguments.end(), {"--training-images", std::to_string(training)});
@@ -80,6 +83,16 @@ TEST_CASE("The accuracy on a folder of pictures leaves out those of the training
     CHECK(report.at("images") == 12 - training);
     CHECK(report.at("correct") == correct_answers(small_network(), data));
     CHECK(report.at("data") == "pictures");
+    std::istringstream lines(read_text_file(folder.path("outputs")));
+    std::string line;
+    for (std::size_t i = 0; i < data.count(); ++i) {
+      REQUIRE(std::getline(lines, line));
+      const WideVector outputs = models::evaluate(small_network(), data.input(small_network().encoding, i));
+      const nlohmann::json expected = {
+          {"input", data.files.at(i)}, {"label", data.labels[i]}, {"outputs", cli::exact_integers(outputs)}};
+      CHECK(nlohmann::json::parse(line) == expected);
+    }
+    CHECK_FALSE(std::getline(lines, line));
   }
 }
 
