@@ -95,13 +95,15 @@ void publish(ServeOptions& options, const models::IntegerNetwork& network,
   if (options.output != "logits" && has_label) add(models::with_arg_max(network));
 }
 
-/// The networks that the models' names stand for: with engine "any", a shipped one's both forms.
+/// The networks that the models' names stand for: with engine "any", a shipped one's both forms, the one for
+/// shares, which is the default of clients, first.
 std::vector<models::IntegerNetwork> networks_of(const ServeOptions& options) {
   std::vector<models::IntegerNetwork> networks;
   for (const std::string& model : options.models) {
+    if (options.engine == "any") {
+      if (auto form = shipped_requantised_form(model)) networks.push_back(std::move(*form));
+    }
     networks.push_back(load_model_for_engine(model, options.engine));
-    if (options.engine != "any") continue;
-    if (auto form = shipped_requantised_form(model)) networks.push_back(std::move(*form));
   }
   return networks;
 }

@@ -23,6 +23,21 @@ TEST_CASE("The demo classifies the samples through a server process of its own",
   CHECK(report.at("server_saw").at("sessions_finished") == 4);
 }
 
+TEST_CASE("The demo of a shipped model runs on shares unless it is told otherwise", "[command_line]") {
+  const std::vector<std::pair<std::string, std::string>> engines = {
+      {"", "shares"}, {"shares-fast", "shares-fast"}, {"ciphertext", "ciphertext"}};
+  for (const auto& [option, engine] : engines) {
+    std::vector<std::string> arguments = {"demo", "--model", "mnist-mlp", "--images", "3", "--json"};
+    if (!option.empty()) arguments.insert(arguments.end(), {"--engine", option});
+    const ProcessResult result = popcorn(with_test_key(arguments));
+    INFO(result.err);
+    REQUIRE(result.exit_code == 0);
+    const nlohmann::json report = json_of(result);
+    CHECK(report.at("engine") == engine);
+    CHECK(report.at("ok") == true);
+  }
+}
+
 TEST_CASE("The demo shows a table, the key's story and what the server saw", "[command_line]") {
   const TemporaryFolder folder;
   const std::string model = write_small_network(folder.path("small.popcorn"));

@@ -75,7 +75,7 @@ TEST_CASE("The README's curl examples work as written", "[command_line]") {
   REQUIRE(after_metrics != std::string::npos);
   const auto values = parse_prometheus_text(outputs[4].substr(0, after_metrics));
   CHECK(values.at("popcorn_sessions_total{outcome=\"finished\"}") == 1);
-  CHECK(values.at("popcorn_ciphertexts_received_total") > 784);
+  CHECK(values.at("popcorn_ciphertexts_received_total") > 100);
 }
 
 TEST_CASE("A table goes from file to private answer by the README's five commands", "[command_line]") {
