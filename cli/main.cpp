@@ -5,6 +5,7 @@
 
 #include "cli/commands/commands.h"
 #include "cli/options/argument_check.h"
+#include "cli/options/suggestion.h"
 #include "cli/terminal/guarded_run.h"
 #include "cli/terminal/interrupt.h"
 #include "popcorn_build_info.h"
@@ -54,6 +55,7 @@ int run(int argc, char** argv) {
   add_verify_command(app, chosen);
   add_bench_command(app, chosen);
   list_compress_commands(app);
+  add_doctor_command(app, chosen);
   add_version_command(app, chosen);
   if (argc <= 1) {
     std::cout << app.help();
@@ -62,7 +64,10 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error, std::cout, std::cerr) == 0 ? 0 : kUsageExitCode;
+    if (app.exit(error, std::cout, std::cerr) == 0) return 0;
+    const std::string meant = suggestion(app, argc, argv);
+    if (!meant.empty()) std::cerr << meant << '\n';
+    return kUsageExitCode;
   }
   if (only_checks_arguments()) return 0;
   return chosen();

@@ -10,8 +10,8 @@ namespace popcorn::test {
 
 namespace {
 
-const std::vector<std::string> kSubcommands = {"demo",     "infer",   "serve",  "keygen", "inspect",
-                                               "evaluate", "compare", "verify", "bench",  "version"};
+const std::vector<std::string> kSubcommands = {"demo",    "infer",  "serve", "keygen", "inspect", "evaluate",
+                                               "compare", "verify", "bench", "doctor", "version"};
 
 bool has_module() {
   return json_of(popcorn({"version", "--json"})).at("compression").get<bool>();
