@@ -307,6 +307,7 @@ TEST_CASE("what a source sends is known beforehand, and the cheapest is taken", 
   CHECK(TransferSource::for_transfers(50'000).name() == "softspoken");
   CHECK(TransferSource::for_transfers(150'000).name() == "b10");
   CHECK(TransferSource::for_transfers(10'000'000).name() == "b12");
+  CHECK(TransferSource::for_transfers(20'000'000).name() == "b13");
 }
 
 TEST_CASE("any changed bit of any message is caught, and nothing comes of it", "[ot][transfers][malicious]") {
