@@ -9,13 +9,6 @@ namespace popcorn::cli {
 
 namespace {
 
-/// Seconds of processor time of this thread: what other programs do meanwhile does not count.
-double thread_seconds() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
 double seconds_for(const Contender& contender, std::size_t count) {
   const double start = thread_seconds();
   contender.work(count);
@@ -36,6 +29,12 @@ std::size_t calibrate(const Contender& contender, double seconds) {
 }
 
 }  // namespace
+
+double thread_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
 
 double median(std::vector<double> values) {
   std::ranges::sort(values);

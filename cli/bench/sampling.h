@@ -26,6 +26,9 @@ struct Timing {
 std::vector<Timing> time_in_turn(const std::vector<Contender>& contenders, std::size_t samples,
                                  double seconds_per_sample);
 
+/// Seconds of processor time of this thread: what other programs do meanwhile does not count.
+double thread_seconds();
+
 double median(std::vector<double> values);
 /// Of samples, at least one.
 Timing timing_of(const std::vector<double>& seconds);

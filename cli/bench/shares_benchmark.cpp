@@ -3,8 +3,8 @@
 #include <tbb/global_control.h>
 
 #include <algorithm>
-#include <ctime>
 
+#include "cli/bench/sampling.h"
 #include "cli/shipped_files.h"
 #include "models/evaluation/plaintext_evaluator.h"
 #include "models/file/popcorn_file.h"
@@ -23,12 +23,6 @@ WideVector even_input(const models::IntegerNetwork& network) {
   for (std::size_t i = 0; i < input.size(); ++i)
     input.set_int64(i, (network.encoding.low + network.encoding.high) / 2);
   return input;
-}
-
-double thread_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
 /// W·s of every weighted layer on a share of its operand.

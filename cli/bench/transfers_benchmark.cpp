@@ -1,14 +1,15 @@
 #include "cli/bench/transfers_benchmark.h"
 
+#include <tbb/global_control.h>
+
 #include <algorithm>
 #include <array>
-#include <ctime>
 
 #include "base/error.h"
 #include "base/random.h"
+#include "cli/bench/transfer_steps.h"
 #include "protocols/ot/sources/silent.h"
 #include "protocols/ot/steps/local_parties.h"
-#include "protocols/ot/steps/share_steps.h"
 
 namespace popcorn::cli {
 
@@ -20,13 +21,8 @@ using ot::Words;
 
 namespace {
 
-/// Values of a step that travel together, and transfers that are taken at once.
-constexpr std::size_t kStepValues = std::size_t{1} << 15;
+/// Transfers that are taken at once.
 constexpr std::size_t kTransferChunk = std::size_t{1} << 18;
-
-std::uint32_t random_word() {
-  return static_cast<std::uint32_t>(system_rng().next_u64());
-}
 
 /// One sample: what `values` of an operation took.
 struct Sample {
@@ -112,8 +108,18 @@ class CorrelatedTransfers final : public Measured {
   }
 
  private:
-  static ot::RowSink into(std::vector<Block>& rows) {
-    return [&rows](const Block* from, std::size_t count) { rows.insert(rows.end(), from, from + count); };
+  struct RowSum {
+    Block sum;
+    std::size_t rows;
+  };
+  /// Keeps the sum of the rows that come together: one that is wrong shows in it, and next to no time is
+  /// spent.
+  static ot::RowSink into(std::vector<RowSum>& sums) {
+    return [&sums](const Block* rows, std::size_t count) {
+      Block sum;
+      for (std::size_t i = 0; i < count; ++i) sum ^= rows[i];
+      sums.push_back({sum, count});
+    };
   }
   static Block random_block() { return {system_rng().next_u64(), system_rng().next_u64()}; }
 
@@ -129,121 +135,27 @@ class CorrelatedTransfers final : public Measured {
       timed(sample.traffic.seconds[1], [&] { receiver_->accept(proof, into(z_)); });
       sample.traffic.bytes[0] += trees.size() + proof.size();
       sample.traffic.bytes[1] += check.size();
-      sample.values += y_.size();
-      for (std::size_t i = 0; i < y_.size(); ++i)
-        sample.wrong += (y_[i] ^ z_[i]) == ((z_[i].low & 1U) != 0 ? delta_ : Block{}) ? 0 : 1;
+      for (std::size_t i = 0; i < y_.size(); ++i) {
+        const bool choices = (z_[i].sum.low & 1U) != 0;  // their sum
+        const bool right = (y_[i].sum ^ z_[i].sum) == (choices ? delta_ : Block{});
+        sample.values += y_[i].rows;
+        sample.wrong += right ? 0 : y_[i].rows;
+      }
     }
   }
 
   template <class Work>
   static void timed(double& seconds, Work work) {
-    timespec start{}, end{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
+    const double start = thread_seconds();
     work();
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
-    seconds += static_cast<double>(end.tv_sec - start.tv_sec) +
-               1e-9 * static_cast<double>(end.tv_nsec - start.tv_nsec);
+    seconds += thread_seconds() - start;
   }
 
   Block delta_;
   std::unique_ptr<ot::SilentSender> sender_;
   std::unique_ptr<ot::SilentReceiver> receiver_;
-  std::vector<Block> y_, z_;
+  std::vector<RowSum> y_, z_;
 };
-
-/// A step on shares: what it sends, how a party runs it, and whether a result is right.
-struct Step {
-  ot::FlightLedger cost;
-  unsigned ring = 0, result_ring = 0;
-  std::int64_t low = 0, high = 0;  ///< x in [low, high)
-  bool neighbour = false;          ///< the carry of a packed neighbour comes in
-  bool two_operands = false;
-  std::function<Dialogue<Words>(TransferParty&, const Words& x, const Words& y, const Words& lowest)> run;
-  /// @param y the second operand, 0 when there is none
-  std::function<bool(std::int64_t x, std::int64_t y, std::uint32_t result)> right;
-};
-
-ot::TruncationShape truncation_shape(unsigned ring, unsigned kept) {
-  ot::TruncationShape shape;
-  shape.ring = ring;
-  shape.groups = {{kStepValues, ring - kept}};
-  return shape;
-}
-
-Dialogue<Words> run_relu(TransferParty& party, const ot::TruncationShape& shape, const Words& x,
-                         const Words& lowest) {
-  const ot::WordGroups kept = shape.kept();
-  const Words words = co_await ot::truncate_and_rectify(party, shape, x, shape.neighbour ? &lowest : nullptr);
-  Words result = co_await ot::extend(party, kept, shape.ring, words, false);
-  co_return result;
-}
-
-Step relu_step(unsigned ring, unsigned kept, bool exact) {
-  ot::TruncationShape shape = truncation_shape(ring, kept);
-  const unsigned shift = ring - kept;
-  shape.nearest = shape.neighbour = exact;
-  Step step;
-  ot::truncate_and_rectify(step.cost, shape);
-  ot::extend(step.cost, shape.kept(), ring);
-  step.ring = step.result_ring = ring;
-  step.low = -(std::int64_t{1} << (ring - 1));
-  step.high = (std::int64_t{1} << (ring - 1)) - (std::int64_t{1} << shift);
-  step.neighbour = exact;
-  step.run = [shape](TransferParty& party, const Words& x, const Words&, const Words& lowest) {
-    return run_relu(party, shape, x, lowest);
-  };
-  step.right = [exact, shift](std::int64_t x, std::int64_t, std::uint32_t result) {
-    const std::int64_t half = std::int64_t{1} << (shift - 1);
-    if (exact) return std::int64_t{result} == std::max<std::int64_t>(0, (x + half) >> shift);
-    const std::int64_t floor = x >> shift;
-    return std::int64_t{result} == std::max<std::int64_t>(0, floor) ||
-           std::int64_t{result} == std::max<std::int64_t>(0, floor + 1);
-  };
-  return step;
-}
-
-Dialogue<Words> run_truncation(TransferParty& party, const ot::TruncationShape& shape, const Words& x) {
-  const ot::WordGroups kept = shape.kept();
-  const Words words = co_await ot::truncate(party, shape, x);
-  Words result = co_await ot::extend(party, kept, shape.ring, words, true);
-  co_return result;
-}
-
-Step truncation_step(unsigned ring, unsigned kept) {
-  const ot::TruncationShape shape = truncation_shape(ring, kept);
-  const unsigned shift = ring - kept;
-  Step step;
-  ot::truncate(step.cost, shape);
-  ot::extend(step.cost, shape.kept(), ring);
-  step.ring = step.result_ring = ring;
-  const std::int64_t half = std::int64_t{1} << (shift - 1);
-  step.low = -(std::int64_t{1} << (ring - 2)) - half;
-  step.high = (std::int64_t{1} << (ring - 2)) - half;
-  step.run = [shape](TransferParty& party, const Words& x, const Words&, const Words&) {
-    return run_truncation(party, shape, x);
-  };
-  step.right = [ring, shift, half](std::int64_t x, std::int64_t, std::uint32_t result) {
-    return result == (static_cast<std::uint32_t>((x + half) >> shift) & ot::low_bits(ring));
-  };
-  return step;
-}
-
-Step maximum_step(unsigned ring) {
-  const ot::ValueShape shape{{{kStepValues, ring}}, 0};
-  Step step;
-  ot::maximum(step.cost, shape);
-  step.ring = step.result_ring = ring;
-  step.low = -(std::int64_t{1} << (ring - 2));
-  step.high = std::int64_t{1} << (ring - 2);
-  step.two_operands = true;
-  step.run = [shape](TransferParty& party, const Words& x, const Words& y, const Words&) {
-    return ot::maximum(party, shape, x, y);
-  };
-  step.right = [ring](std::int64_t x, std::int64_t y, std::uint32_t result) {
-    return result == (static_cast<std::uint32_t>(std::max(x, y)) & ot::low_bits(ring));
-  };
-  return step;
-}
 
 class ShareStep final : public Measured {
  public:
@@ -257,42 +169,15 @@ class ShareStep final : public Measured {
   }
 
  private:
-  /// Both parties' shares of one operand, and its values.
-  struct Operand {
-    std::vector<std::int64_t> values;
-    std::array<Words, 2> shares;
-  };
-  Operand operand(const std::array<Words, 2>* lowest) const {
-    Operand result;
-    const auto range = static_cast<std::uint64_t>(step_.high - step_.low);
-    for (std::size_t i = 0; i < kStepValues; ++i) {
-      const std::int64_t x = step_.low + static_cast<std::int64_t>(system_rng().below(range));
-      const std::uint32_t carry = lowest == nullptr ? 0 : (*lowest)[0][i] | (*lowest)[1][i];
-      const std::uint32_t share = random_word() & ot::low_bits(step_.ring);
-      result.values.push_back(x);
-      result.shares[0].push_back(share);
-      result.shares[1].push_back((static_cast<std::uint32_t>(x) - share - carry) & ot::low_bits(step_.ring));
-    }
-    return result;
-  }
-
   void batch(Sample& sample) {
-    std::array<Words, 2> lowest, results;
-    for (Words& bits : lowest) {
-      for (std::size_t i = 0; step_.neighbour && i < kStepValues; ++i) bits.push_back(random_word() & 1U);
-    }
-    const Operand x = operand(step_.neighbour ? &lowest : nullptr);
-    const Operand y = step_.two_operands ? operand(nullptr) : Operand{};
+    const StepInputs inputs = random_inputs(step_);
+    std::array<Words, 2> results;
     sample.add(parties_.run([&](TransferParty& party) -> Dialogue<void> {
-      const std::size_t me = party.first ? 0 : 1;
       party.first_asks = true;
       co_await ot::reserve(party, step_.cost.transfers()[0], step_.cost.transfers()[1]);
-      results[me] = co_await step_.run(party, x.shares[me], y.shares[me], lowest[me]);
+      results[party.first ? 0 : 1] = co_await run_on_shares(step_, party, inputs);
     }));
-    for (std::size_t i = 0; i < kStepValues; ++i) {
-      const std::uint32_t result = (results[0][i] + results[1][i]) & ot::low_bits(step_.result_ring);
-      sample.wrong += step_.right(x.values[i], step_.two_operands ? y.values[i] : 0, result) ? 0 : 1;
-    }
+    sample.wrong += wrong_results(step_, inputs, results);
     sample.values += kStepValues;
     sample.memory_bytes = std::max<std::uint64_t>(
         {sample.memory_bytes,
@@ -326,27 +211,6 @@ TransferFigure measure(Measured& measured, std::size_t values, std::size_t sampl
   return figure;
 }
 
-Step step_named(const std::string& op, const TransfersOptions& options) {
-  if (op == "relu") return relu_step(options.ring, options.kept, false);
-  if (op == "relu_exact") return relu_step(options.ring, options.kept, true);
-  if (op == "truncation") return truncation_step(options.ring, options.kept);
-  return maximum_step(options.kept);
-}
-
-void check(const TransfersOptions& options) {
-  if (options.kept < 2 || options.kept >= options.ring || options.ring > 30)
-    throw UsageError("bench.width",
-                     "Widths must satisfy 2 ≤ κ < w ≤ 30, not w = " + std::to_string(options.ring) +
-                         ", κ = " + std::to_string(options.kept));
-  for (const std::string& op : options.ops) {
-    if (std::ranges::find(transfer_operations(), op) != transfer_operations().end()) continue;
-    std::string names;
-    for (const std::string_view name : transfer_operations())
-      names += (names.empty() ? "" : ", ") + std::string(name);
-    throw UsageError("bench.unknown_op", "There is no operation " + op + "; there are " + names);
-  }
-}
-
 TransferFigure figure_of(const std::string& op, const ot::TransferSource& source,
                          const TransfersOptions& options) {
   TransferFigure figure;
@@ -357,9 +221,9 @@ TransferFigure figure_of(const std::string& op, const ot::TransferSource& source
     RandomTransfers transfers(source);
     figure = measure(transfers, options.values, options.samples);
   } else {
-    ShareStep step(source, step_named(op, options));
+    const Step shape = step_named(op, options.ring, options.kept);
+    ShareStep step(source, shape);
     figure = measure(step, std::max<std::size_t>(1, options.values / 8), options.samples);
-    const Step shape = step_named(op, options);
     figure.ring = shape.ring;
     figure.kept = op == "maximum" ? 0 : options.kept;
     figure.flights = static_cast<unsigned>(shape.cost.flights().size());
@@ -377,10 +241,25 @@ const std::vector<std::string_view>& transfer_operations() {
   return names;
 }
 
+void check_transfers_options(const TransfersOptions& options) {
+  if (options.kept < 2 || options.kept >= options.ring || options.ring > 30)
+    throw UsageError("bench.width",
+                     "Widths must satisfy 2 ≤ κ < w ≤ 30, not w = " + std::to_string(options.ring) +
+                         ", κ = " + std::to_string(options.kept));
+  for (const std::string& op : options.ops) {
+    if (std::ranges::find(transfer_operations(), op) != transfer_operations().end()) continue;
+    std::string names;
+    for (const std::string_view name : transfer_operations())
+      names += (names.empty() ? "" : ", ") + std::string(name);
+    throw UsageError("bench.unknown_op", "There is no operation " + op + "; there are " + names);
+  }
+}
+
 TransfersBenchmark run_transfers_benchmark(
     const TransfersOptions& options,
     const std::function<void(std::size_t, std::size_t, const std::string&)>& progress) {
-  check(options);
+  check_transfers_options(options);
+  const tbb::global_control one_core(tbb::global_control::max_allowed_parallelism, 1);
   std::vector<std::pair<ot::TransferSource, std::string>> work;
   for (const std::string& name : options.sources) {
     const ot::TransferSource source = ot::TransferSource::named(name);

@@ -44,6 +44,9 @@ struct TransfersBenchmark {
 /// In the order of the report.
 const std::vector<std::string_view>& transfer_operations();
 
+/// @throws UsageError "bench.unknown_op", "bench.width"
+void check_transfers_options(const TransfersOptions& options);
+
 /// On the calling thread. @throws UsageError "bench.unknown_op", "ot.parameters", "bench.width"
 TransfersBenchmark run_transfers_benchmark(
     const TransfersOptions& options,

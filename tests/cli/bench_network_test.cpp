@@ -28,4 +28,31 @@ TEST_CASE("bench network counts what was predicted and tells where the time went
   CHECK(popcorn(with_test_key({"bench", "network", "mnist-mlp", "--image", "absent.png"})).exit_code == 4);
 }
 
+TEST_CASE("ReLU between two processes over HTTP is right and sends what it sends in one", "[command_line]") {
+  const std::vector<std::string> small = {"--source", "b10", "--transfers", "100000", "--json"};
+  const auto bench = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"bench", "transfers"};
+    arguments.insert(arguments.end(), small.begin(), small.end());
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return popcorn(arguments);
+  };
+  const nlohmann::json over_http = json_of(bench({"--http", "2"}));
+  CHECK(over_http.at("wrong") == 0);
+  CHECK(over_http.at("checked") == 4 * 32768);  // the first and the last batch of both pairs
+  CHECK(over_http.at("values") == 4 * 32768);
+  CHECK(over_http.at("values_per_second") > 0);
+  for (const char* party : {"server", "client"}) {
+    const nlohmann::json& time = over_http.at(party);
+    CHECK(time.at("transfers_seconds").get<double>() > 0);
+    CHECK(time.at("transfers_seconds").get<double>() + time.at("steps_seconds").get<double>() <
+          time.at("user_seconds").get<double>() + time.at("system_seconds").get<double>());
+  }
+  const nlohmann::json here = json_of(bench({"--op", "relu", "--samples", "1"})).at("results").at(0);
+  const double bytes = (over_http.at("bytes_up").get<double>() + over_http.at("bytes_down").get<double>()) /
+                       over_http.at("values").get<double>();
+  CHECK(bytes == Approx(here.at("bytes").get<double>()).epsilon(0.05));
+  CHECK(bench({"--http", "2", "--op", "random"}).exit_code == 2);
+  CHECK(bench({"--http", "2", "--op", "relu,maximum"}).exit_code == 2);
+}
+
 }  // namespace popcorn::test

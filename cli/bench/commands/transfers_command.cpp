@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "cli/bench/commands/bench_commands.h"
 #include "cli/bench/transfers_benchmark.h"
+#include "cli/bench/transfers_over_http.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/progress.h"
 
@@ -16,6 +17,7 @@ namespace {
 
 struct Options {
   TransfersOptions benchmark{{"softspoken", "b12"}, {}};
+  std::size_t sessions = 0;  ///< over HTTP; 0 = in one process
   bool json = false;
 };
 
@@ -80,7 +82,77 @@ void print_for_people(const TransfersBenchmark& benchmark, const Options& option
                "relu_exact: to nearest, from packed digits on; maximum: of values of κ bits.\n";
 }
 
+nlohmann::ordered_json as_json(const ProcessTime& time) {
+  return {{"transfers_seconds", time.transfers},
+          {"steps_seconds", time.steps},
+          {"user_seconds", time.user},
+          {"system_seconds", time.system}};
+}
+
+void print_over_http(const OverHttp& report, const OverHttpOptions& options) {
+  const auto values = static_cast<double>(report.values);
+  const auto per_value = [&](double seconds) { return short_seconds(seconds / values); };
+  std::cout << options.op << " (w = " << options.ring << ", κ = " << options.kept << ") from "
+            << options.source << " between two processes over loopback HTTP, " << options.sessions
+            << " sessions, kernel " << report.kernel << ", on " << benchmark_conditions() << "\n\n"
+            << fixed(values / report.seconds / 1e6, 2) << " million values a second: " << report.values
+            << " in " << short_seconds(report.seconds) << ", "
+            << fixed(static_cast<double>(report.bytes_up + report.bytes_down) / values, 3)
+            << " bytes a value in bodies, " << report.requests << " requests; " << report.wrong
+            << " wrong of " << report.checked << " opened\n\n";
+  using Align = Table::Align;
+  Table table({{"processor time a value", Align::left}, {"server"}, {"client"}});
+  const auto row = [&](const std::string& name, const auto& part) {
+    table.add_row({name, per_value(part(report.server)), per_value(part(report.client))});
+  };
+  row("random transfers", [](const ProcessTime& time) { return time.transfers; });
+  row("steps on shares", [](const ProcessTime& time) { return time.steps; });
+  row("HTTP and the rest, in the process",
+      [](const ProcessTime& time) { return time.user + time.system - time.transfers - time.steps; });
+  row("in all", [](const ProcessTime& time) { return time.user + time.system; });
+  row("of it in the kernel", [](const ProcessTime& time) { return time.system; });
+  table.print(std::cout);
+}
+
+int bench_over_http(const Options& options) {
+  if (options.benchmark.ops.size() > 1)
+    throw UsageError("bench.http_op",
+                     "Over HTTP one operation on shares is measured: --op takes one name here");
+  OverHttpOptions o;
+  o.source = options.benchmark.sources.back();
+  o.ring = options.benchmark.ring;
+  o.kept = options.benchmark.kept;
+  o.values = options.benchmark.values;
+  o.sessions = options.sessions;
+  if (!options.benchmark.ops.empty()) o.op = options.benchmark.ops.front();
+  const OverHttp report = run_transfers_over_http(o);
+  if (options.json) {
+    print_json(std::cout, {{"kernel", report.kernel},
+                           {"machine", benchmark_conditions()},
+                           {"op", o.op},
+                           {"source", o.source},
+                           {"w", o.ring},
+                           {"kappa", o.kept},
+                           {"sessions", o.sessions},
+                           {"values", report.values},
+                           {"seconds", report.seconds},
+                           {"values_per_second", static_cast<double>(report.values) / report.seconds},
+                           {"bytes_up", report.bytes_up},
+                           {"bytes_down", report.bytes_down},
+                           {"requests", report.requests},
+                           {"server", as_json(report.server)},
+                           {"client", as_json(report.client)},
+                           {"checked", report.checked},
+                           {"wrong", report.wrong}});
+  } else {
+    print_over_http(report, o);
+  }
+  if (report.wrong > 0) throw Error("bench.wrong", o.op + " over HTTP gave wrong results");
+  return 0;
+}
+
 int bench_transfers(const Options& options) {
+  if (options.sessions > 0) return bench_over_http(options);
   TransfersBenchmark benchmark;
   {
     Progress progress("measuring");
@@ -133,8 +205,17 @@ void add_bench_transfers_command(CLI::App& bench, Action& chosen) {
       ->type_name("N")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  command
+      ->add_option(
+          "--http", options->sessions,
+          "Instead: one operation on shares (relu, or --op) between two processes over loopback HTTP, "
+          "so many pairs of parties beside each other; --transfers values in all")
+      ->type_name("PAIRS")
+      ->check(CLI::Range(1, 64));
   command->add_flag("--json", options->json, "Report as JSON");
-  command->footer("Example:\n  popcorn bench transfers --source b12 --ring 16 --kept 8\n");
+  command->footer(
+      "Examples:\n  popcorn bench transfers --source b12 --ring 16 --kept 8\n"
+      "  popcorn bench transfers --source b12 --http 3 --transfers 8000000\n");
   command->callback([options, &chosen] { chosen = [options] { return bench_transfers(*options); }; });
 }
 

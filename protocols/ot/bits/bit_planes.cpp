@@ -7,7 +7,7 @@
 #include <emmintrin.h>
 #endif
 
-#include "base/parallel.h"
+#include "protocols/ot/bits/value_loop.h"
 
 namespace popcorn::protocols::ot {
 
@@ -15,8 +15,6 @@ namespace {
 
 /// Words that are looked at together: two bytes of every plane.
 constexpr std::size_t kTogether = 16;
-/// Groups of words that one thread takes: some tens of microseconds.
-constexpr std::size_t kGrain = 2048;
 using Group = std::array<std::uint32_t, kTogether>;
 
 #ifdef __SSE2__
@@ -108,46 +106,57 @@ std::uint16_t read(const std::uint8_t* from, std::size_t bytes) {
 /// body(first word, words, bytes of a plane) for every group.
 template <typename Body>
 void for_each_group(std::size_t count, const Body& body) {
-  parallel_ranges((count + kTogether - 1) / kTogether, kGrain, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t group = begin; group < end; ++group) {
-      const std::size_t first = group * kTogether;
-      const std::size_t words = std::min(kTogether, count - first);
-      body(first, words, plane_bytes(words));
-    }
-  });
+  for (std::size_t first = 0; first < count; first += kTogether) {
+    const std::size_t words = std::min(kTogether, count - first);
+    body(first, words, plane_bytes(words));
+  }
 }
 
 }  // namespace
+
+void put_planes_at(std::span<const std::uint32_t> words, unsigned from, unsigned to, std::uint8_t* first,
+                   std::size_t stride) {
+  for_each_group(words.size(), [&](std::size_t at, std::size_t count, std::size_t of_plane) {
+    Group rest{};
+    const std::uint32_t* group = words.data() + at;
+    if (count < kTogether) group = std::copy_n(group, count, rest.begin()) - count;
+    std::array<std::uint16_t, 32> planes;
+    gather(group, from, to, planes.data());
+    std::uint8_t* const place = first + at / 8;
+    for (unsigned plane = 0; plane < to - from; ++plane)
+      write(planes[plane], place + plane * stride, of_plane);
+  });
+}
+
+void get_planes_at(const std::uint8_t* first, std::size_t stride, unsigned from, unsigned to,
+                   std::span<std::uint32_t> words) {
+  for_each_group(words.size(), [&](std::size_t at, std::size_t count, std::size_t of_plane) {
+    std::array<std::uint16_t, 32> planes;
+    for (unsigned plane = 0; plane < to - from; ++plane)
+      planes[plane] = read(first + at / 8 + plane * stride, of_plane);
+    if (count == kTogether) {
+      scatter(planes.data(), from, to, words.data() + at);
+      return;
+    }
+    Group rest{};
+    scatter(planes.data(), from, to, rest.data());
+    for (std::size_t k = 0; k < count; ++k) words[at + k] |= rest[k];
+  });
+}
 
 void put_planes(std::span<const std::uint32_t> words, unsigned from, unsigned to, Bytes& out) {
   const std::size_t bytes = plane_bytes(words.size());
   const std::size_t start = out.size();
   out.resize(start + (to - from) * bytes);
-  for_each_group(words.size(), [&](std::size_t first, std::size_t count, std::size_t of_plane) {
-    Group rest{};
-    const std::uint32_t* group = words.data() + first;
-    if (count < kTogether) group = std::copy_n(group, count, rest.begin()) - count;
-    std::array<std::uint16_t, 32> planes;
-    gather(group, from, to, planes.data());
-    std::uint8_t* const place = out.data() + start + first / 8;
-    for (unsigned plane = 0; plane < to - from; ++plane)
-      write(planes[plane], place + plane * bytes, of_plane);
+  for_each_part(words.size(), [&](std::size_t first, std::size_t count) {
+    put_planes_at(words.subspan(first, count), from, to, out.data() + start + first / 8, bytes);
   });
 }
 
 void get_planes(ByteView in, unsigned from, unsigned to, std::span<std::uint32_t> words) {
   const std::size_t bytes = plane_bytes(words.size());
-  for_each_group(words.size(), [&](std::size_t first, std::size_t count, std::size_t of_plane) {
-    std::array<std::uint16_t, 32> planes;
-    for (unsigned plane = 0; plane < to - from; ++plane)
-      planes[plane] = read(in.data() + first / 8 + plane * bytes, of_plane);
-    if (count == kTogether) {
-      scatter(planes.data(), from, to, words.data() + first);
-      return;
-    }
-    Group rest{};
-    scatter(planes.data(), from, to, rest.data());
-    for (std::size_t k = 0; k < count; ++k) words[first + k] |= rest[k];
+  for_each_part(words.size(), [&](std::size_t first, std::size_t count) {
+    get_planes_at(in.data() + first / 8, bytes, from, to, words.subspan(first, count));
   });
 }
 

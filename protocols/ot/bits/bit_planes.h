@@ -19,6 +19,13 @@ constexpr std::size_t plane_bytes(std::size_t count) noexcept {
   return (count + 7) / 8;
 }
 
+/// Planes [from, to) of some words beside each other, of more whose planes are `stride` bytes apart. All but
+/// the last of those come as a multiple of 8. Constant-time.
+void put_planes_at(std::span<const std::uint32_t> words, unsigned from, unsigned to, std::uint8_t* first,
+                   std::size_t stride);
+/// Adds them to `words`, whose bits there must be zero.
+void get_planes_at(const std::uint8_t* first, std::size_t stride, unsigned from, unsigned to,
+                   std::span<std::uint32_t> words);
 /// Appends planes [from, to) of `words`. Constant-time.
 void put_planes(std::span<const std::uint32_t> words, unsigned from, unsigned to, Bytes& out);
 /// Adds planes [from, to) to `words`, whose bits there must be zero. `in` has (to −

@@ -35,6 +35,9 @@ struct V128 {
     return _mm_xor_si128(_mm_shuffle_epi32(x, 0x4e), _mm_and_si128(x, _mm_set_epi64x(-1, 0)));
   }
   static Register counters(std::uint64_t first) { return _mm_set_epi64x(0, static_cast<long long>(first)); }
+  static Register add(Register x, Register y) { return _mm_add_epi64(x, y); }
+  /// Every 32-bit word, to the left.
+  static Register shifted_by_4(Register x) { return _mm_slli_epi32(x, 4); }
   static void store_low_words(std::uint32_t* to, Register x) {
     *to = static_cast<std::uint32_t>(_mm_cvtsi128_si32(x));
   }

@@ -49,14 +49,17 @@ Bytes known_answers(const Kernel& kernel) {
   return bytes;
 }
 
+/// Also POPCORN_TRANSFER_KERNEL names one: vaes512, vaes256, aesni, portable. One that is not supported, or
+/// gives other bytes than the others, is left out: the next one serves.
 const Kernel& choose() {
-  const char* const variable = std::getenv("POPCORN_KERNEL");
-  if (variable != nullptr && std::string_view(variable) == "portable") return portable();
-  for (const Kernel* const kernel : all()) {
-    // A kernel that gives other bytes than the others is left out: the next one serves.
-    if (kernel->supported() && self_test(*kernel)) return *kernel;
-  }
-  return portable();
+  const char* variable = std::getenv("POPCORN_TRANSFER_KERNEL");
+  if (variable == nullptr) variable = std::getenv("POPCORN_KERNEL");
+  const std::string_view wanted = variable != nullptr ? variable : "";
+  const auto serves = [](const Kernel* kernel) { return kernel->supported() && self_test(*kernel); };
+  const auto named = std::ranges::find(all(), wanted, &Kernel::name);
+  if (named != all().end() && serves(*named)) return **named;
+  const auto first = std::ranges::find_if(all(), serves);
+  return first != all().end() ? **first : portable();
 }
 
 }  // namespace

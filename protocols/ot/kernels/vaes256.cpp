@@ -43,6 +43,9 @@ struct V256 {
   static Register counters(std::uint64_t first) {
     return _mm256_set_epi64x(0, static_cast<long long>(first + 1), 0, static_cast<long long>(first));
   }
+  static Register add(Register x, Register y) { return _mm256_add_epi64(x, y); }
+  /// Every 32-bit word, to the left.
+  static Register shifted_by_4(Register x) { return _mm256_slli_epi32(x, 4); }
   static void store_low_words(std::uint32_t* to, Register x) {
     to[0] = static_cast<std::uint32_t>(_mm_cvtsi128_si32(_mm256_castsi256_si128(x)));
     to[1] = static_cast<std::uint32_t>(_mm_cvtsi128_si32(_mm256_extracti128_si256(x, 1)));

@@ -44,6 +44,9 @@ struct V512 {
     const auto at = static_cast<long long>(first);
     return _mm512_set_epi64(0, at + 3, 0, at + 2, 0, at + 1, 0, at);
   }
+  static Register add(Register x, Register y) { return _mm512_add_epi64(x, y); }
+  /// Every 32-bit word, to the left.
+  static Register shifted_by_4(Register x) { return _mm512_slli_epi32(x, 4); }
   static void store_low_words(std::uint32_t* to, Register x) {
     // The lowest of the four 32-bit words of every block.
     const __m512i low = _mm512_maskz_compress_epi32(0x1111, x);

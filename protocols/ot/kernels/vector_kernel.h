@@ -199,39 +199,25 @@ class VectorKernel : public Kernel {
   void encode(const AesKey& key, std::uint64_t counter, Block* out, const Block* secret, std::uint32_t mask,
               std::size_t count) const override {
     constexpr std::size_t kOutputs = V::kOutputsTogether;
-    constexpr std::size_t kStreamBlocks = kOutputs * 10 / 4;
-    constexpr int kAtOnce = kStreamBlocks / V::kBlocks >= 10 ? 10 : kStreamBlocks / V::kBlocks;
-    static_assert(kStreamBlocks % (kAtOnce * V::kBlocks) == 0 && 32 % kOutputs == 0);
-    const Cipher<V> cipher(key);
-    const Block masks = {(std::uint64_t{mask} << 32) | mask, (std::uint64_t{mask} << 32) | mask};
-    const R places_mask = V::broadcast(&masks);
-    alignas(64) std::uint32_t places[2][kOutputs * 10];
-    const auto draw = [&](std::uint32_t* to) {
-      R x[kAtOnce];
-      for (std::size_t at = 0; at < kStreamBlocks; at += kAtOnce * kBlocks) {
-        for (int z = 0; z < kAtOnce; ++z) x[z] = V::counters(counter + at + z * kBlocks);
-        cipher.template permute<kAtOnce>(x);
-        for (int z = 0; z < kAtOnce; ++z)
-          V::store(reinterpret_cast<Block*>(to) + at + z * kBlocks, V::both(x[z], places_mask));
-      }
-      counter += kStreamBlocks;
-    };
-    draw(places[0]);
+    static_assert(32 % kOutputs == 0);
+    Places<kOutputs> places(key, counter, mask);
+    const char* const table = reinterpret_cast<const char*>(secret);
+    alignas(64) std::uint32_t offsets[2][kOutputs * 10];
+    places.draw(offsets[0]);
     for (std::size_t first = 0, turn = 0; first < count; first += kOutputs, ++turn) {
-      const std::uint32_t* at = places[turn & 1];
-      const bool more = first + kOutputs < count;
-      if (more) draw(places[(turn + 1) & 1]);
-      [[maybe_unused]] const std::uint32_t* soon = places[more ? (turn + 1) & 1 : turn & 1];
+      const std::uint32_t* at = offsets[turn & 1];
+      const std::uint32_t* soon = offsets[(turn + 1) & 1];
+      places.draw(offsets[(turn + 1) & 1]);
       for (std::size_t i = 0; i < kOutputs; ++i, at += 10, soon += 10) {
         if constexpr (V::kPrefetch) {  // the places are public
-          for (int j = 0; j < 10; ++j)
-            _mm_prefetch(reinterpret_cast<const char*>(secret + soon[j]), _MM_HINT_T0);
+          for (int j = 0; j < 10; ++j) _mm_prefetch(table + soon[j], _MM_HINT_T0);
         }
+        const auto entry = [&](int j) { return load_block(reinterpret_cast<const Block*>(table + at[j])); };
         __m128i a = load_block(out + first + i);
-        __m128i b = load_block(secret + at[0]);
+        __m128i b = entry(0);
         for (int j = 1; j < 10; j += 3) {
-          a = _mm_xor_si128(a, load_block(secret + at[j]));
-          b = _mm_xor_si128(b, _mm_xor_si128(load_block(secret + at[j + 1]), load_block(secret + at[j + 2])));
+          a = _mm_xor_si128(a, entry(j));
+          b = _mm_xor_si128(b, _mm_xor_si128(entry(j + 1), entry(j + 2)));
         }
         store_block(out + first + i, _mm_xor_si128(a, b));
       }
@@ -286,6 +272,41 @@ class VectorKernel : public Kernel {
   }
 
  private:
+  /// Of kOutputs outputs of the code, as offsets in bytes: what the look-ups need, without a shift for each.
+  template <std::size_t kOutputs>
+  class Places {
+   public:
+    Places(const AesKey& key, std::uint64_t counter, std::uint32_t mask)
+        : cipher_(key), next_(V::counters(counter)) {
+      const std::uint64_t two = (std::uint64_t{mask} << 36) | (std::uint64_t{mask} << 4);
+      const Block masks = {two, two};
+      mask_ = V::broadcast(&masks);
+      const Block blocks = {kBlocks, 0};
+      step_ = V::broadcast(&blocks);
+    }
+    __attribute__((always_inline)) inline void draw(std::uint32_t* to) {
+      for (std::size_t at = 0; at < kStreamBlocks; at += kAtOnce * kBlocks) {
+        R x[kAtOnce];
+        for (int z = 0; z < kAtOnce; ++z) {
+          x[z] = next_;
+          next_ = V::add(next_, step_);
+        }
+        cipher_.template permute<kAtOnce>(x);
+        for (int z = 0; z < kAtOnce; ++z)
+          V::store(reinterpret_cast<Block*>(to) + at + z * kBlocks, V::both(V::shifted_by_4(x[z]), mask_));
+      }
+    }
+
+   private:
+    static constexpr std::size_t kStreamBlocks = kOutputs * 10 / 4;
+    static constexpr int kAtOnce = kStreamBlocks / kBlocks >= 10 ? 10 : kStreamBlocks / kBlocks;
+    static_assert(kStreamBlocks % (kAtOnce * kBlocks) == 0);
+    Cipher<V> cipher_;
+    R next_;
+    R mask_;
+    R step_;
+  };
+
   /// Powers of a group's vectors.
   template <std::size_t kVectors>
   struct Factors {

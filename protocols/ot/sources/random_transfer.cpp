@@ -169,13 +169,19 @@ std::size_t RandomTransferSender::memory_bytes() const noexcept {
          (state.zero.capacity() + state.one.capacity()) * 4;
 }
 
-void RandomTransferSender::take(std::size_t count, std::uint32_t* zero, std::uint32_t* one) {
+SentTransfers RandomTransferSender::take(std::size_t count) {
   State& state = *state_;
   if (count > ready()) throw Error("ot.not_ready", "more transfers were asked for than were reserved");
-  std::copy_n(state.zero.begin() + static_cast<std::ptrdiff_t>(state.read), count, zero);
-  std::copy_n(state.one.begin() + static_cast<std::ptrdiff_t>(state.read), count, one);
+  const SentTransfers taken{state.zero.data() + state.read, state.one.data() + state.read};
   state.read += count;
   state.taken += count;
+  return taken;
+}
+
+void RandomTransferSender::take(std::size_t count, std::uint32_t* zero, std::uint32_t* one) {
+  const SentTransfers taken = take(count);
+  std::copy_n(taken.zero, count, zero);
+  std::copy_n(taken.one, count, one);
 }
 
 namespace {
@@ -350,13 +356,19 @@ std::size_t RandomTransferReceiver::memory_bytes() const noexcept {
   return (state.silent ? state.silent->memory_bytes() : 0) + state.pad.capacity() * 4 + state.bit.capacity();
 }
 
-void RandomTransferReceiver::take(std::size_t count, std::uint32_t* pads, std::uint8_t* bits) {
+ReceivedTransfers RandomTransferReceiver::take(std::size_t count) {
   State& state = *state_;
   if (count > ready()) throw Error("ot.not_ready", "more transfers were asked for than were reserved");
-  std::copy_n(state.pad.begin() + static_cast<std::ptrdiff_t>(state.read), count, pads);
-  std::copy_n(state.bit.begin() + static_cast<std::ptrdiff_t>(state.read), count, bits);
+  const ReceivedTransfers taken{state.pad.data() + state.read, state.bit.data() + state.read};
   state.read += count;
   state.taken += count;
+  return taken;
+}
+
+void RandomTransferReceiver::take(std::size_t count, std::uint32_t* pads, std::uint8_t* bits) {
+  const ReceivedTransfers taken = take(count);
+  std::copy_n(taken.pads, count, pads);
+  std::copy_n(taken.bits, count, bits);
 }
 
 Dialogue<void> RandomTransferReceiver::reserve(Wire& wire, std::size_t count) {

@@ -40,6 +40,16 @@ struct TransferSource {
 
 class RandomTransferReceiver;
 
+/// Transfers where their half keeps them, until its next reserve().
+struct SentTransfers {
+  const std::uint32_t* zero;
+  const std::uint32_t* one;
+};
+struct ReceivedTransfers {
+  const std::uint32_t* pads;
+  const std::uint8_t* bits;
+};
+
 /// The sender's half of one direction. Not thread-safe.
 class RandomTransferSender {
  public:
@@ -52,6 +62,7 @@ class RandomTransferSender {
   Dialogue<void> reserve(Wire& wire, std::size_t count);
   std::size_t ready() const noexcept;
   /// Takes the next `count` ≤ ready() transfers.
+  SentTransfers take(std::size_t count);
   void take(std::size_t count, std::uint32_t* zero, std::uint32_t* one);
   std::uint64_t taken() const noexcept;
   std::size_t memory_bytes() const noexcept;
@@ -72,6 +83,7 @@ class RandomTransferReceiver {
   Dialogue<void> reserve(Wire& wire, std::size_t count);
   std::size_t ready() const noexcept;
   /// bits[i] is 0 or 1.
+  ReceivedTransfers take(std::size_t count);
   void take(std::size_t count, std::uint32_t* pads, std::uint8_t* bits);
   std::uint64_t taken() const noexcept;
   std::size_t memory_bytes() const noexcept;

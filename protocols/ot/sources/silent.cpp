@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/secret.h"
 #include "protocols/ot/failed_check.h"
 #include "protocols/ot/sources/transcript.h"
 
@@ -34,6 +35,14 @@ Block combine(const Block* rows) {
   Block sum;
   for (std::size_t i = kCheckTransfers; i-- > 0;) sum = kernels::gf_multiply(sum, {2, 0}) ^ rows[i];
   return sum;
+}
+
+/// Reads a table in order, so that look-ups all over it find it in a cache: another batch, or another
+/// direction or session with a table of its own, ran since the last ones.
+void fetch(const Block* table, std::size_t count) {
+  constexpr std::size_t kLine = 64 / sizeof(Block);
+  for (std::size_t i = 0; i < count; i += kLine)
+    static_cast<void>(*static_cast<const volatile std::uint64_t*>(&table[i].low));
 }
 
 /// The hidden leaf's tree of the sender. Appends one correction a level.
@@ -198,6 +207,7 @@ void SilentRound::finish_batch(const RowSink& outputs, Block r, Block* state) {
   Block* const next =
       next_.data() +
       (tree_ + used / parameters_.leaves() + parameters_.refill() - parameters_.trees) * parameters_.leaves();
+  fetch(now_.data(), parameters_.k());
   for (std::size_t first = 0; first < count;) {
     Block* const rows = leaves_.data() + first;
     const std::size_t now = std::min(kLeavesTogether, (first < used ? used : count) - first);
@@ -222,7 +232,10 @@ void SilentRound::finish_batch(const RowSink& outputs, Block r, Block* state) {
 }
 
 Block SilentRound::challenge(ByteView corrections) const {
-  return Transcript("silent challenge").add(context_).add(rounds_).add(tree_).add(corrections).block();
+  const Block r =
+      Transcript("silent challenge").add(context_).add(rounds_).add(tree_).add(corrections).block();
+  POPCORN_DECLASSIFY(r);  // the corrections are sent
+  return r;
 }
 
 SilentSender::SilentSender(const SilentParameters& parameters, ByteView context, Block delta,
@@ -294,7 +307,9 @@ void SilentReceiver::check(ByteView corrections, Bytes& out) {
 }
 
 void SilentReceiver::accept(ByteView proof, const RowSink& outputs) {
-  if (CRYPTO_memcmp(proof.data(), expected_.data(), expected_.size()) != 0) {
+  const int difference = CRYPTO_memcmp(proof.data(), expected_.data(), expected_.size());
+  POPCORN_DECLASSIFY(difference);  // whoever made it learns it, and session and set-up end
+  if (difference != 0) {
     throw FailedCheck("ot.check", "the trees of silent transfers are not consistent");
   }
   finish_batch(outputs);

@@ -1,6 +1,9 @@
 #include "protocols/ot/steps/share_transfers.h"
 
-#include "base/error.h"
+#include <algorithm>
+#include <array>
+#include <span>
+
 #include "base/secret_bytes.h"
 #include "protocols/ot/bits/bit_planes.h"
 #include "protocols/ot/bits/value_loop.h"
@@ -9,53 +12,70 @@ namespace popcorn::protocols::ot {
 
 namespace {
 
+/// Where `count` more bytes of a message begin.
+std::uint8_t* appended(Bytes& out, std::size_t count) {
+  out.resize(out.size() + count);
+  return out.data() + out.size() - count;
+}
+
+using Part = std::array<std::uint32_t, kValuesTogether>;
+
 /// Takes the receiver's random transfers for `b` bits of each of n choices, appends the corrections. Returns
 /// the exclusive or of each value's pads.
 Words request(TransferParty& party, const Words& choices, unsigned b) {
   const std::size_t n = choices.size();
-  Words pads(n);
+  const ReceivedTransfers mine = party.receiver.take(b * n);
+  std::uint8_t* const out = appended(party.wire.out(), b * plane_bytes(n));
   Words sum(n);
-  std::vector<std::uint8_t> bits(n);
-  Words corrections(n);
-  for (unsigned i = 0; i < b; ++i) {
-    party.receiver.take(n, pads.data(), bits.data());
-    for_each_value(n, [&](std::size_t j) {
-      corrections[j] = ((choices[j] >> i) ^ bits[j]) & 1U;
-      sum[j] ^= pads[j];
-    });
-    put_planes(corrections, 0, 1, party.wire.out());
-  }
-  wipe_and_clear(pads);
-  wipe_and_clear(bits);
+  for_each_part(n, [&](std::size_t first, std::size_t count) {
+    Part corrections;
+    std::uint32_t* const sums = sum.data() + first;
+    for (unsigned i = 0; i < b; ++i) {
+      const std::uint32_t* const pads = mine.pads + i * n + first;
+      const std::uint8_t* const bits = mine.bits + i * n + first;
+      for (std::size_t j = 0; j < count; ++j) {
+        corrections[j] = ((choices[first + j] >> i) ^ bits[j]) & 1U;
+        sums[j] ^= pads[j];
+      }
+      put_planes_at({corrections.data(), count}, 0, 1, out + i * plane_bytes(n) + first / 8, 0);
+    }
+  });
   return sum;
+}
+
+/// Of one part of the values: masks[j] ^= what the receiver cannot have of transfer i of value j.
+void mask_with_pads(const SentTransfers& pads, std::size_t first, const Part& flips, std::uint32_t select,
+                    std::span<std::uint32_t> masks) {
+  const std::uint32_t* const zero = pads.zero + first;
+  const std::uint32_t* const one = pads.one + first;
+  // Value v takes bit v of the pad that the receiver has when its bit i is that of v.
+  for (std::size_t j = 0; j < masks.size(); ++j)
+    masks[j] ^= zero[j] ^ ((zero[j] ^ one[j]) & ((0 - flips[j]) ^ select));
 }
 
 }  // namespace
 
 Dialogue<Words> send_tables(TransferParty& party, const Words& tables, unsigned b) {
   const std::size_t n = tables.size();
-  Words masks(n);
-  Words zero(n);
-  Words one(n);
-  const ByteView corrections = co_await party.wire.receive(b * plane_bytes(n));
-  for (unsigned i = 0; i < b; ++i) {
-    party.sender.take(n, zero.data(), one.data());
-    Words flips(n);
-    get_planes(corrections.subspan(i * plane_bytes(n), plane_bytes(n)), 0, 1, flips);
-    const std::uint32_t select = kSelect[i];
-    // Value v takes bit v of the pad that the receiver has when its bit i is that of v.
-    for_each_value(
-        n, [&](std::size_t j) { masks[j] ^= zero[j] ^ ((zero[j] ^ one[j]) & ((0 - flips[j]) ^ select)); });
-  }
+  const std::size_t plane = plane_bytes(n);
+  const ByteView corrections = co_await party.wire.receive(b * plane);
+  const SentTransfers mine = party.sender.take(b * n);
+  std::uint8_t* const out = appended(party.wire.out(), ((1U << b) - 1) * plane);
   Words shares(n);
-  for_each_value(n, [&](std::size_t j) {
-    const std::uint32_t masked = tables[j] ^ masks[j];
-    shares[j] = masked & 1U;
-    masks[j] = masked ^ (0 - shares[j]);
+  for_each_part(n, [&](std::size_t first, std::size_t count) {
+    Part masked;
+    std::copy_n(tables.data() + first, count, masked.data());
+    for (unsigned i = 0; i < b; ++i) {
+      Part flips{};
+      get_planes_at(corrections.data() + i * plane + first / 8, 0, 0, 1, {flips.data(), count});
+      mask_with_pads(mine, i * n + first, flips, kSelect[i], {masked.data(), count});
+    }
+    for (std::size_t j = 0; j < count; ++j) {
+      shares[first + j] = masked[j] & 1U;
+      masked[j] ^= 0 - (masked[j] & 1U);
+    }
+    put_planes_at({masked.data(), count}, 1, 1U << b, out + first / 8, plane);
   });
-  put_planes(masks, 1, 1U << b, party.wire.out());
-  wipe_and_clear(zero);
-  wipe_and_clear(one);
   co_return shares;
 }
 
@@ -71,13 +91,17 @@ Dialogue<Words> receive_tables(TransferParty& party, const Words& choices, unsig
 
 Dialogue<Words> hear_tables(TransferParty& party, const Words& choices, Words pads, unsigned b) {
   const std::size_t n = choices.size();
-  const ByteView message = co_await party.wire.receive(((1U << b) - 1) * plane_bytes(n));
-  Words masked(n);
-  get_planes(message, 1, 1U << b, masked);
-  for_each_value(
-      n, [&](std::size_t j) { masked[j] = ((masked[j] ^ pads[j]) >> (choices[j] & low_bits(b))) & 1U; });
+  const std::size_t plane = plane_bytes(n);
+  const ByteView message = co_await party.wire.receive(((1U << b) - 1) * plane);
+  Words bits(n);
+  for_each_part(n, [&](std::size_t first, std::size_t count) {
+    Part masked{};
+    get_planes_at(message.data() + first / 8, plane, 1, 1U << b, {masked.data(), count});
+    for (std::size_t j = 0; j < count; ++j)
+      bits[first + j] = ((masked[j] ^ pads[first + j]) >> (choices[first + j] & low_bits(b))) & 1U;
+  });
   wipe_and_clear(pads);
-  co_return masked;
+  co_return bits;
 }
 
 std::size_t value_count(const WordGroups& groups) noexcept {
@@ -94,27 +118,31 @@ std::uint64_t word_bytes(const WordGroups& groups) noexcept {
 
 Dialogue<Words> send_correlated(TransferParty& party, const Words& differences, const WordGroups& groups) {
   const std::size_t n = differences.size();
-  Words zero(n);
-  Words one(n);
-  Words flips(n);
   const ByteView corrections = co_await party.wire.receive(plane_bytes(n));
+  const SentTransfers mine = party.sender.take(n);
+  std::uint8_t* out = appended(party.wire.out(), word_bytes(groups));
+  Words flips(n);
   get_planes(corrections, 0, 1, flips);
-  party.sender.take(n, zero.data(), one.data());
-  std::size_t j = 0;
+  Words base(n);
+  std::size_t of_group = 0;
   for (const WordGroup& group : groups) {
-    const std::span<const std::uint32_t> words(one.data() + j, group.count);
-    for_each_value(group.count, [&, first = j](std::size_t i) {
-      const std::size_t k = first + i;
-      const std::uint32_t swap = (zero[k] ^ one[k]) & (0 - flips[k]);
-      zero[k] ^= swap;
-      one[k] = zero[k] + differences[k] - (one[k] ^ swap);
-      zero[k] &= low_bits(group.bits);
+    const std::size_t plane = plane_bytes(group.count);
+    for_each_part(group.count, [&](std::size_t at, std::size_t count) {
+      Part words;
+      const std::size_t first = of_group + at;
+      for (std::size_t j = 0; j < count; ++j) {
+        const std::uint32_t zero = mine.zero[first + j];
+        const std::uint32_t one = mine.one[first + j];
+        const std::uint32_t swap = (zero ^ one) & (0 - flips[first + j]);
+        words[j] = (zero ^ swap) + differences[first + j] - (one ^ swap);
+        base[first + j] = (zero ^ swap) & low_bits(group.bits);
+      }
+      put_planes_at({words.data(), count}, 0, group.bits, out + at / 8, plane);
     });
-    j += group.count;
-    put_planes(words, 0, group.bits, party.wire.out());
+    of_group += group.count;
+    out += group.bits * plane;
   }
-  wipe_and_clear(one);
-  co_return zero;
+  co_return base;
 }
 
 Words ask_correlated(TransferParty& party, const Words& choices) {
@@ -129,18 +157,21 @@ Dialogue<Words> receive_correlated(TransferParty& party, const Words& choices, c
 
 Dialogue<Words> hear_correlated(TransferParty& party, const Words& choices, Words pads,
                                 const WordGroups& groups) {
-  ByteView message = co_await party.wire.receive(word_bytes(groups));
+  const ByteView message = co_await party.wire.receive(word_bytes(groups));
+  const std::uint8_t* in = message.data();
   Words values(choices.size());
-  std::size_t j = 0;
+  std::size_t of_group = 0;
   for (const WordGroup& group : groups) {
-    const std::size_t bytes = group.bits * plane_bytes(group.count);
-    get_planes(message.first(bytes), 0, group.bits, std::span(values).subspan(j, group.count));
-    message = message.subspan(bytes);
-    for_each_value(group.count, [&, first = j](std::size_t i) {
-      const std::size_t k = first + i;
-      values[k] = (pads[k] + (values[k] & (0 - (choices[k] & 1U)))) & low_bits(group.bits);
+    const std::size_t plane = plane_bytes(group.count);
+    for_each_part(group.count, [&](std::size_t at, std::size_t count) {
+      const std::size_t first = of_group + at;
+      const std::span<std::uint32_t> words(values.data() + first, count);
+      get_planes_at(in + at / 8, plane, 0, group.bits, words);
+      for (std::size_t j = 0; j < count; ++j)
+        words[j] = (pads[first + j] + (words[j] & (0 - (choices[first + j] & 1U)))) & low_bits(group.bits);
     });
-    j += group.count;
+    of_group += group.count;
+    in += group.bits * plane;
   }
   wipe_and_clear(pads);
   co_return values;

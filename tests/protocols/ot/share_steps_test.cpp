@@ -359,7 +359,7 @@ TEST_CASE("signed truncation, sign and maximum", "[ot][shares]") {
 
 TEST_CASE("steps on wide rings, with every source", "[ot][shares]") {
   test::SeededRng rng(6);
-  for (const char* const source : {"softspoken", "b10"}) {
+  for (const char* const source : {"softspoken", "b10", "b12", "b13"}) {
     TwoParties parties(TransferSource::named(source), rng);
     for (const unsigned w : {16U, 20U, 30U}) {
       const unsigned t = w / 2;

@@ -180,12 +180,15 @@ TEST_CASE("every kernel gives the portable one's bytes", "[ot][transfers]") {
         CHECK(mine == other);
       }
     }
-    const auto secret = random_blocks(rng, 1024);
-    auto mine = random_blocks(rng, 320);
-    auto other = mine;
-    kernel->encode(*here, 5, mine.data(), secret.data(), 1023, 320);
-    portable.encode(*there, 5, other.data(), secret.data(), 1023, 320);
-    CHECK(mine == other);
+    for (const unsigned log_k : {6U, 10U, kSilentB12.log_k, kSilentB13.log_k}) {
+      const auto secret = random_blocks(rng, std::size_t{1} << log_k);
+      const std::uint32_t mask = (1U << log_k) - 1;
+      auto mine = random_blocks(rng, 320);
+      auto other = mine;
+      kernel->encode(*here, 5, mine.data(), secret.data(), mask, 320);
+      portable.encode(*there, 5, other.data(), secret.data(), mask, 320);
+      CHECK(mine == other);
+    }
   }
 }
 
@@ -343,6 +346,47 @@ TEST_CASE("any changed bit of any message is caught, and nothing comes of it", "
     CAPTURE(name, trials, caught, harmless);
     CHECK(caught + harmless == trials);
     CHECK(caught > trials / 2);
+  }
+}
+
+TEST_CASE("flights that are cut, too long, repeated or of another session give nothing",
+          "[ot][transfers][malicious]") {
+  test::SeededRng rng(14);
+  for (const char* const name : {"softspoken", "b10"}) {
+    const TransferSource source = TransferSource::named(name);
+    const auto run = [&](const std::function<void(bool, Bytes&)>& alter) {
+      draw(source, 1000, rng, kernels::active(), kernels::active(), nullptr, alter);
+    };
+    std::vector<Bytes> of_another;
+    run([&](bool, Bytes& flight) { of_another.push_back(flight); });
+    constexpr std::size_t kTrials = 64;
+    std::size_t refused = 0;
+    for (std::size_t trial = 0; trial < kTrials; ++trial) {
+      const std::size_t target = rng.below(of_another.size());
+      std::array<Bytes, 2> before;
+      std::size_t at = 0;
+      const auto alter = [&](bool first, Bytes& flight) {
+        const Bytes honest = flight;
+        if (at++ == target) {
+          if (trial % 4 == 0) flight.resize(rng.below(flight.size()));
+          if (trial % 4 == 1) flight.resize(flight.size() + 1 + rng.below(200));
+          if (trial % 4 == 2 && !before[first].empty()) flight = before[first];
+          if (trial % 4 == 2 && before[first].empty())
+            flight.insert(flight.end(), honest.begin(), honest.end());
+          if (trial % 4 == 3) flight = of_another[target];
+        }
+        before[first] = honest;
+      };
+      try {
+        run(alter);
+      } catch (const InputError&) {
+        ++refused;
+      } catch (const std::logic_error&) {  // what was cut off is waited for
+        ++refused;
+      }
+    }
+    CAPTURE(name, of_another.size());
+    CHECK(refused == kTrials);
   }
 }
 
