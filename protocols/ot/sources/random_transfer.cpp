@@ -1,6 +1,7 @@
 #include "protocols/ot/sources/random_transfer.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -38,21 +39,24 @@ class PadMaker {
   PadMaker(const kernels::Kernel& kernel, ByteView context)
       : kernel_(kernel), context_(context.begin(), context.end()) {}
 
-  /// Appends the pads of `rows` ⊕ offset; transfers [index(), index() + count).
-  void append(const Block* rows, std::size_t count, Block offset, std::uint64_t index,
-              SecretVector<std::uint32_t>& out) {
-    const std::size_t start = out.size();
-    out.resize(start + count);
+  /// Makes ready for transfers [index, index + count).
+  void prepare(std::uint64_t index, std::size_t count) {
+    if (count == 0) return;
+    keys_.erase(keys_.begin(), keys_.lower_bound(index >> kLogRekey));
+    for (std::uint64_t period = index >> kLogRekey; period <= (index + count - 1) >> kLogRekey; ++period) {
+      if (keys_.contains(period)) continue;
+      keys_[period] = kernel_.key(Transcript("transfer pads").add(context_).add(period).block());
+    }
+  }
+
+  /// The pads of `rows` ⊕ offset, of transfers from `index` on that prepare() knows.
+  void make(const Block* rows, std::size_t count, Block offset, std::uint64_t index,
+            std::uint32_t* out) const {
     for (std::size_t done = 0; done < count;) {
       const std::uint64_t at = index + done;
       const std::uint64_t period = at >> kLogRekey;
-      if (key_ == nullptr || period != period_) {
-        key_ = kernel_.key(Transcript("transfer pads").add(context_).add(period).block());
-        period_ = period;
-      }
-      const std::uint64_t left = ((period + 1) << kLogRekey) - at;
-      const std::size_t now = std::min<std::size_t>(count - done, left);
-      kernel_.pads(*key_, rows + done, offset, at, now, out.data() + start + done);
+      const std::size_t now = std::min<std::uint64_t>(count - done, ((period + 1) << kLogRekey) - at);
+      kernel_.pads(*keys_.at(period), rows + done, offset, at, now, out + done);
       done += now;
     }
   }
@@ -60,8 +64,7 @@ class PadMaker {
  private:
   const kernels::Kernel& kernel_;
   Bytes context_;
-  std::unique_ptr<kernels::AesKey> key_;
-  std::uint64_t period_ = 0;
+  std::map<std::uint64_t, std::unique_ptr<kernels::AesKey>> keys_;  ///< by period
 };
 
 Block draw_block(Rng& rng) {
@@ -114,6 +117,7 @@ struct RandomTransferSender::State {
   SecretVector<std::uint32_t> zero;
   SecretVector<std::uint32_t> one;
   std::size_t read = 0;
+  std::size_t first_new = 0;  ///< of the pads that were begun last
   std::uint64_t made = 0;
   std::uint64_t taken = 0;
 
@@ -142,10 +146,17 @@ struct RandomTransferSender::State {
   void begin_silent(const SilentParameters& parameters, const Block* base) {
     silent.emplace(parameters, labelled(context, parameters.name), bootstrap.delta(), base, rng, kernel);
   }
-  void make_pads(const Block* rows, std::size_t count) {
-    pads.append(rows, count, {}, made, zero);
-    pads.append(rows, count, bootstrap.delta(), made, one);
+  void begin_pads(std::size_t count) {
+    first_new = zero.size();
+    zero.resize(first_new + count);
+    one.resize(first_new + count);
+    pads.prepare(made, count);
     made += count;
+  }
+  void put_pads(const Block* rows, std::size_t first, std::size_t count) {
+    const std::uint64_t index = made - (zero.size() - first_new) + first;
+    pads.make(rows, count, {}, index, zero.data() + first_new + first);
+    pads.make(rows, count, bootstrap.delta(), index, one.data() + first_new + first);
   }
 };
 
@@ -218,18 +229,48 @@ Dialogue<void> extend(Wire& wire, SoftSpokenReceiver& receiver, std::uint64_t& n
   co_return;
 }
 
-Dialogue<void> next_batch(Wire& wire, SilentSender& sender, const RowSink& rows) {
+Dialogue<void> next_batch(Wire& wire, SilentSender& sender, RowSink& rows) {
   sender.trees(wire.out());
   const ByteView check = co_await wire.receive(kSilentCheckBytes);
   sender.prove(check, wire.out(), rows);
 }
 
-Dialogue<void> next_batch(Wire& wire, SilentReceiver& receiver, const RowSink& rows) {
+Dialogue<void> next_batch(Wire& wire, SilentReceiver& receiver, RowSink& rows) {
   const ByteView corrections = co_await wire.receive(receiver.correction_bytes());
   receiver.check(corrections, wire.out());
   const ByteView proof = co_await wire.receive(kSilentProofBytes);
   receiver.accept(proof, rows);
 }
+
+/// Makes a half's pads of rows.
+template <class State>
+class ToPads final : public RowSink {
+ public:
+  explicit ToPads(State& state) : state_(state) {}
+  void begin(std::size_t count) override { state_.begin_pads(count); }
+  void put(const Block* rows, std::size_t first, std::size_t count) override {
+    state_.put_pads(rows, first, count);
+  }
+
+ private:
+  State& state_;
+};
+
+/// Keeps rows.
+class ToBase final : public RowSink {
+ public:
+  void begin(std::size_t count) override {
+    first_new_ = rows.size();
+    rows.resize(first_new_ + count);
+  }
+  void put(const Block* from, std::size_t first, std::size_t count) override {
+    std::copy_n(from, count, rows.data() + first_new_ + first);
+  }
+  SecretVector<Block> rows;
+
+ private:
+  std::size_t first_new_ = 0;
+};
 
 /// What silent rounds need before their first, or where extensions of the bootstrap are the source those
 /// until `count` transfers stand. Rounds begin with b10's, whose base the bootstrap gives, until the wanted
@@ -241,7 +282,8 @@ Dialogue<void> begin_transfers(Wire& wire, State& state, std::size_t count) {
       BlockArray rows;
       const std::size_t wanted = std::min(kSourceGroups * kBaseTransfers, count - state.stock());
       co_await extend(wire, state.bootstrap, state.extensions, wanted, rows);
-      state.make_pads(rows.data(), rows.size());
+      state.begin_pads(rows.size());
+      state.put_pads(rows.data(), 0, rows.size());
     }
     co_return;
   }
@@ -251,15 +293,12 @@ Dialogue<void> begin_transfers(Wire& wire, State& state, std::size_t count) {
   co_await extend(wire, state.bootstrap, state.extensions, kSilentB10.base(), base);
   state.begin_silent(kSilentB10, base.data());
   if (wanted.name == kSilentB10.name) co_return;
-  SecretVector<Block> grown;
-  const RowSink to_base = [&grown](const Block* rows, std::size_t n) {
-    grown.insert(grown.end(), rows, rows + n);
-  };
-  while (grown.size() < wanted.base()) {
-    state.silent->plan_batch(wanted.base() - grown.size());
-    co_await next_batch(wire, *state.silent, to_base);
+  ToBase grown;
+  while (grown.rows.size() < wanted.base()) {
+    state.silent->plan_batch(wanted.base() - grown.rows.size());
+    co_await next_batch(wire, *state.silent, grown);
   }
-  state.begin_silent(wanted, grown.data());
+  state.begin_silent(wanted, grown.rows.data());
 }
 
 /// Whether a silent batch has to be made, which it plans.
@@ -271,16 +310,12 @@ bool lacks(State& state, std::size_t count) {
 }
 
 template <class State>
-RowSink to_pads(State& state) {
-  return [&state](const Block* rows, std::size_t n) { state.make_pads(rows, n); };
-}
-
-template <class State>
 Dialogue<void> make_transfers(Wire& wire, State& state, std::size_t count) {
   state.drop_taken(count);
   co_await state.set_up_for(wire, count);
   co_await begin_transfers(wire, state, count);
-  while (lacks(state, count)) co_await next_batch(wire, *state.silent, to_pads(state));
+  ToPads<State> pads(state);
+  while (lacks(state, count)) co_await next_batch(wire, *state.silent, pads);
 }
 
 }  // namespace
@@ -301,6 +336,7 @@ struct RandomTransferReceiver::State {
   SecretVector<std::uint32_t> pad;
   SecretVector<std::uint8_t> bit;
   std::size_t read = 0;
+  std::size_t first_new = 0;  ///< of the pads that were begun last
   std::uint64_t made = 0;
   std::uint64_t taken = 0;
 
@@ -328,12 +364,18 @@ struct RandomTransferReceiver::State {
   void begin_silent(const SilentParameters& parameters, const Block* base) {
     silent.emplace(parameters, labelled(context, parameters.name), base, kernel);
   }
-  void make_pads(const Block* rows, std::size_t count) {
-    pads.append(rows, count, {}, made, pad);
-    const std::size_t start = bit.size();
-    bit.resize(start + count);
-    for (std::size_t i = 0; i < count; ++i) bit[start + i] = static_cast<std::uint8_t>(rows[i].low & 1U);
+  void begin_pads(std::size_t count) {
+    first_new = pad.size();
+    pad.resize(first_new + count);
+    bit.resize(first_new + count);
+    pads.prepare(made, count);
     made += count;
+  }
+  void put_pads(const Block* rows, std::size_t first, std::size_t count) {
+    const std::uint64_t index = made - (pad.size() - first_new) + first;
+    pads.make(rows, count, {}, index, pad.data() + first_new + first);
+    std::uint8_t* const bits = bit.data() + first_new + first;
+    for (std::size_t i = 0; i < count; ++i) bits[i] = static_cast<std::uint8_t>(rows[i].low & 1U);
   }
 };
 
@@ -387,6 +429,8 @@ class BothHalves {
         to_send_(to_send),
         receiving_(receiving),
         to_receive_(to_receive),
+        sent_pads_(sending),
+        received_pads_(receiving),
         sends_(lacks(sending, to_send)),
         receives_(lacks(receiving, to_receive)) {}
 
@@ -416,7 +460,7 @@ class BothHalves {
   Dialogue<void> prove() {
     if (!sends_) co_return;
     const ByteView message = co_await wire_.receive(kSilentCheckBytes);
-    sending_.silent->prove(message, wire_.out(), to_pads(sending_));
+    sending_.silent->prove(message, wire_.out(), sent_pads_);
     sends_ = lacks(sending_, to_send_);
   }
   Dialogue<void> check() {
@@ -427,7 +471,7 @@ class BothHalves {
   Dialogue<void> accept() {
     if (!receives_) co_return;
     const ByteView proof = co_await wire_.receive(kSilentProofBytes);
-    receiving_.silent->accept(proof, to_pads(receiving_));
+    receiving_.silent->accept(proof, received_pads_);
     receives_ = lacks(receiving_, to_receive_);
   }
 
@@ -436,6 +480,8 @@ class BothHalves {
   std::size_t to_send_;
   Receiving& receiving_;
   std::size_t to_receive_;
+  ToPads<Sending> sent_pads_;
+  ToPads<Receiving> received_pads_;
   bool sends_, receives_;
 };
 

@@ -5,10 +5,13 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <span>
 #include <string>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "base/secret.h"
+#include "base/secret_bytes.h"
 #include "protocols/ot/failed_check.h"
 #include "protocols/ot/sources/transcript.h"
 
@@ -19,6 +22,10 @@ namespace {
 constexpr std::size_t kCheckTransfers = 128;
 /// Leaves that go through all that follows the trees together: they stay in the second-level cache.
 constexpr std::size_t kLeavesTogether = 2048;
+
+std::size_t pieces_of(std::size_t leaves) {
+  return (leaves + kLeavesTogether - 1) / kLeavesTogether;
+}
 
 Block hash_of_zero(const kernels::Kernel& kernel, const kernels::AesKey& key) {
   Block zero;
@@ -45,17 +52,16 @@ void fetch(const Block* table, std::size_t count) {
     static_cast<void>(*static_cast<const volatile std::uint64_t*>(&table[i].low));
 }
 
-/// The hidden leaf's tree of the sender. Appends one correction a level.
+/// The hidden leaf's tree of the sender. @param corrections one a level
 void tree_of_sender(const kernels::Kernel& kernel, const kernels::AesKey& key, unsigned depth, Block delta,
-                    Block root, const Block* base, Block* nodes, Bytes& out) {
+                    Block root, const Block* base, Block* nodes, std::uint8_t* corrections) {
   nodes[0] = root;
   nodes[1] = root ^ delta;
   for (unsigned level = 0; level < depth; ++level) {
     Block sum = root;
     if (level > 0) sum = kernel.expand_level(key, nodes, std::size_t{1} << level, false, level + 1 == depth);
     sum ^= base[level];
-    const auto* const bytes = reinterpret_cast<const std::uint8_t*>(&sum);
-    out.insert(out.end(), bytes, bytes + sizeof sum);
+    std::memcpy(corrections + level * sizeof sum, &sum, sizeof sum);
   }
 }
 
@@ -114,6 +120,15 @@ class Powers {
   std::array<Block, 22> squares_;  ///< exponents up to a batch of b13
 };
 static_assert((kMostTreesTogether << kSilentB13.depth) < (std::size_t{1} << 22));
+
+/// The polynomial hash of parts that follow one another, each of `count(part)` blocks, from the parts' own.
+template <class Count>
+Block joined(std::span<const Block> parts, const Powers& power_of_r, const Count& count) {
+  Block state;
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    state = kernels::gf_multiply(state, power_of_r(count(i))) ^ parts[i];
+  return state;
+}
 
 Sha256 proof_of(ByteView context, Block challenge, Block combination) {
   return Transcript("silent proof").add(context).add(challenge).add(combination).digest();
@@ -200,7 +215,7 @@ const Block* SilentRound::check_base() const {
          tree_ / kTreesTogether * kCheckTransfers;
 }
 
-void SilentRound::finish_batch(const RowSink& outputs, Block r, Block* state) {
+void SilentRound::finish_batch(RowSink& outputs, Block r, Block* state) {
   const std::size_t count = batch_trees() * parameters_.leaves();
   const std::size_t used = batch_outputs();
   // Where the first leaf that is not for use goes.
@@ -208,20 +223,34 @@ void SilentRound::finish_batch(const RowSink& outputs, Block r, Block* state) {
       next_.data() +
       (tree_ + used / parameters_.leaves() + parameters_.refill() - parameters_.trees) * parameters_.leaves();
   fetch(now_.data(), parameters_.k());
-  for (std::size_t first = 0; first < count;) {
+  outputs.begin(used);
+  const std::size_t pieces_used = pieces_of(used);
+  std::vector<Block> hashes(pieces_used + pieces_of(count - used));
+  const auto first_of = [&](std::size_t piece) {
+    return piece < pieces_used ? piece * kLeavesTogether : used + (piece - pieces_used) * kLeavesTogether;
+  };
+  const auto size_of = [&](std::size_t piece) {
+    return std::min(kLeavesTogether, (piece < pieces_used ? used : count) - first_of(piece));
+  };
+  parallel_indices(hashes.size(), [&](std::size_t piece) {
+    const std::size_t first = first_of(piece);
+    const std::size_t size = size_of(piece);
     Block* const rows = leaves_.data() + first;
-    const std::size_t now = std::min(kLeavesTogether, (first < used ? used : count) - first);
-    if (state != nullptr) *state = kernel_.polynomial(*state, r, rows, now);
-    kernel_.encode(*code_key_, code_position_, rows, now_.data(),
-                   static_cast<std::uint32_t>(parameters_.k() - 1), now);
-    code_position_ += now * 5 / 2;
+    if (state != nullptr) hashes[piece] = kernel_.polynomial({}, r, rows, size);
+    kernel_.encode(*code_key_, code_position_ + first * 5 / 2, rows, now_.data(),
+                   static_cast<std::uint32_t>(parameters_.k() - 1), size);
     if (first < used) {
-      outputs(rows, now);
+      outputs.put(rows, first, size);
     } else {
-      std::copy_n(rows, now, next + (first - used));
+      std::copy_n(rows, size, next + (first - used));
     }
-    first += now;
-  }
+  });
+  if (state != nullptr) *state = joined(hashes, Powers(r), size_of);
+  end_batch();
+}
+
+void SilentRound::end_batch() {
+  code_position_ += batch_trees() * parameters_.leaves() * 5 / 2;
   tree_ += batch_trees();
   if (tree_ == parameters_.trees) {
     std::swap(now_, next_);
@@ -252,15 +281,17 @@ void SilentSender::trees(Bytes& out) {
   const std::size_t start = out.size();
   std::array<Block, kMostTreesTogether> roots;
   rng_.fill({reinterpret_cast<std::uint8_t*>(roots.data()), batch_trees() * sizeof(Block)});
-  for (std::size_t tree = 0; tree < batch_trees(); ++tree) {
+  out.resize(start + correction_bytes());
+  parallel_indices(batch_trees(), [&](std::size_t tree) {
     tree_of_sender(kernel_, *tree_key_, parameters_.depth, delta_, roots[tree], tree_base(tree),
-                   leaves_.data() + tree * parameters_.leaves(), out);
-  }
+                   leaves_.data() + tree * parameters_.leaves(),
+                   out.data() + start + tree * parameters_.depth * sizeof(Block));
+  });
   OPENSSL_cleanse(roots.data(), sizeof roots);
   challenge_ = challenge(ByteView(out).subspan(start));
 }
 
-void SilentSender::prove(ByteView check, Bytes& out, const RowSink& outputs) {
+void SilentSender::prove(ByteView check, Bytes& out, RowSink& outputs) {
   Block masked;
   std::memcpy(&masked, check.data(), sizeof masked);
   Block combination;
@@ -285,17 +316,20 @@ void SilentReceiver::check(ByteView corrections, Bytes& out) {
   const Block r = challenge(corrections);
   const Powers power_of_r(r);
   const Block junk = hash_of_zero(kernel_, *tree_key_);
-  Block masked;
-  Block combination;
-  for (std::size_t tree = 0; tree < trees; ++tree) {
+  std::vector<Block> hashes(trees);
+  std::vector<Block> places(trees);  // what polynomial() multiplies the hidden leaf by
+  parallel_indices(trees, [&](std::size_t tree) {
     Block* const nodes = leaves_.data() + tree * leaves;
     const std::size_t hidden =
         tree_of_receiver(kernel_, *tree_key_, junk, parameters_.depth, tree_base(tree),
                          corrections.data() + tree * parameters_.depth * sizeof(Block), nodes);
-    combination = kernel_.polynomial(combination, r, nodes, leaves);
-    // What polynomial() multiplies that leaf by.
-    masked ^= power_of_r(trees * leaves - (tree * leaves + hidden));
-  }
+    hashes[tree] = kernel_.polynomial({}, r, nodes, leaves);
+    places[tree] = power_of_r(trees * leaves - (tree * leaves + hidden));
+  });
+  const Block combination = joined(hashes, power_of_r, [leaves](std::size_t) { return leaves; });
+  Block masked;
+  for (const Block& place : places) masked ^= place;
+  wipe_and_clear(places);
   const Block* const base = check_base();
   for (std::size_t i = 0; i < kCheckTransfers; ++i) {
     std::uint64_t& word = i < 64 ? masked.low : masked.high;
@@ -306,7 +340,7 @@ void SilentReceiver::check(ByteView corrections, Bytes& out) {
   expected_ = proof_of(context_, r, combination ^ combine(base));
 }
 
-void SilentReceiver::accept(ByteView proof, const RowSink& outputs) {
+void SilentReceiver::accept(ByteView proof, RowSink& outputs) {
   const int difference = CRYPTO_memcmp(proof.data(), expected_.data(), expected_.size());
   POPCORN_DECLASSIFY(difference);  // whoever made it learns it, and session and set-up end
   if (difference != 0) {

@@ -20,7 +20,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -74,7 +73,17 @@ inline constexpr std::size_t kSilentCheckBytes = 16;
 inline constexpr std::size_t kSilentProofBytes = 32;
 
 /// Takes the rows of a batch, some at a time while they are in a cache.
-using RowSink = std::function<void(const Block* rows, std::size_t count)>;
+class RowSink {
+ public:
+  RowSink() = default;
+  RowSink(const RowSink&) = delete;
+  RowSink& operator=(const RowSink&) = delete;
+  virtual ~RowSink() = default;
+  /// So many will come: once, before any does.
+  virtual void begin(std::size_t count) = 0;
+  /// Rows [first, first + count) of the batch; from several threads at once.
+  virtual void put(const Block* rows, std::size_t first, std::size_t count) = 0;
+};
 
 /// What both parties do alike: where a round is, the code, the tables.
 class SilentRound {
@@ -94,8 +103,8 @@ class SilentRound {
   const Block* tree_base(std::size_t tree) const;
   const Block* check_base() const;
   /// Adds the code, moves what the next round needs, gives the rest to `outputs`, goes on to the next batch.
-  /// @param state when there: becomes the polynomial hash of the leaves before that, at `r`
-  void finish_batch(const RowSink& outputs, Block r = {}, Block* state = nullptr);
+  /// On all cores. @param state when there: becomes the polynomial hash of the leaves before that, at `r`
+  void finish_batch(RowSink& outputs, Block r = {}, Block* state = nullptr);
   Block challenge(ByteView corrections) const;
 
   SilentParameters parameters_;
@@ -110,6 +119,9 @@ class SilentRound {
   BlockArray now_;
   BlockArray next_;
   BlockArray leaves_;  ///< of a batch; one tree more than that while it is worked on
+
+ private:
+  void end_batch();
 };
 
 class SilentSender : public SilentRound {
@@ -121,7 +133,7 @@ class SilentSender : public SilentRound {
   /// Appends correction_bytes().
   void trees(Bytes& out);
   /// Takes kSilentCheckBytes, appends kSilentProofBytes; gives batch_outputs() rows y to `outputs`.
-  void prove(ByteView check, Bytes& out, const RowSink& outputs);
+  void prove(ByteView check, Bytes& out, RowSink& outputs);
 
  private:
   Block delta_;
@@ -138,7 +150,7 @@ class SilentReceiver : public SilentRound {
   /// Takes correction_bytes(), appends kSilentCheckBytes.
   void check(ByteView corrections, Bytes& out);
   /// Takes kSilentProofBytes; gives batch_outputs() rows z to `outputs`. @throws FailedCheck "ot.check"
-  void accept(ByteView proof, const RowSink& outputs);
+  void accept(ByteView proof, RowSink& outputs);
 
  private:
   Sha256 expected_;

@@ -68,9 +68,15 @@ std::size_t wrong(const Drawn& drawn) {
   return count;
 }
 
-RowSink into(std::vector<Block>& rows) {
-  return [&rows](const Block* from, std::size_t count) { rows.insert(rows.end(), from, from + count); };
-}
+/// Keeps rows.
+class Rows final : public RowSink {
+ public:
+  void begin(std::size_t count) override { rows.resize(count); }
+  void put(const Block* from, std::size_t first, std::size_t count) override {
+    std::copy_n(from, count, rows.begin() + static_cast<std::ptrdiff_t>(first));
+  }
+  std::vector<Block> rows;
+};
 
 /// Correlated transfers as a silent round begins with: y, z and Δ.
 struct SilentBase {
@@ -431,19 +437,18 @@ TEST_CASE("a guess of hidden leaves fails the check", "[ot][transfers][malicious
     Bytes corrections;
     Bytes check;
     Bytes proof;
-    std::vector<Block> sent;
-    std::vector<Block> got;
+    Rows sent, got;
     sender.trees(corrections);
     Bytes altered = corrections;
     if (trial > 0) altered[rng.below(altered.size())] ^= static_cast<std::uint8_t>(1U << rng.below(8));
     receiver.check(altered, check);
-    sender.prove(check, proof, into(sent));
+    sender.prove(check, proof, sent);
     try {
-      receiver.accept(proof, into(got));
+      receiver.accept(proof, got);
       CHECK(trial == 0);
     } catch (const InputError& error) {
       CHECK(error.code() == "ot.check");
-      CHECK(got.empty());
+      CHECK(got.rows.empty());
       ++caught;
     }
   }
@@ -470,7 +475,7 @@ TEST_CASE("a sender that guesses a hidden leaf's pair passes as often as the gue
     SilentSender sender(kSmall, as_bytes("t"), base.delta, base.y.data(), rng, kernels::active());
     SilentReceiver receiver(kSmall, as_bytes("t"), base.z.data(), kernels::active());
     Bytes corrections, check, proof;
-    std::vector<Block> none;
+    Rows none;
     sender.trees(corrections);
     receiver.check(corrections, check);
     // Σ leaves·r^…, off by what the two leaves add.
@@ -485,9 +490,9 @@ TEST_CASE("a sender that guesses a hidden leaf's pair passes as often as the gue
     const Block change = kernels::gf_multiply(kernels::gf_multiply(error, leaves), inverse(base.delta));
     for (std::size_t i = 0; i < sizeof change; ++i)
       check[i] ^= reinterpret_cast<const std::uint8_t*>(&change)[i];
-    sender.prove(check, proof, into(none));
+    sender.prove(check, proof, none);
     try {
-      receiver.accept(proof, into(none));
+      receiver.accept(proof, none);
       ++passed;
     } catch (const InputError& error_of_check) {
       CHECK(error_of_check.code() == "ot.check");
