@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file_identity.h"
 
 namespace popcorn {
 
@@ -38,6 +39,8 @@ class TemporaryFile {
     }
     if (::fsync(fd_) != 0) fail("cannot flush " + path_);
   }
+
+  FileIdentity identity() const { return identity_of(path_); }
 
   void rename_to(const std::filesystem::path& target) {
     ::close(fd_);
@@ -202,6 +205,27 @@ void flush_folder(const std::filesystem::path& folder, const char* code) {
 }
 
 }  // namespace
+
+FileIdentity identity_of(const std::filesystem::path& path) {
+  constexpr std::int64_t kNanoseconds = 1'000'000'000;
+  struct statx found {};
+  const bool is_there =
+      ::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &found) == 0;
+  if (!is_there || (found.stx_mask & STATX_BTIME) == 0) {
+    const std::string reason =
+        is_there ? "its file system does not know when files were made" : std::strerror(errno);
+    throw IoError("file.identity", path.string() + ": cannot be told from its copies: " + reason);
+  }
+  return {found.stx_ino, kNanoseconds * found.stx_btime.tv_sec + found.stx_btime.tv_nsec};
+}
+
+void write_identified_file(const std::filesystem::path& path,
+                           const std::function<Bytes(const FileIdentity&)>& content, unsigned mode) {
+  TemporaryFile file(path, mode);
+  file.write(content(file.identity()));
+  file.rename_to(path);
+  flush_folder(path.parent_path(), "file.write");
+}
 
 bool rename_new_file(const std::filesystem::path& from, const std::filesystem::path& to) {
   if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0) {

@@ -17,6 +17,10 @@ void add_key_size_options(CLI::App& command, KeyOptions& options, unsigned defau
                   "Bits of the key's modulus: 2048 (112-bit security), 3072 (128-bit) or 4096")
       ->type_name("N")
       ->capture_default_str();
+  add_test_key_option(command, options);
+}
+
+void add_test_key_option(CLI::App& command, KeyOptions& options) {
   command.add_flag("--insecure-test-key", options.insecure_test_key,
                    "Also take keys that are small enough to be broken; for tests only");
 }

@@ -25,6 +25,9 @@ struct KeyOptions {
 /// --bits, with the given default, and --insecure-test-key.
 void add_key_size_options(CLI::App& command, KeyOptions& options, unsigned default_bits);
 
+/// --insecure-test-key alone, for keys that are read.
+void add_test_key_option(CLI::App& command, KeyOptions& options);
+
 /// @throws UsageError "key.bits" unless the size is 2048, 3072 or 4096, or a test key was asked for
 void check_key_bits(const KeyOptions& options);
 

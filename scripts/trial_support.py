@@ -3,6 +3,7 @@ import collections
 import json
 import os
 import pathlib
+import secrets
 import shutil
 import signal
 import socket
@@ -12,8 +13,8 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-POPCORN = ROOT / "build" / "popcorn"
-SAMPLES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "samples").glob("*.png"))
+POPCORN = pathlib.Path(os.environ.get("POPCORN", ROOT / "build" / "popcorn"))
+SAMPLES = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "models" / "samples").glob("*.png"))
 
 
 def fail(sentence, code=1):
@@ -89,22 +90,52 @@ class Child:
                 return int(line.split()[1]) * 1024
         return 0
 
+    def processor_seconds(self):
+        """User and system time so far, with that of its children that live."""
+        def fields(pid):
+            return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+
+        def of(pid):
+            return sum(int(ticks) for ticks in fields(pid)[11:13]) / os.sysconf("SC_CLK_TCK")
+
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return sum(of(pid) for pid in [self.process.pid, *children])
+
     def note_peak(self):
         self.peak = max(self.peak, self.memory("VmHWM"))
 
 
-class Answer:
-    def __init__(self, url, model, key, picture, options):
-        command = [POPCORN, "infer", "--server", url, "--model", model, "--key", key, "--json", *options, picture]
+class Command:
+    """A command of popcorn that prints JSON, run to its end or until it is killed."""
+
+    def __init__(self, arguments, kill_after=None):
         started = time.monotonic()
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=ROOT)
+        process = subprocess.Popen([POPCORN, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, cwd=ROOT)
+        self.killed = False
+        try:
+            out, errors = process.communicate(timeout=kill_after)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, errors = process.communicate()
+            self.killed = True
         self.seconds = time.monotonic() - started
-        self.exit_code = done.returncode
-        self.error = done.stderr.strip().splitlines()[-1] if done.returncode != 0 and done.stderr.strip() else ""
-        self.logits, self.retries, self.restarts = None, 0, 0
-        if done.returncode == 0:
-            result = json.loads(done.stdout)["results"][0]
+        self.exit_code = process.returncode
+        lines = errors.strip().splitlines()
+        self.error = lines[-1] if self.exit_code != 0 and lines else ""
+        self.notes = [line for line in lines if line.startswith("popcorn: note: ")]
+        self.result = json.loads(out) if self.exit_code == 0 else None
+
+
+class Answer(Command):
+    def __init__(self, url, model, key, picture, options, kill_after=None):
+        super().__init__(["infer", "--server", url, "--model", model, "--key", key, "--json", *options, picture],
+                         kill_after)
+        self.logits, self.retries, self.restarts, self.from_stock = None, 0, 0, False
+        if self.result is not None:
+            result = self.result["results"][0]
             self.logits, self.retries, self.restarts = result["logits"], result["retries"], result["restarts"]
+            self.from_stock = result["from_stock"]
 
 
 def percentile(sorted_values, share):
@@ -137,6 +168,37 @@ def serve(model, bits, engine, port, log, *options):
                   "--connections-per-address", 0, "--keys-per-minute", 0, *key_options(bits), *engine_options(engine), *options], log)
 
 
+def add_stock_option(parser):
+    parser.add_argument("--stock", type=int, help="preparations that a client makes at a time; 0 = none")
+
+
+def with_stock(arguments):
+    if arguments.stock is None:
+        arguments.stock = 4 if (arguments.engine or "").startswith("shares") else 0
+    return arguments
+
+
+def start_redis(folder, port, keeps):
+    """With an append-only file that is flushed at each write, or all in memory."""
+    keep = ("yes", "--appendfsync", "always") if keeps else ("no",)
+    return Child([executable("redis-server"), "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", *keep,
+                  "--dir", folder], folder / "redis.log")
+
+
+def start_replicas(arguments, folder, redis_port, options_of=lambda replica: ()):
+    """As many servers on one store as the arguments say; they and their ports."""
+    key = folder / "store.key"
+    key.write_text(secrets.token_hex(32))
+    key.chmod(0o600)
+    ports = [free_port() for _ in range(arguments.replicas)]
+    replicas = [serve(arguments.model, arguments.bits, arguments.engine, port, folder / f"replica{i}.log",
+                      "--session-store", f"redis://127.0.0.1:{redis_port}/0", "--store-key", key, *options_of(i))
+                for i, port in enumerate(ports)]
+    for port in ports:
+        wait_for_port(port)
+    return replicas, ports
+
+
 class Clients:
     """Clients that ask one after the other until they are stopped, each with its own key."""
 
@@ -149,10 +211,10 @@ class Clients:
         self.after = after
         self.arguments = (url, model, key_options(bits) + engine_options(engine))
         self.pictures, self.expected = pictures, expected
-        keys = [str(folder / f"client{i}.key.json") for i in range(count)]
-        for key in keys:
+        self.keys = [str(folder / f"client{i}.key.json") for i in range(count)]
+        for key in self.keys:
             make_key(key, bits)
-        self.threads = [threading.Thread(target=self._run, args=(i, key)) for i, key in enumerate(keys)]
+        self.threads = [threading.Thread(target=self._run, args=(i, key)) for i, key in enumerate(self.keys)]
 
     def start(self):
         for thread in self.threads:
@@ -169,19 +231,21 @@ class Clients:
         while not self.stopping.is_set():
             picture = self.pictures[turn % len(self.pictures)]
             turn += 1
-            answer = Answer(url, model, key, picture, options)
-            with self.lock:
-                self.counts["sessions"] += 1
-                self.counts["retries"] += answer.retries
-                self.counts["restarts"] += answer.restarts
-                if answer.exit_code != 0:
-                    self.counts["lost"] += 1
-                    self.errors[answer.error] += 1
-                elif answer.logits != self.expected[picture]:
-                    self.counts["wrong"] += 1
-                else:
-                    self.seconds.append(answer.seconds)
+            self.judge(Answer(url, model, key, picture, options), picture)
             self.after()
+
+    def judge(self, answer, picture):
+        with self.lock:
+            self.counts["sessions"] += 1
+            self.counts["retries"] += answer.retries
+            self.counts["restarts"] += answer.restarts
+            if answer.exit_code != 0:
+                self.counts["lost"] += 1
+                self.errors[answer.error] += 1
+            elif answer.logits != self.expected[picture]:
+                self.counts["wrong"] += 1
+            else:
+                self.seconds.append(answer.seconds)
 
 
 def reference(folder, model, bits, engine, pictures):
@@ -199,3 +263,9 @@ def reference(folder, model, bits, engine, pictures):
         answers[picture] = answer.logits
     server.stop()
     return answers
+
+
+def make_clients(with_stock_class, arguments, folder, url, pictures, expected, **options):
+    """Clients as the arguments want them, with a stock or without one."""
+    common = (folder, url, arguments.model, arguments.bits, arguments.engine, arguments.clients, pictures, expected)
+    return with_stock_class(*common, stock=arguments.stock, **options) if arguments.stock else Clients(*common)

@@ -17,6 +17,7 @@
 #include "service/api/api.h"
 #include "service/http/http_server.h"
 #include "service/refusal.h"
+#include "service/store/preparation_folder.h"
 #include "service/store/shared_secret.h"
 #include "service/store/shared_store.h"
 
@@ -81,6 +82,7 @@ SessionManagerOptions session_options(const ServerOptions& options, ByteView sec
   sessions.subgroup_keys = options.subgroup_keys;
   sessions.max_sessions_of_token = std::max<std::size_t>(1, options.max_sessions / 2);
   sessions.max_preparations_of_account = options.preparations_per_token;
+  sessions.ledger = options.preparation_ledger;
   sessions.address_name = [secret](const std::string& address) {
     return to_hex(hmac_sha256(secret, as_bytes("address " + address)));
   };
@@ -114,14 +116,28 @@ SharedStoreOptions shared_store_options(const ServerOptions& options) {
   shared.password = store_password(options.store_password_file);
   shared.key_file = options.store_key_file;
   shared.max_keys = options.max_keys;
+  shared.claim_log = options.claim_log;
   shared.sessions = store_options(options);
   shared.lease = std::chrono::seconds(std::max(1U, options.round_lease_seconds));
   return shared;
 }
 
+std::unique_ptr<PreparationFolder> preparation_folder(const ServerOptions& options) {
+  if (options.preparation_store.empty()) return nullptr;
+  if (options.session_store != "memory") {
+    throw UsageError(
+        "server.preparation_store",
+        "Preparations are kept in a folder or in the session store that servers share, not in both");
+  }
+  PreparationFolderOptions folder;
+  folder.folder = options.preparation_store;
+  folder.store_key_file = options.store_key_file;
+  return std::make_unique<PreparationFolder>(std::move(folder));
+}
+
 /// What configurations are named with. Clients keep names only as long as a server lives, unless several are
 /// one to them.
-SecretBytes config_secret(const ServerOptions& options) {
+SecretBytes config_secret(const ServerOptions& options, const PreparationFolder* folder) {
   if (!options.config_secret_file.empty()) {
     return read_shared_secret(options.config_secret_file, "the configuration secret", "config_secret");
   }
@@ -134,6 +150,10 @@ SecretBytes config_secret(const ServerOptions& options) {
     throw UsageError("server.config_secret",
                      "Servers that share a session store need a configuration secret or a store key, so that "
                      "they give configurations the same names");
+  }
+  if (folder != nullptr) {  // what was prepared is good for a configuration by its name
+    const Sha256 derived = folder->derived_secret("configuration secret");
+    return SecretBytes(Bytes(derived.begin(), derived.end()));
   }
   SecretBytes random(kSharedSecretBytes);
   system_rng().fill(random.writable());
@@ -184,7 +204,8 @@ struct Server::State {
         authenticator(options.token_file.empty() ? Authenticator(options.token_limits)
                                                  : Authenticator(options.token_file, options.token_limits)),
         memory(options.max_upload_bytes),
-        secret(config_secret(options)),
+        folder(preparation_folder(options)),
+        secret(config_secret(options, folder.get())),
         models(options.models, published_key_sizes(options), secret.view()),
         keys(key_options(options)),
         store(make_store()),
@@ -211,16 +232,18 @@ struct Server::State {
 
   std::unique_ptr<SessionStore> make_store() {
     if (options.session_store == "memory") {
-      return make_memory_session_store(store_options(options));
+      return make_memory_session_store(store_options(options), std::move(folder), restorer());
     }
-    SharedStore shared = open_shared_store(
-        shared_store_options(options),
-        [this](const SessionInfo& session, ByteView state) { return restore(session, state); });
+    SharedStore shared = open_shared_store(shared_store_options(options), restorer());
     keys.use(std::move(shared.keys));
     return std::move(shared.sessions);
   }
 
-  /// A session that began on another server.
+  SessionRestorer restorer() {
+    return [this](const SessionInfo& session, ByteView state) { return restore(session, state); };
+  }
+
+  /// A session that began on another server, or before this one was started.
   std::unique_ptr<protocols::ServerSession> restore(const SessionInfo& session, ByteView state) {
     const PublishedModel* model = models.find(session.model, session.config_id);
     if (model == nullptr) {
@@ -312,6 +335,7 @@ struct Server::State {
   Metrics metrics;
   Authenticator authenticator;
   MemoryBudget memory;
+  std::unique_ptr<PreparationFolder> folder;  ///< until the store has it
   const SecretBytes secret;
   ModelRegistry models;
   KeyRegistry keys;

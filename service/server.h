@@ -47,8 +47,11 @@ struct ServerOptions {
   bool allow_insecure_remote = false;                       ///< listening off loopback without TLS needs it
   std::function<void(const std::string& json_line)> log;    ///< one JSON object a line; nothing secret
   LogLevel log_level = LogLevel::info;
+  std::function<void(const std::string& json_line)> preparation_ledger;  ///< see service/preparation_ledger.h
   std::string session_store = "memory";  ///< or where several servers keep sessions and keys: "redis://…"
   std::string store_key_file;            ///< seals what is kept there; needed when it is on another machine
+  std::string claim_log;                 ///< file, see service/store/claim_log.h; empty = none
+  std::string preparation_store;         ///< folder where one server keeps preparations; empty = in memory
   /// Keys the names of configurations, see service/README.md; servers that clients may move between share it.
   /// Empty: derived from the store key, or a random one without a shared store.
   std::string config_secret_file;

@@ -112,6 +112,7 @@ void SessionManager::end_after_failed_check(const RoundJob& job, const std::stri
 SessionManager::SessionManager(SessionManagerOptions options, const ModelRegistry& models, KeyRegistry& keys,
                                SessionStore& store, JobQueue& queue, Metrics& metrics)
     : options_(std::move(options)),
+      ledger_(options_.ledger),
       models_(models),
       keys_(keys),
       store_(store),
@@ -251,6 +252,7 @@ SessionInfo SessionManager::claim_preparation(const std::string& id, const std::
   switch (store_.claim_preparation(id, name)) {
     case SessionStore::PreparationClaim::granted:
       metrics_.preparation_claimed();
+      ledger_.claimed(id, name);
       return info(id, caller);
     case SessionStore::PreparationClaim::other_name:
       throw Refusal(RefusalKind::conflict, "preparation.used",
@@ -401,8 +403,11 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
   std::uint64_t ciphertexts = 0;
   std::string set_up_name = job.session.transfer_set_up;
   bool had_set_up = false;
+  const std::uint64_t preparation_rounds = job.session.preparation_rounds;
+  const bool is_online = preparation_rounds > 0 && job.claim.round >= preparation_rounds;
   try {
     job.machine = store_.take(job.claim);
+    if (is_online) ledger_.online(job.claim.id, job.claim.round, job.claim.body);
     if (const auto kept = job.machine->transfer_set_up()) {
       set_up_name = to_hex(kept->id());
       had_set_up = true;
@@ -433,7 +438,7 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
   metrics_.phases(job.machine->phases().since(phases_before));
   metrics_.round(ciphertexts, before, job.machine->counts(), seconds.count());
   const bool finished = job.machine->finished();
-  const bool prepared = job.claim.round + 1 == job.session.preparation_rounds;
+  const bool prepared = job.claim.round + 1 == preparation_rounds;
   auto set_up = had_set_up ? nullptr : job.machine->transfer_set_up();
   answer = store_.commit(job.claim, std::move(answer), std::move(job.machine));
   if (!answer) {
@@ -445,7 +450,9 @@ std::shared_ptr<const Bytes> SessionManager::work_on(RoundJob& job) {
   }
   if (prepared) {
     metrics_.preparation_made();
+    ledger_.prepared(job.claim.id, preparation_rounds);
   }
+  if (is_online) ledger_.answered(job.claim.id, job.claim.round);
   if (finished) {
     metrics_.session_ended(SessionOutcome::finished);
   }

@@ -18,6 +18,7 @@
 #include "service/key_registry.h"
 #include "service/metrics.h"
 #include "service/model_registry.h"
+#include "service/preparation_ledger.h"
 #include "service/round_upload.h"
 #include "service/store/session_store.h"
 #include "service/tokens.h"
@@ -55,6 +56,7 @@ struct SessionManagerOptions {
   std::function<std::string(const std::string& address)> address_name = [](const std::string& address) {
     return address;
   };
+  PreparationLedger::Write ledger = nullptr;  ///< see there; called by several threads
 };
 
 class SessionManager {
@@ -124,6 +126,7 @@ class SessionManager {
   void sweep_until_stopped();
 
   const SessionManagerOptions options_;
+  const PreparationLedger ledger_;
   const ModelRegistry& models_;
   KeyRegistry& keys_;
   SessionStore& store_;

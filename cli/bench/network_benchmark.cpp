@@ -1,6 +1,5 @@
 #include "cli/bench/network_benchmark.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "cli/bench/own_work.h"
 #include "cli/bench/textbook_cost.h"
 #include "cli/server_process.h"
 #include "cli/shipped_files.h"
@@ -59,25 +59,6 @@ double cpu_seconds(pid_t pid) {
   double system = 0;
   fields >> user >> system;
   return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
-}
-
-double own_cpu_seconds() {
-  constexpr double kMicro = 1e-6;
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + kMicro * static_cast<double>(time.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-WideVector random_input(const models::InputEncoding& encoding) {
-  const auto span = static_cast<std::uint64_t>(encoding.high - encoding.low) + 1;
-  WideVector input(static_cast<std::size_t>(encoding.shape.size()), 1);
-  for (std::size_t i = 0; i < input.size(); ++i) {
-    input.set_int64(i, encoding.low + static_cast<std::int64_t>(system_rng().below(span)));
-  }
-  return input;
 }
 
 /// Inputs and results of all runs.
@@ -205,7 +186,7 @@ NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
       options.picture.empty() ? std::nullopt : std::optional(datasets::read_image(options.picture));
   Runs runs;
   const double server_before = cpu_seconds(server.pid());
-  const double client_before = own_cpu_seconds();
+  const double client_before = processor_seconds();
   for (std::size_t run = 0; run < options.runs; ++run) {
     runs.inputs.push_back(picture ? models::encode_image(bundle.encoding, *picture)
                                   : random_input(bundle.encoding));
@@ -222,7 +203,7 @@ NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
   const auto count = static_cast<double>(options.runs);
   for (auto& [name, seconds] : benchmark.steps) seconds /= count;
   divide_phases(benchmark);
-  benchmark.cpu_seconds_client = (own_cpu_seconds() - client_before) / count;
+  benchmark.cpu_seconds_client = (processor_seconds() - client_before) / count;
   benchmark.cpu_seconds_server = (cpu_seconds(server.pid()) - server_before) / count;
   benchmark.peak_memory_client = peak_memory(::getpid());
   benchmark.peak_memory_server = peak_memory(server.pid());

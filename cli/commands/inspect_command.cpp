@@ -9,10 +9,12 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "cli/capacity.h"
 #include "cli/commands/commands.h"
 #include "cli/keys.h"
 #include "cli/shipped_files.h"
 #include "cli/terminal/output.h"
+#include "cli/terminal/progress.h"
 #include "models/input/input_encoding.h"
 #include "protocols/ciphertext/time_estimate.h"
 #include "protocols/engines.h"
@@ -31,6 +33,8 @@ struct InspectOptions {
   bool no_time = false;
   std::string engine;  ///< or empty: what the network is for
   std::string rounding = "nearest";
+  bool capacity = false;
+  CapacityWish wish;
   bool json = false;
 };
 
@@ -160,10 +164,118 @@ void print_share_cost(const protocols::ShareEstimates& cost, const InspectOption
   std::cout << "w: bits of a value's ring; kept: of a rescaled one; slot: of a packed one\n";
 }
 
+std::string plain(double number) {
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text << number;
+  return text.str();
+}
+
+struct CapacityReport {
+  MeasuredInference measured;
+  Capacity needed;
+};
+
+CapacityReport capacity_of(const models::IntegerNetwork& network, const InspectOptions& options) {
+  protocols::SessionOptions session;
+  if (network.is_requantised()) session.engine = options.rounding == "fast" ? "shares-fast" : "shares";
+  session.sign_test = options.sign_test;
+  const auto model = protocols::ServedModel::create(network, protocols::kDefaultChunk, {}, {session.engine});
+  std::string key_story;
+  const auto owner = key_owner(options.key, key_story);
+  Progress progress("measuring an inference");
+  CapacityReport report;
+  report.measured = measure_inference(model, owner, session, [&](std::uint64_t done, std::uint64_t rounds) {
+    progress.update(done, rounds, "round " + std::to_string(done + 1));
+  });
+  report.needed = plan_capacity(report.measured, options.wish);
+  return report;
+}
+
+nlohmann::ordered_json part_json(const MeasuredInference::Part& part) {
+  return {{"server_processor_seconds", part.server_seconds},
+          {"client_processor_seconds", part.client_seconds},
+          {"bytes_up", part.bytes_up},
+          {"bytes_down", part.bytes_down},
+          {"rounds", part.rounds}};
+}
+
+nlohmann::ordered_json capacity_json(const CapacityReport& report, const CapacityWish& wish) {
+  const Capacity& needed = report.needed;
+  return {{"answers_per_hour", wish.answers_per_hour},
+          {"cores_given", wish.cores},
+          {"stock_hours", wish.stock_hours},
+          {"preparation", part_json(report.measured.preparation)},
+          {"online", part_json(report.measured.online)},
+          {"cores", needed.cores},
+          {"answers_per_hour_of_the_cores", needed.answers_per_hour},
+          {"sessions_at_once", needed.sessions_at_once},
+          {"memory", needed.memory},
+          {"preparations", needed.preparations},
+          {"server_store", needed.server_store},
+          {"client_store", needed.client_store},
+          {"store_bytes_per_second", needed.store_bytes_per_second},
+          {"up_bits_per_second", needed.up_bits_per_second},
+          {"down_bits_per_second", needed.down_bits_per_second}};
+}
+
+std::string human_rate(double bits_per_second) {
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text.precision(3);
+  text << bits_per_second / 1e6 << " Mbit/s";
+  return text.str();
+}
+
+std::string one_decimal(double number) {
+  std::ostringstream text;
+  text.imbue(std::locale::classic());
+  text << std::fixed;
+  text.precision(number < 1 ? 3 : 1);
+  text << number;
+  return text.str();
+}
+
+void print_capacity(const CapacityReport& report, const InspectOptions& options) {
+  using Align = Table::Align;
+  const auto print_part = [](const char* name, const MeasuredInference::Part& part) {
+    std::cout << name << ": server " << human_seconds(part.server_seconds) << ", client "
+              << human_seconds(part.client_seconds) << " of one core, " << human_bytes(part.bytes_up)
+              << " up, " << human_bytes(part.bytes_down) << " down, " << part.rounds << " rounds\n";
+  };
+  std::cout << "\nMeasured on this machine just now, one inference with a " << options.key.bits
+            << "-bit key\n";
+  if (report.measured.preparation.rounds > 0) print_part("preparation", report.measured.preparation);
+  print_part(report.measured.preparation.rounds > 0 ? "online" : "inference", report.measured.online);
+  const CapacityWish& wish = options.wish;
+  const Capacity& needed = report.needed;
+  std::cout << "\n"
+            << plain(wish.answers_per_hour) << " answers an hour, cores like these busy to "
+            << human_percent(Capacity::kBusy, 0) << "\n";
+  Table table({{"needed", Align::left}, {""}});
+  table.add_row({"cores", one_decimal(needed.cores)});
+  table.add_row(
+      {"  answers an hour of " + counted(wish.cores, "core"), one_decimal(needed.answers_per_hour)});
+  table.add_row(
+      {"memory of all servers, at most, " + counted(needed.sessions_at_once, "session") + " at once",
+       human_bytes(needed.memory)});
+  if (needed.preparations > 0) {
+    table.add_row({"preparations in stock, " + plain(wish.stock_hours) + " h", grouped(needed.preparations)});
+    table.add_row({"  session store of all servers", human_bytes(needed.server_store)});
+    table.add_row({"  written to it, a second",
+                   human_bytes(static_cast<std::uint64_t>(needed.store_bytes_per_second))});
+    table.add_row({"  disks of all clients", human_bytes(needed.client_store)});
+  }
+  table.add_row({"network, to the servers, on average", human_rate(needed.up_bits_per_second)});
+  table.add_row({"network, from the servers", human_rate(needed.down_bits_per_second)});
+  table.print(std::cout);
+}
+
 /// What is asked about the network, by its engine.
 struct Predicted {
   std::optional<Cost> ciphertexts;
   std::optional<protocols::ShareEstimates> shares;
+  std::optional<CapacityReport> capacity;
 };
 
 void print_as_json(const models::IntegerNetwork& network, const Predicted& costs,
@@ -208,6 +320,7 @@ void print_as_json(const models::IntegerNetwork& network, const Predicted& costs
     for (const auto& layer : cost->layers) report["cost_layers"].push_back(cost_layer_json(layer));
   }
   if (costs.shares) add_share_cost(*costs.shares, options, report);
+  if (costs.capacity) report["capacity"] = capacity_json(*costs.capacity, options.wish);
   print_json(std::cout, report);
 }
 
@@ -277,13 +390,6 @@ void print_cost(const protocols::InferenceCost& cost, const InspectOptions& opti
          "power per weight\":\nthe same layer with one exponentiation per weight\n";
 }
 
-std::string plain(double number) {
-  std::ostringstream text;
-  text.imbue(std::locale::classic());
-  text << number;
-  return text.str();
-}
-
 /// "input: 3x224x224 rgb; shorter side to 256, bilinear (as Pillow), centre cut out"
 std::string input_text(const models::InputEncoding& encoding) {
   if (!encoding.columns.empty()) {
@@ -320,6 +426,7 @@ models::IntegerNetwork network_for(const InspectOptions& options) {
 
 Predicted predict_for(const models::IntegerNetwork& network, const InspectOptions& options) {
   Predicted cost;
+  if (options.capacity) cost.capacity = capacity_of(network, options);
   if (!options.cost) return cost;
   if (network.is_requantised()) {
     cost.shares = protocols::estimate_shares(network, {options.key.bits, options.rounding != "fast"});
@@ -349,6 +456,7 @@ int inspect(const InspectOptions& options) {
   if (cost) print_cost(cost->counted, options);
   if (cost && cost->time) print_time(*cost->time);
   if (predicted.shares) print_share_cost(*predicted.shares, options);
+  if (predicted.capacity) print_capacity(*predicted.capacity, options);
   return 0;
 }
 
@@ -374,12 +482,33 @@ void add_inspect_command(CLI::App& app, Action& chosen) {
       ->check(CLI::IsMember({"nearest", "fast"}))
       ->capture_default_str();
   command->add_flag("--no-time", options->no_time, "Do not measure this machine's speed for --cost");
+  command->add_flag(
+      "--capacity", options->capacity,
+      "Also what servers need for so many answers an hour, from an inference that is run here now");
+  command
+      ->add_option("--cores", options->wish.cores,
+                   "With --capacity: cores of all servers, like this machine's")
+      ->check(CLI::Range(1, 100'000))
+      ->type_name("C")
+      ->capture_default_str();
+  command
+      ->add_option("--sessions-per-hour", options->wish.answers_per_hour, "With --capacity: answers an hour")
+      ->check(CLI::Range(0.001, 1e9))
+      ->type_name("S")
+      ->capture_default_str();
+  command
+      ->add_option("--stock-hours", options->wish.stock_hours,
+                   "With --capacity: for how many hours the stocks of all clients last")
+      ->check(CLI::Range(0.0, 1000.0))
+      ->type_name("H")
+      ->capture_default_str();
   add_key_size_options(*command, options->key, paillier::kDefaultKeyBits);
   add_sign_test_option(*command, options->sign_test);
   command->add_flag("--json", options->json, "Report as JSON");
   command->footer(
       "Example:\n  popcorn inspect mnist-conv2 --cost --bits 2048\n"
-      "  popcorn inspect mnist-conv2 --cost --engine shares --bits 2048\n");
+      "  popcorn inspect mnist-conv2 --cost --engine shares --bits 2048\n"
+      "  popcorn inspect mnist-conv2 --engine shares --capacity --cores 8 --sessions-per-hour 6000\n");
   command->callback([options, &chosen] { chosen = [options] { return inspect(*options); }; });
 }
 

@@ -1,5 +1,6 @@
 // popcorn prepare: fills a stock of preparations, so that answers take their online phase alone.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <memory>
@@ -16,6 +17,7 @@
 #include "cli/terminal/progress.h"
 #include "models/network/arg_max.h"
 #include "service/client/rest_client.h"
+#include "service/client/stock_refill.h"
 
 namespace popcorn::cli {
 
@@ -42,34 +44,26 @@ class Preparer {
       : options_(options),
         owner_(std::move(owner)),
         stock_(stock_folder(options.folder, options.key.file), *owner_),
-        client_(options.connection.server, connection()) {}
+        client_(options.connection.server, connection()),
+        refill_(client_, stock_, owner_, model()) {}
 
   /// Makes what is missing. @param wanted preparations for the model as the server has it now
   void fill(std::size_t wanted) {
-    const std::string model =
-        options_.output == "label" ? options_.model + models::kLabelSuffix : options_.model;
-    const protocols::ClientBundle bundle = client_.bundle(model);
-    const std::string& server = options_.connection.server;
-    dropped_ += stock_.prune() + stock_.forget_other(client_.url(), model, bundle.config_id);
-    ready_ = stock_.count(client_.url(), bundle.config_id);
-    const std::size_t before = ready_;
     Progress progress("preparing");
-    while (ready_ < wanted && !interrupted()) {
-      const auto show = [&](std::uint64_t done, std::uint64_t rounds, const std::string& step) {
-        progress.update((ready_ - before) * rounds + done, (wanted - before) * rounds, step);
-      };
-      service::Preparation made = client_.prepare(bundle, owner_, show);
-      stock_.add(made);
-      ++ready_;
-      ++made_;
-      bytes_up_ += made.facts.bytes_up;
-      bytes_down_ += made.facts.bytes_down;
-      if (options_.json) continue;
+    const std::size_t made_before = refill_.count().made;
+    const auto show = [&](std::uint64_t done, std::uint64_t rounds, const std::string& step) {
+      const std::uint64_t made = refill_.count().made - made_before;
+      const std::uint64_t left = wanted - std::min(wanted, refill_.count().ready);
+      progress.update(made * rounds + done, (made + left) * rounds, step);
+    };
+    const auto tell = [&](const service::PreparationFacts& facts) {
+      if (options_.json) return;
       progress.clear();
-      std::cerr << "preparation " << ready_ << " of " << wanted << " for " << model << " at " << server
-                << ": " << human_bytes(made.facts.bytes_up) << " up, " << human_bytes(made.facts.bytes_down)
-                << " down\n";
-    }
+      std::cerr << "preparation " << refill_.count().ready << " of " << wanted << " for " << facts.model
+                << " at " << options_.connection.server << ": " << human_bytes(facts.bytes_up) << " up, "
+                << human_bytes(facts.bytes_down) << " down\n";
+    };
+    refill_.fill(wanted, show, tell, [] { return interrupted().load(); });
   }
 
   /// Until Ctrl-C or SIGTERM.
@@ -84,6 +78,9 @@ class Preparer {
       } catch (const NetworkError& error) {
         std::cerr << "popcorn: " << error.what() << "; trying again later\n";
         pause = kPatience;
+      } catch (const IoError& error) {  // a disk that takes no more
+        std::cerr << "popcorn: " << error.what() << "; trying again later\n";
+        pause = kPatience;
       }
       const auto end = std::chrono::steady_clock::now() + pause;
       while (!interrupted() && std::chrono::steady_clock::now() < end)
@@ -92,17 +89,19 @@ class Preparer {
   }
 
   void report() const {
+    const service::StockRefill::Count& count = refill_.count();
     if (options_.json) {
       print_json(std::cout, {{"folder", stock_.folder().string()},
-                             {"ready", ready_},
-                             {"made", made_},
-                             {"dropped", dropped_},
-                             {"bytes_up", bytes_up_},
-                             {"bytes_down", bytes_down_}});
+                             {"ready", count.ready},
+                             {"made", count.made},
+                             {"dropped", count.dropped},
+                             {"bytes_up", count.bytes_up},
+                             {"bytes_down", count.bytes_down}});
       return;
     }
-    std::cout << ready_ << " preparations in " << stock_.folder().string() << ", " << made_ << " made now";
-    if (dropped_ > 0) std::cout << ", " << dropped_ << " of no more use removed";
+    std::cout << count.ready << " preparations in " << stock_.folder().string() << ", " << count.made
+              << " made now";
+    if (count.dropped > 0) std::cout << ", " << count.dropped << " of no more use removed";
     std::cout << '\n';
   }
 
@@ -114,12 +113,15 @@ class Preparer {
     return connection;
   }
 
+  std::string model() const {
+    return options_.output == "label" ? options_.model + models::kLabelSuffix : options_.model;
+  }
+
   const PrepareOptions& options_;
   std::shared_ptr<const paillier::KeyOwner> owner_;
   service::Stock stock_;
   service::Client client_;
-  std::size_t ready_ = 0, made_ = 0, dropped_ = 0;
-  std::uint64_t bytes_up_ = 0, bytes_down_ = 0;
+  service::StockRefill refill_;
 };
 
 int prepare(const PrepareOptions& options) {
@@ -161,6 +163,7 @@ void add_prepare_command(CLI::App& app, Action& chosen) {
                    "Keep so many in stock until Ctrl-C or SIGTERM; a busy server is asked again later")
       ->check(CLI::Range(1, 100'000))
       ->type_name("N");
+  add_test_key_option(*command, options->key);
   add_stock_folder_option(*command, options->folder);
   add_engine_option(*command, options->engine);
   command->add_option("--output", options->output, "logits, or label: what the inputs will be asked for")

@@ -147,6 +147,11 @@ int serve(ServeOptions& options) {
     log = std::make_unique<LogFile>(options.log);
     options.server.log = [&log](const std::string& line) { log->write(line); };
   }
+  std::unique_ptr<LogFile> ledger;
+  if (!options.preparation_ledger.empty()) {
+    ledger = std::make_unique<LogFile>(options.preparation_ledger);
+    options.server.preparation_ledger = [&ledger](const std::string& line) { ledger->write(line); };
+  }
 
   service::Server server(options.server);
   const std::uint16_t port = server.bind();

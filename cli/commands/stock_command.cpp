@@ -89,6 +89,7 @@ void add_stock_command(CLI::App& app, Action& chosen) {
   command->add_option("--key", options->key.file, "Private key file whose stock it is")
       ->required()
       ->type_name("FILE");
+  add_test_key_option(*command, options->key);
   add_stock_folder_option(*command, options->folder);
   command->add_flag("--check", options->check, "Also open the seal of every file");
   command->add_flag("--prune", options->prune, "Remove what has expired, is damaged or was used");

@@ -39,6 +39,12 @@ void add_limit_settings(Settings& settings, ServeOptions& options) {
   settings.text("store-key", server.store_key_file, "FILE",
                 "Seals what is kept in Redis: 64 hexadecimal digits, the same for all servers");
   settings.text(
+      "claim-log", server.claim_log, "FILE",
+      "With Redis: remember here, in /run for instance, how many preparations were used, so that servers and "
+      "Redis may all be started again without losing the others");
+  settings.text("preparation-store", server.preparation_store, "DIR",
+                "Keep preparations in this folder, for one server that may be restarted; not with Redis");
+  settings.text(
       "config-secret", server.config_secret_file, "FILE",
       "Keys the names of configurations: 64 hexadecimal digits, the same for servers that clients may "
       "move between; without it derived from the store key, or new at each start");
@@ -120,6 +126,9 @@ void add_serve_settings(Settings& settings, ServeOptions& options) {
   settings.text("log", options.log, "FILE", "Write JSON lines to this file; - is standard error");
   settings.choice("log-level", options.log_level, {"error", "warning", "info"},
                   "What is logged: failures of the server, also refused requests, or every request");
+  settings.text(
+      "preparation-ledger", options.preparation_ledger, "FILE",
+      "Write to this file what becomes of each preparation, for audits: JSON lines that name sessions");
   settings.flag("insecure-test-key", options.insecure_test_key,
                 "Also take keys that are small enough to be broken; for tests only");
 }

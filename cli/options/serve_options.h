@@ -18,6 +18,7 @@ struct ServeOptions {
   std::string admin_port = "none";
   std::string log;
   std::string log_level = "info";
+  std::string preparation_ledger;
   unsigned threads = 0;
   bool insecure_test_key = false;
 

@@ -1,5 +1,6 @@
 #include "cli/terminal/guarded_run.h"
 
+#include <csignal>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -22,6 +23,8 @@ int say_interrupted() {
 }
 
 int run_guarded(const std::function<int()>& run) {
+  std::signal(SIGXFSZ,
+              SIG_IGN);  // a file that may not grow is an error of the write, not the end of the process
   try {
     const int code = run();
     std::cout.flush();

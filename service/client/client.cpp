@@ -4,6 +4,7 @@
 #include "models/input/input_encoding.h"
 #include "paillier/keys/key_owner.h"
 #include "service/client/rest_client.h"
+#include "service/client/stock_refill.h"
 
 namespace popcorn::client {
 
@@ -15,8 +16,8 @@ struct Model::Parts {
   protocols::ClientBundle bundle;
 };
 
-struct Client::State {
-  service::Client client;
+struct StockKeeper::State {
+  service::StockKeeper keeper;
 };
 
 namespace {
@@ -35,6 +36,7 @@ service::ClientOptions service_options(Options options) {
   made.connect_timeout_seconds = options.connect_timeout_seconds;
   made.round_timeout_seconds = options.round_timeout_seconds;
   made.sign_test = std::move(options.sign_test);
+  made.engine = std::move(options.engine);
   made.cancel = options.cancel;
   return made;
 }
@@ -54,10 +56,37 @@ Answer answer_of(const protocols::ClientBundle& bundle, const service::Inference
   answer.bytes_up = result.bytes_up;
   answer.bytes_down = result.bytes_down;
   answer.rounds = result.rounds;
+  answer.from_stock = result.from_stock;
   return answer;
 }
 
 }  // namespace
+
+struct Client::State {
+  State(const std::string& url, Options options)
+      : folder(options.stock_folder),
+        connection(service_options(std::move(options))),
+        client(url, connection) {}
+
+  /// The client that takes from the key's stock, where there is a folder.
+  service::Client& of(const Key& key) {
+    if (folder.empty()) return client;
+    const std::string fingerprint = key.fingerprint();
+    if (!with_stock || fingerprint != stock_key) {
+      service::ClientOptions options = connection;
+      options.stock = std::make_shared<const service::Stock>(folder, *key.parts().owner);
+      with_stock = std::make_unique<service::Client>(client.url(), std::move(options));
+      stock_key = fingerprint;
+    }
+    return *with_stock;
+  }
+
+  const std::string folder;
+  const service::ClientOptions connection;
+  service::Client client;
+  std::unique_ptr<service::Client> with_stock;
+  std::string stock_key;
+};
 
 Key Key::generate(unsigned bits) {
   if (bits != 2048 && bits != 3072 && bits != 4096)
@@ -98,7 +127,7 @@ std::int64_t Model::width() const noexcept {
 }
 
 Client::Client(const std::string& url, Options options)
-    : state_(new State{service::Client(url, service_options(std::move(options)))}) {}
+    : state_(std::make_unique<State>(url, std::move(options))) {}
 Client::~Client() = default;
 Client::Client(Client&&) noexcept = default;
 Client& Client::operator=(Client&&) noexcept = default;
@@ -115,12 +144,36 @@ Answer Client::classify(const Model& model, const Key& key, const Picture& pictu
   const protocols::ClientBundle& bundle = model.parts().bundle;
   const models::Image image{picture.width, picture.height, picture.channels, picture.samples};
   return answer_of(
-      bundle, state_->client.infer(bundle, key.parts().owner, models::encode_image(bundle.encoding, image)));
+      bundle, state_->of(key).infer(bundle, key.parts().owner, models::encode_image(bundle.encoding, image)));
 }
 
 Answer Client::classify(const Model& model, const Key& key, const std::vector<std::int64_t>& input) {
   const protocols::ClientBundle& bundle = model.parts().bundle;
-  return answer_of(bundle, state_->client.infer(bundle, key.parts().owner, WideVector::from_int64(input)));
+  return answer_of(bundle, state_->of(key).infer(bundle, key.parts().owner, WideVector::from_int64(input)));
+}
+
+StockKeeper::StockKeeper(const std::string& url, const std::string& model, const Key& key, std::size_t count,
+                         Options options) {
+  if (options.stock_folder.empty() || options.engine.empty())
+    throw UsageError("client.stock", "a stock of preparations needs a folder and an engine that prepares");
+  service::StockKeeper::Options wanted;
+  wanted.url = url;
+  wanted.model = model;
+  wanted.folder = options.stock_folder;
+  wanted.count = count;
+  wanted.connection = service_options(std::move(options));
+  state_.reset(new State{{std::move(wanted), key.parts().owner}});
+}
+StockKeeper::~StockKeeper() = default;
+StockKeeper::StockKeeper(StockKeeper&&) noexcept = default;
+StockKeeper& StockKeeper::operator=(StockKeeper&&) noexcept = default;
+
+std::size_t StockKeeper::ready() const {
+  return state_->keeper.count().ready;
+}
+
+std::string StockKeeper::problem() const {
+  return state_->keeper.problem();
 }
 
 }  // namespace popcorn::client

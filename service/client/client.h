@@ -26,7 +26,11 @@ struct Options {
   std::string client_certificate_file, client_key_file;  ///< PEM, for servers that ask for a certificate
   unsigned connect_timeout_seconds = 10;
   unsigned round_timeout_seconds = 600;
-  std::string sign_test;                      ///< "oblivious", "blinded"; empty = the server's preference
+  std::string sign_test;  ///< "oblivious", "blinded"; empty = the server's preference
+  std::string engine;     ///< "ciphertext", "shares", "shares-fast"; empty = the server's preference
+  /// Folder of preparations, for its owner alone, that classify() takes from; a StockKeeper fills it. Empty =
+  /// none. With an engine that prepares ("shares", "shares-fast").
+  std::string stock_folder;
   const std::atomic<bool>* cancel = nullptr;  ///< set it to end an inference from another thread or a signal
 };
 
@@ -65,6 +69,7 @@ struct Answer {
       logits;  ///< exact integers in decimal; empty when the server gives the label alone
   double seconds = 0;
   std::uint64_t bytes_up = 0, bytes_down = 0, rounds = 0;
+  bool from_stock = false;  ///< figures are those of the online phase then
 };
 
 /// A model on a server: what has to be known to encrypt for it. Never its weights. Cheap to copy.
@@ -103,6 +108,33 @@ class POPCORN_CLIENT_API Client {
   Answer classify(const Model& model, const Key& key, const Picture& picture);
   /// The same for an input that is encoded already: channels·height·width integers in the model's range.
   Answer classify(const Model& model, const Key& key, const std::vector<std::int64_t>& input);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Keeps preparations for one model ready while it lives, in a thread and on a connection of its own, so that
+/// answers take their online phase alone. Each is used once, by whoever takes it first.
+class POPCORN_CLIENT_API StockKeeper {
+ public:
+  /// @param model its name on the server
+  /// @param key of the clients that will take; the folder's files open with it alone
+  /// @param count to keep ready
+  /// @param options engine and stock_folder must be given. @throws UsageError "client.stock"; InputError
+  /// "stock.permissions", IoError for the folder
+  StockKeeper(const std::string& url, const std::string& model, const Key& key, std::size_t count,
+              Options options);
+  /// Within about a second.
+  ~StockKeeper();
+  StockKeeper(StockKeeper&&) noexcept;
+  StockKeeper& operator=(StockKeeper&&) noexcept;
+
+  /// How many were ready when it looked last: every other second.
+  std::size_t ready() const;
+  /// Why it could make none when it tried last, a server that is busy or away for instance; it goes on
+  /// trying. Empty = all is well.
+  std::string problem() const;
 
  private:
   struct State;

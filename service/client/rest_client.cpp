@@ -33,6 +33,10 @@ class SessionLost : public RefusedError {
   using RefusedError::RefusedError;
 };
 
+bool says_session_is_over(const RefusedError& error) {
+  return error.code() == "session.gone" || error.code() == "session.not_found";
+}
+
 constexpr const char* kJson = "application/json";
 constexpr const char* kRound = "application/vnd.popcorn+octet-stream";
 constexpr std::size_t kMaxSentence = 600;
@@ -355,7 +359,7 @@ struct Client::State {
         claim(taken->facts.id);
         return taken;
       } catch (const RefusedError& error) {
-        if (error.code() != "session.gone" && error.code() != "session.not_found") throw;
+        if (!says_session_is_over(error)) throw;
         options.note("a preparation of the stock was dropped: " + std::string(error.what()));
       } catch (const InputError& error) {
         if (!error.code().starts_with("preparation.")) throw;
@@ -365,8 +369,20 @@ struct Client::State {
       OPENSSL_cleanse(taken->session.data(), taken->session.size());
     }
     options.note("the stock has no preparation for " + bundle.model + " as " + endpoint.url +
-                 " serves it now: all rounds are run");
+                 " serves it now: all rounds are run" + unusable());
     return std::nullopt;
+  }
+
+  /// What stands in the stock's way, as the end of a sentence.
+  std::string unusable() const {
+    std::size_t count = 0;
+    std::string problem;
+    for (const Stock::Listed& one : options.stock->list()) {
+      if (one.problem.empty()) continue;
+      ++count;
+      problem = one.problem;
+    }
+    return count == 0 ? "" : "; " + std::to_string(count) + " of its files cannot be used (" + problem + ")";
   }
 
   /// Without data: until the server has granted it, nothing of an input leaves.
@@ -524,14 +540,17 @@ struct Client::State {
     result.from_stock = true;
     const std::uint64_t retries_before = retries;
     try {
-      const auto start = Steady::now();
       const auto session = protocols::ClientSession::restore(bundle, owner, taken.session);
       OPENSSL_cleanse(taken.session.data(), taken.session.size());
       session->provide(input);
       IdlePreparation preparation(owner, 0);
       run_rounds(
           taken.facts.id, *session, preparation, [] {}, result, progress);
-      result.seconds = seconds_since(start);
+    } catch (const RefusedError& error) {
+      options.stock->forget(taken.facts);
+      if (says_session_is_over(error)) throw SessionLost(error.code(), error.what());
+      delete_session(taken.facts.id);
+      throw;
     } catch (...) {
       options.stock->forget(taken.facts);
       delete_session(taken.facts.id);
@@ -615,8 +634,11 @@ InferenceResult Client::run_session(const protocols::ClientBundle& bundle,
   session_options.output = state_->options.output;
   session_options.engine = protocols::chosen_of(state_->options.engine, bundle.engines);
   session_options.sign_test = protocols::chosen_of(state_->options.sign_test, bundle.sign_tests);
+  const auto asked = Steady::now();
   if (auto taken = state_->claimed_preparation(bundle)) {
-    return state_->run_prepared(bundle, owner, *taken, input, progress);
+    InferenceResult answer = state_->run_prepared(bundle, owner, *taken, input, progress);
+    answer.seconds = seconds_since(asked);
+    return answer;
   }
   const Sha256& key = owner->public_key().fingerprint();
   const Sha256 digest = digest_of(input);
@@ -673,7 +695,7 @@ InferenceResult Client::run_session(const protocols::ClientBundle& bundle,
     }
     throw;
   } catch (const RefusedError& error) {
-    const bool is_lost = error.code() == "session.gone" || error.code() == "session.not_found";
+    const bool is_lost = says_session_is_over(error);
     if (is_lost && kept_session) state_->give_up_kept(error);
     if (is_lost && session && !session->can_be_kept()) throw SessionLost(error.code(), error.what());
     if (!is_on_disk) state_->delete_session(id);
@@ -709,6 +731,10 @@ Preparation Client::prepare(const protocols::ClientBundle& bundle,
     throw;
   }
   return result;
+}
+
+void Client::forget(const PreparationFacts& facts) {
+  state_->delete_session(facts.id);
 }
 
 }  // namespace popcorn::service

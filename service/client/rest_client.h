@@ -47,7 +47,7 @@ struct ClientOptions {
 struct InferenceResult {
   WideVector logits;
   std::string engine;
-  double seconds = 0;          ///< wall, from the first byte encrypted to the logits
+  double seconds = 0;  ///< wall, from the first byte encrypted, or the look into the stock, to the logits
   double client_seconds = 0;   ///< of it: encryption, decryption, sign tests at the client
   double encrypt_seconds = 0;  ///< of it: the input's encryption
   double offline_seconds = 0;  ///< not of it: randomness prepared while the server computed
@@ -82,8 +82,8 @@ class Client {
   /// Registers the public key (idempotent), opens a session, runs all rounds. Requests that fail for a reason
   /// that may pass are repeated: a round with the same body has the same answer.
   /// A session of an engine that keeps none begins anew when its server is gone, kMostRestarts times: with
-  /// another preparation, so that nothing is used twice. Figures are the last session's.
-  /// Bytes and rounds of a session that was taken up count from its beginning, times do not.
+  /// another preparation (of the stock, or made now), so that nothing is used twice. Figures are the last
+  /// session's. Bytes and rounds of a session that was taken up count from its beginning, times do not.
   /// @throws NetworkError when the server goes away, AuthError, RefusedError, InputError, Error
   /// "interrupted"; InputError "session_file.*", "session_state.*" for a kept session that is another's
   InferenceResult infer(const protocols::ClientBundle& bundle,
@@ -94,6 +94,9 @@ class Client {
   /// rounds
   Preparation prepare(const protocols::ClientBundle& bundle, std::shared_ptr<const paillier::KeyOwner> owner,
                       const Progress& progress = {});
+
+  /// Tells the server that nobody will use it. Best effort.
+  void forget(const PreparationFacts& facts);
 
   static constexpr std::uint64_t kMostRestarts = 4;
 

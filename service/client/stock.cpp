@@ -1,15 +1,12 @@
 #include "service/client/stock.h"
 
 #include <openssl/crypto.h>
-#include <sys/stat.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/private_files.h"
 #include "service/client/short_text.h"
 #include "service/store/shared_secret.h"
 
@@ -20,12 +17,15 @@ namespace {
 constexpr std::uint32_t kMagic = 0x53504350;  // "PCPS"
 constexpr std::uint16_t kVersion = 1;
 constexpr std::size_t kMaxText = 4096;
+constexpr std::size_t kMaxHead = 6 * kMaxText;
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 31;
 constexpr unsigned kOwnerOnly = 0600;
-constexpr unsigned kOwnerOnlyFolder = 0700;
 constexpr const char* kReady = ".preparation";
 constexpr const char* kUsed = ".used";
+constexpr const char* kExpired = "expired";
 constexpr std::chrono::hours kUsedLifetime{24};
+/// After its end, by this machine's clock: a clock that jumped may come back.
+constexpr std::chrono::hours kGrace{24};
 
 StoreCipher cipher_of(const paillier::KeyOwner& owner) {
   const paillier::PrivateKey& key = owner.private_key();
@@ -92,36 +92,11 @@ Preparation parse(ByteView content, const StoreCipher& cipher) {
   return preparation;
 }
 
-/// As much as a head may have.
-Bytes beginning_of(const std::filesystem::path& file) {
-  Bytes head(6 * kMaxText);
-  std::ifstream in(file, std::ios::binary);
-  in.read(reinterpret_cast<char*>(head.data()), static_cast<std::streamsize>(head.size()));
-  head.resize(static_cast<std::size_t>(in.gcount()));
-  return head;
-}
-
-void make_folder(const std::filesystem::path& folder) {
-  std::error_code failure;
-  if (folder.has_parent_path()) std::filesystem::create_directories(folder.parent_path(), failure);
-  if (::mkdir(folder.c_str(), kOwnerOnlyFolder) != 0 && errno != EEXIST) {
-    throw IoError("stock.folder", folder.string() + ": cannot be made: " + std::strerror(errno));
-  }
-  struct stat state {};
-  if (::stat(folder.c_str(), &state) != 0 || !S_ISDIR(state.st_mode)) {
-    throw IoError("stock.folder", folder.string() + ": is no folder");
-  }
-  if ((state.st_mode & 077) != 0) {
-    throw InputError("stock.permissions",
-                     folder.string() + ": others may enter this stock of preparations; chmod 700 it");
-  }
-}
-
 }  // namespace
 
 Stock::Stock(std::filesystem::path folder, const paillier::KeyOwner& owner, Clock now)
     : folder_(std::move(folder)), cipher_(cipher_of(owner)), now_(std::move(now)) {
-  make_folder(folder_);
+  make_private_folder(folder_, "this stock of preparations", "stock");
 }
 
 std::filesystem::path Stock::path_of(const std::string& id, const char* extension) const {
@@ -141,7 +116,7 @@ Stock::Listed Stock::look_at(const std::filesystem::path& file, bool thorough) c
   std::error_code unknown;
   listed.bytes = std::filesystem::file_size(file, unknown);
   try {
-    const Bytes head = beginning_of(file);
+    const Bytes head = read_beginning(file, kMaxHead);
     ByteReader in(head, "stock");
     listed.facts = read_head(in);
     if (thorough) {
@@ -149,7 +124,7 @@ Stock::Listed Stock::look_at(const std::filesystem::path& file, bool thorough) c
       OPENSSL_cleanse(preparation.session.data(), preparation.session.size());
     }
     if (file.stem() != listed.facts.id) throw InputError("stock.id", "its name is not that of its session");
-    if (listed.facts.expires_at <= now_()) listed.problem = "expired";
+    if (listed.facts.expires_at <= now_()) listed.problem = kExpired;
   } catch (const Error& error) {
     listed.problem = error.what();
   }
@@ -206,16 +181,18 @@ std::size_t Stock::forget_other(const std::string& server, const std::string& mo
   return removed;
 }
 
-std::size_t Stock::prune() const {
+std::size_t Stock::prune(bool thorough) const {
   std::size_t removed = 0;
   std::error_code ignored;
-  for (const Listed& one : list(true)) {
-    if (!one.problem.empty()) removed += std::filesystem::remove(one.file, ignored) ? 1 : 0;
+  for (const Listed& one : list(thorough)) {
+    const bool may_be_good = one.problem == kExpired && one.facts.expires_at + kGrace > now_();
+    if (!one.problem.empty() && !may_be_good) removed += std::filesystem::remove(one.file, ignored) ? 1 : 0;
   }
   const auto oldest = std::filesystem::file_time_type::clock::now() - kUsedLifetime;
   for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
-    const bool is_used = entry.path().extension() == kUsed;
-    if (is_used && entry.last_write_time(ignored) < oldest)
+    // What a process was killed over while it wrote has more after the extension.
+    const bool is_over = entry.path().extension() != kReady;
+    if (is_over && entry.last_write_time(ignored) < oldest)
       removed += std::filesystem::remove(entry.path(), ignored) ? 1 : 0;
   }
   return removed;

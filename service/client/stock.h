@@ -72,8 +72,10 @@ class Stock {
   /// how many.
   std::size_t forget_other(const std::string& server, const std::string& model,
                            const std::string& config_id) const;
-  /// Removes what has expired or cannot be used, and what was taken more than a day ago. Gives how many.
-  std::size_t prune() const;
+  /// Removes what expired more than a day ago or cannot be used, and what was taken, or left half written,
+  /// more than a day ago. Gives how many.
+  /// @param thorough also opens each seal
+  std::size_t prune(bool thorough = true) const;
 
  private:
   std::filesystem::path path_of(const std::string& id, const char* extension) const;

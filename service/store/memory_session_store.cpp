@@ -1,10 +1,14 @@
+#include <openssl/crypto.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <map>
 #include <mutex>
 
+#include "base/error.h"
 #include "service/refusal.h"
+#include "service/store/preparation_folder.h"
 #include "service/store/session_store.h"
 
 namespace popcorn::service {
@@ -15,9 +19,18 @@ using Steady = std::chrono::steady_clock;
 /// Ended sessions are remembered, so that their clients hear 410 and not 404.
 constexpr std::size_t kRememberedSessions = 4096;
 
-class MemorySessionStore final : public SessionStore {
+class MemorySessionStore final : public LocalSessionStore {
  public:
-  explicit MemorySessionStore(SessionStoreOptions options) : options_(options) {}
+  MemorySessionStore(SessionStoreOptions options, std::unique_ptr<PreparationFolder> folder,
+                     SessionRestorer restore)
+      : options_(std::move(options)), folder_(std::move(folder)), restore_(std::move(restore)) {
+    if (folder_) load_kept();
+  }
+  ~MemorySessionStore() override {
+    for (auto& [id, entry] : sessions_) forget_state(entry);
+  }
+  MemorySessionStore(const MemorySessionStore&) = delete;
+  MemorySessionStore& operator=(const MemorySessionStore&) = delete;
 
   SessionInfo create(SessionInfo info, std::unique_ptr<protocols::ServerSession> machine) override {
     const std::lock_guard lock(mutex_);
@@ -86,20 +99,27 @@ class MemorySessionStore final : public SessionStore {
   }
 
   std::unique_ptr<protocols::ServerSession> take(const RoundClaim& claim) override {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     const auto found = sessions_.find(claim.id);
-    if (found == sessions_.end() || !found->second.machine) {
+    if (found == sessions_.end() || (!found->second.machine && found->second.state.empty())) {
       throw Refusal(RefusalKind::gone, "session.gone",
                     "This session is over: finished, cancelled or expired");
     }
-    return std::move(found->second.machine);
+    if (found->second.machine) return std::move(found->second.machine);
+    Bytes state;
+    state.swap(found->second.state);
+    const SessionInfo info = found->second.info;
+    lock.unlock();
+    return restored(info, state);
   }
 
   std::shared_ptr<const Bytes> commit(const RoundClaim& claim, std::shared_ptr<const Bytes> answer,
                                       std::unique_ptr<protocols::ServerSession> machine) override {
+    const bool is_kept = keep_if_prepared(claim, *machine);
     const std::lock_guard lock(mutex_);
     const auto found = sessions_.find(claim.id);
     if (found == sessions_.end() || found->second.info.phase == SessionPhase::gone) {
+      if (is_kept) remove_kept(claim.id);
       changed_.notify_all();
       return nullptr;
     }
@@ -113,6 +133,7 @@ class MemorySessionStore final : public SessionStore {
       machine.reset();
     } else if (!entry.info.claimed && entry.info.preparation_rounds == entry.info.next_round) {
       entry.info.phase = SessionPhase::prepared;
+      if (is_kept) machine.reset();
     }
     entry.machine = std::move(machine);
     touch(entry);
@@ -135,8 +156,25 @@ class MemorySessionStore final : public SessionStore {
 
   void end(const RoundClaim& claim) override { erase(claim.id); }
 
-  PreparationClaim claim_preparation(const std::string& id, const std::string& name) override {
+  void adopt(SessionInfo info, std::unique_ptr<protocols::ServerSession> machine, const RoundClaim& last,
+             std::shared_ptr<const Bytes> answer) override {
     const std::lock_guard lock(mutex_);
+    Entry& entry = sessions_[last.id];
+    entry.info = std::move(info);
+    entry.info.computing = false;
+    entry.info.next_round = last.round + 1;
+    entry.last_body = last.body;
+    entry.last_answer = std::move(answer);
+    entry.machine = std::move(machine);
+    touch(entry);
+  }
+
+  PreparationClaim claim_preparation(const std::string& id, const std::string& name) override {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] {
+      const auto claimed = sessions_.find(id);
+      return claimed == sessions_.end() || !claimed->second.is_being_claimed;
+    });
     const auto found = sessions_.find(id);
     if (found == sessions_.end()) return PreparationClaim::unknown;
     Entry& entry = found->second;
@@ -146,6 +184,8 @@ class MemorySessionStore final : public SessionStore {
       return entry.claimed_by == name ? PreparationClaim::granted : PreparationClaim::other_name;
     }
     if (entry.info.phase != SessionPhase::prepared) return PreparationClaim::not_prepared;
+    const bool is_kept = !entry.machine && folder_;
+    if (is_kept && !take_out_of_folder(id, lock)) return PreparationClaim::gone;
     entry.info.phase = SessionPhase::active;
     entry.info.claimed = true;
     entry.claimed_by = name;
@@ -221,6 +261,8 @@ class MemorySessionStore final : public SessionStore {
     Steady::time_point deadline;
     std::unique_ptr<protocols::ServerSession> machine;  ///< empty while it is taken and when it is over
     std::string claimed_by;                             ///< of a preparation that is a session again
+    bool is_being_claimed = false;                      ///< its file is read, with the lock given back
+    Bytes state;  ///< of one that was claimed out of the folder, until its machine is wanted
     Sha256 running_body{};
     Sha256 last_body{};
     std::shared_ptr<const Bytes>
@@ -269,6 +311,99 @@ class MemorySessionStore final : public SessionStore {
     return RoundClaim::State::granted;
   }
 
+  void load_kept() {
+    for (PreparationFolder::Kept& kept : folder_->load()) {
+      Entry& entry = sessions_[kept.info.id];
+      entry.deadline = kept.deadline;
+      entry.info = std::move(kept.info);
+      entry.info.expires_at =
+          std::chrono::system_clock::now() +
+          std::chrono::duration_cast<std::chrono::system_clock::duration>(entry.deadline - options_.now());
+    }
+  }
+
+  /// On the disk before its last answer leaves: until then nobody counts on it. False when the claim makes no
+  /// preparation, or there is no folder.
+  bool keep_if_prepared(const RoundClaim& claim, const protocols::ServerSession& machine) {
+    PreparationFolder::Kept kept;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = sessions_.find(claim.id);
+      if (!folder_ || found == sessions_.end()) return false;
+      kept.info = found->second.info;
+    }
+    if (kept.info.claimed || kept.info.preparation_rounds != claim.round + 1) return false;
+    kept.deadline = options_.now() + options_.preparation_lifetime;
+    Bytes state = machine.save();
+    try {
+      folder_->keep(kept, state);
+    } catch (const IoError&) {
+      OPENSSL_cleanse(state.data(), state.size());
+      erase(claim.id);
+      throw Refusal(
+          RefusalKind::gone, "session.not_kept",
+          "The server could not keep this preparation, its disk takes no more; prepare again later");
+    }
+    OPENSSL_cleanse(state.data(), state.size());
+    return true;
+  }
+
+  /// The state of a preparation, whose file is gone then. False when it ended meanwhile or did not open.
+  bool take_out_of_folder(const std::string& id, std::unique_lock<std::mutex>& lock) {
+    sessions_.at(id).is_being_claimed = true;
+    lock.unlock();
+    std::optional<Bytes> state;
+    bool failed = false;
+    try {
+      state = folder_->claim(id);
+    } catch (const IoError&) {
+      failed = true;
+    }
+    lock.lock();
+    Entry& entry = sessions_.at(id);
+    entry.is_being_claimed = false;
+    changed_.notify_all();
+    if (failed) {
+      throw Refusal(RefusalKind::unavailable, "server.preparation_store",
+                    "The server cannot note that this preparation is used; ask again later", 5);
+    }
+    if (entry.info.phase == SessionPhase::gone) {
+      if (state) OPENSSL_cleanse(state->data(), state->size());
+      return false;
+    }
+    if (!state) {
+      end(entry);
+      return false;
+    }
+    entry.state = std::move(*state);
+    return true;
+  }
+
+  std::unique_ptr<protocols::ServerSession> restored(const SessionInfo& info, Bytes& state) const {
+    try {
+      auto machine = restore_(info, state);
+      OPENSSL_cleanse(state.data(), state.size());
+      return machine;
+    } catch (const InputError&) {
+      OPENSSL_cleanse(state.data(), state.size());
+      throw Refusal(RefusalKind::gone, "session.gone",
+                    "This session was begun by another version of the server");
+    }
+  }
+
+  static void forget_state(Entry& entry) {
+    OPENSSL_cleanse(entry.state.data(), entry.state.size());
+    entry.state.clear();
+  }
+
+  void remove_kept(const std::string& id) {
+    try {
+      folder_->remove(id);
+    } catch (const IoError&) {
+      // Its lifetime ends it.
+    }
+  }
+
   void touch(Entry& entry) const {
     const auto lifetime =
         entry.info.phase == SessionPhase::prepared ? options_.preparation_lifetime : options_.lifetime;
@@ -286,6 +421,8 @@ class MemorySessionStore final : public SessionStore {
   }
 
   void end(Entry& entry) {
+    if (folder_ && entry.info.phase == SessionPhase::prepared) remove_kept(entry.info.id);
+    forget_state(entry);
     entry.info.phase = SessionPhase::gone;
     entry.info.computing = false;
     entry.machine.reset();
@@ -316,6 +453,8 @@ class MemorySessionStore final : public SessionStore {
   }
 
   const SessionStoreOptions options_;
+  const std::unique_ptr<PreparationFolder> folder_;  ///< null = preparations are in memory as all sessions
+  const SessionRestorer restore_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, Entry> sessions_;
@@ -326,8 +465,10 @@ class MemorySessionStore final : public SessionStore {
 
 }  // namespace
 
-std::unique_ptr<SessionStore> make_memory_session_store(SessionStoreOptions options) {
-  return std::make_unique<MemorySessionStore>(options);
+std::unique_ptr<LocalSessionStore> make_memory_session_store(SessionStoreOptions options,
+                                                             std::unique_ptr<PreparationFolder> folder,
+                                                             SessionRestorer restore) {
+  return std::make_unique<MemorySessionStore>(std::move(options), std::move(folder), std::move(restore));
 }
 
 }  // namespace popcorn::service

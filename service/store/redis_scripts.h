@@ -3,12 +3,15 @@
 //
 //   PREFIX s:ID        hash of a session: phase, info, owner (its account's set), next, exp, state, answer,
 //                      last_body; while a round is computed lease, lease_body, lease_until; of a preparation
-//                      stock, stock_owner (the sets it counts in), at (its rounds), claimed (by what name)
+//                      stock, stock_owner (the sets it counts in), at (its rounds), claimed (by what name);
+//                      stays when it goes on in one server's memory: to all others it is gone
 //   PREFIX active      sorted set of the sessions that have not ended, by exp
 //   PREFIX a:ACCOUNT   the same of one account
 //   PREFIX stock       sorted set of the preparations, and of the sessions that make some, by exp
 //   PREFIX p:ACCOUNT   the same of one account
 //   PREFIX claims      how many preparations were ever claimed
+//   PREFIX run         of Redis, the one in which a server confirmed that
+//   PREFIX run:since   since when it is not confirmed
 //   PREFIX d:DAY:ACCOUNT  sessions opened on a day
 #pragma once
 
@@ -82,7 +85,8 @@ return 1
 inline constexpr const char* kFind = R"(
 local phase = phase_of(KEYS[1], tonumber(ARGV[1]))
 if not phase then return false end
-local f = redis.call('HMGET', KEYS[1], 'info', 'next', 'exp', 'lease_until', 'claimed')
+local f = redis.call('HMGET', KEYS[1], 'info', 'next', 'exp', 'lease_until', 'claimed', 'stays')
+if f[6] then phase = 'gone' end
 return {phase, f[1], f[2], f[3], tonumber(f[4] or '0') >= now and 1 or 0, f[5] and 1 or 0}
 )";
 
@@ -91,9 +95,9 @@ return {phase, f[1], f[2], f[3], tonumber(f[4] or '0') >= now and 1 or 0, f[5] a
 inline constexpr const char* kClaim = R"(
 local phase = phase_of(KEYS[1], tonumber(ARGV[1]))
 if not phase then return {'unknown', 0} end
-local f = redis.call('HMGET', KEYS[1], 'next', 'last_body', 'lease', 'lease_body', 'lease_until')
+local f = redis.call('HMGET', KEYS[1], 'next', 'last_body', 'lease', 'lease_body', 'lease_until', 'stays')
 local next, round = tonumber(f[1]), tonumber(ARGV[2])
-if phase == 'gone' then return {'gone', next} end
+if phase == 'gone' or f[6] then return {'gone', next} end
 if round + 1 == next and f[2] then
   if f[2] ~= ARGV[3] then return {'other_body', next} end
   return {'answered', next, redis.call('HGET', KEYS[1], 'answer')}
@@ -110,16 +114,16 @@ return {'granted', next}
 inline constexpr const char* kPeek = R"(
 local phase = phase_of(KEYS[1], tonumber(ARGV[1]))
 if not phase then return {'unknown', 0} end
-local f = redis.call('HMGET', KEYS[1], 'next', 'last_body', 'lease_until')
+local f = redis.call('HMGET', KEYS[1], 'next', 'last_body', 'lease_until', 'stays')
 local next, round = tonumber(f[1]), tonumber(ARGV[2])
-if phase == 'gone' then return {'gone', next} end
+if phase == 'gone' or f[4] then return {'gone', next} end
 if round + 1 == next and f[2] then return {'answered', next, redis.call('HGET', KEYS[1], 'answer')} end
 if round == next and tonumber(f[3] or '0') >= now then return {'running', next} end
 return {'out_of_order', next}
 )";
 
 /// KEYS session, active; ARGV life, id, round, body, token, answer, state (empty = finished), life of a
-/// preparation. {what, answer}:
+/// preparation, 1 when the session goes on in the server's memory. {what, answer}:
 /// stored; prepared when it is a preparation now; answered when another process was faster; lost when the
 /// claim is not held any more; gone.
 inline constexpr const char* kCommit = R"(
@@ -146,6 +150,7 @@ elseif f[5] and not f[6] and tonumber(f[5]) == round + 1 then
   return {'prepared'}
 else
   redis.call('HSET', KEYS[1], 'state', ARGV[7])
+  if ARGV[9] == '1' then redis.call('HSET', KEYS[1], 'stays', '1') end
   list(KEYS[1], life, KEYS[2], f[4], ARGV[2])
   stock(KEYS[1], life, ARGV[2])
 end
@@ -172,6 +177,29 @@ end
 return 1
 )";
 
+/// KEYS session, active; ARGV life, id. Of a session that goes on in the memory of one server: it is alive. 0
+/// when it was ended.
+inline constexpr const char* kStays = R"(
+local f = redis.call('HMGET', KEYS[1], 'phase', 'owner')
+if f[1] ~= 'active' then return 0 end
+touch(KEYS[1], tonumber(ARGV[1]))
+list(KEYS[1], tonumber(ARGV[1]), KEYS[2], f[2], ARGV[2])
+return 1
+)";
+
+/// KEYS session, active; ARGV life, id, last round, body, answer. Of a session that went on in the memory of
+/// one server: it is over.
+inline constexpr const char* kFinish = R"(
+local f = redis.call('HMGET', KEYS[1], 'phase', 'owner')
+if f[1] ~= 'active' then return 0 end
+redis.call('HDEL', KEYS[1], 'state', 'stays', 'lease', 'lease_body', 'lease_until')
+redis.call('HSET', KEYS[1], 'phase', 'finished', 'next', text(tonumber(ARGV[3]) + 1), 'last_body', ARGV[4], 'answer',
+           ARGV[5])
+touch(KEYS[1], tonumber(ARGV[1]))
+unlist(KEYS[2], f[2], ARGV[2])
+return 1
+)";
+
 /// KEYS session, active; ARGV life, id. 1, or 0 when there was nothing to end.
 inline constexpr const char* kErase = R"(
 local life = tonumber(ARGV[1])
@@ -183,22 +211,59 @@ finish(KEYS[1], life)
 return 1
 )";
 
-/// KEYS session, active, claims, stock; ARGV life, id, name, claims that the server has seen, prefix of
-/// session keys. {granted, other_name, not_prepared, gone or unknown, claims so far}. A store that has seen
-/// fewer claims than one of its servers was put back to an earlier time: what it thinks is unused may have
-/// been used, so that every preparation ends.
-inline constexpr const char* kClaimPreparation = R"(
-local life = tonumber(ARGV[1])
-local claims = tonumber(redis.call('GET', KEYS[3]) or '0')
-if claims < tonumber(ARGV[4]) then
-  for _, id in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
-    local key = ARGV[5] .. id
+/// Before scripts that judge whether the store remembers all claims. trust() gives how many there were, or -1
+/// as long as nobody can tell. `seen` is how many the asking server knows of, empty when it has just begun.
+///
+/// A store that has seen fewer claims than one of its servers was put back to an earlier time: what it thinks
+/// is unused may have been used, and every preparation ends. When Redis itself was started again (from its
+/// files, from a backup: it cannot tell) only a server from before knows how many there were. Until one has
+/// said so nothing is given out, and when none does for `patience` milliseconds every preparation ends.
+inline constexpr const char* kTrust = R"(
+local function run_of_redis()
+  local ok, info = pcall(redis.call, 'INFO', 'server')
+  return ok and string.match(info, 'run_id:(%w+)') or 'unknown'
+end
+local function end_stock(stock, prefix, life)
+  for _, id in ipairs(redis.call('ZRANGE', stock, 0, -1)) do
+    local key = prefix .. id
     if redis.call('HGET', key, 'phase') == 'prepared' then finish(key, life) end
   end
-  redis.call('DEL', KEYS[4])
-  claims = tonumber(ARGV[4])
-  redis.call('SET', KEYS[3], text(claims))
+  redis.call('DEL', stock)
 end
+local function trust(claims_key, run_key, stock, prefix, seen, life, patience)
+  local claims = tonumber(redis.call('GET', claims_key) or '0')
+  local run = run_of_redis()
+  if seen ~= '' then
+    if claims < tonumber(seen) then
+      end_stock(stock, prefix, life)
+      claims = tonumber(seen)
+      redis.call('SET', claims_key, text(claims))
+    end
+  elseif redis.call('GET', run_key) ~= run and redis.call('ZCARD', stock) > 0 then
+    redis.call('SET', run_key .. ':since', text(now), 'NX')
+    if now - tonumber(redis.call('GET', run_key .. ':since')) < patience then return -1 end
+    end_stock(stock, prefix, life)
+  end
+  if redis.call('GET', run_key) ~= run then
+    redis.call('SET', run_key, run)
+    redis.call('DEL', run_key .. ':since')
+  end
+  return claims
+end
+)";
+
+/// KEYS claims, run, stock; ARGV life, claims that the server has seen, prefix of session keys, patience.
+/// Claims so far, or -1.
+inline constexpr const char* kLookBack = R"(
+return trust(KEYS[1], KEYS[2], KEYS[3], ARGV[3], ARGV[2], tonumber(ARGV[1]), tonumber(ARGV[4]))
+)";
+
+/// KEYS session, active, claims, stock, run; ARGV life, id, name, claims that the server has seen, prefix of
+/// session keys, patience. {granted, other_name, not_prepared, unconfirmed, gone or unknown, claims so far}.
+inline constexpr const char* kClaimPreparation = R"(
+local life = tonumber(ARGV[1])
+local claims = trust(KEYS[3], KEYS[5], KEYS[4], ARGV[5], ARGV[4], life, tonumber(ARGV[6]))
+if claims < 0 then return {'unconfirmed', claims} end
 local phase = phase_of(KEYS[1], life)
 if not phase then return {'unknown', claims} end
 if phase == 'gone' then return {'gone', claims} end

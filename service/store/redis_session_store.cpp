@@ -6,9 +6,13 @@
 #include <atomic>
 #include <condition_variable>
 #include <map>
+#include <set>
 #include <thread>
 
+#include "base/error.h"
 #include "service/refusal.h"
+#include "service/store/claim_log.h"
+#include "service/store/preparation_folder.h"
 #include "service/store/redis_scripts.h"
 #include "service/store/session_record.h"
 
@@ -54,10 +58,25 @@ class RedisSessionStore final : public SessionStore {
         cipher_(std::move(cipher)),
         options_(options),
         restore_(std::move(restore)),
+        here_(make_memory_session_store(options.sessions)),
         life_(std::to_string(options.sessions.lifetime.count())),
         stock_life_(std::to_string(options.sessions.preparation_lifetime.count())),
         lease_(std::to_string(options.lease.count())),
+        patience_(std::to_string(options.patience.count())),
         heartbeat_([this] { renew_until_stopped(); }) {}
+
+  /// Call it once, before the store is used.
+  void begin() {
+    if (!options_.claim_log.empty()) {
+      log_ = std::make_unique<ClaimLog>(options_.claim_log);
+      if (log_->seen()) claims_seen_ = static_cast<std::int64_t>(*log_->seen());
+    }
+    try {
+      look_back();
+    } catch (const Refusal&) {
+      // sweep() tries again.
+    }
+  }
 
   ~RedisSessionStore() override {
     {
@@ -99,6 +118,7 @@ class RedisSessionStore final : public SessionStore {
   }
 
   std::optional<SessionInfo> find(const std::string& id) override {
+    if (auto here = found_here(id)) return here;
     const RedisValue found = script(redis_scripts::kFind, {session_key(id)}, {life_});
     if (found.kind != RedisValue::Kind::list) {
       return std::nullopt;
@@ -117,6 +137,7 @@ class RedisSessionStore final : public SessionStore {
   }
 
   RoundClaim claim(const std::string& id, std::uint64_t round, const Sha256& body) override {
+    if (found_here(id)) return here_->claim(id, round, body);
     const std::string token = random_token();
     const std::string number = std::to_string(round);
     const std::string digest = to_hex(body);
@@ -136,6 +157,7 @@ class RedisSessionStore final : public SessionStore {
 
   RoundClaim claim_or_wait(const std::string& id, std::uint64_t round, const Sha256& body,
                            Steady::time_point deadline) override {
+    if (found_here(id)) return here_->claim_or_wait(id, round, body, deadline);
     for (auto pause = kFirstPoll;; pause = std::min(2 * pause, kLongestPoll)) {
       RoundClaim claimed = claim(id, round, body);
       const auto left = deadline - Steady::now();
@@ -147,11 +169,13 @@ class RedisSessionStore final : public SessionStore {
   }
 
   RoundClaim peek(const std::string& id, std::uint64_t round) override {
+    if (found_here(id)) return here_->peek(id, round);
     const std::string number = std::to_string(round);
     return claim_of(script(redis_scripts::kPeek, {session_key(id)}, {life_, number}), id, round);
   }
 
   std::unique_ptr<protocols::ServerSession> take(const RoundClaim& claim) override {
+    if (is_of_here(claim)) return here_->take(claim);
     if (auto known = recall(claim.id, claim.round)) {
       return known;
     }
@@ -180,17 +204,22 @@ class RedisSessionStore final : public SessionStore {
 
   std::shared_ptr<const Bytes> commit(const RoundClaim& claim, std::shared_ptr<const Bytes> answer,
                                       std::unique_ptr<protocols::ServerSession> machine) override {
+    if (is_of_here(claim)) return commit_here(claim, std::move(answer), std::move(machine));
     const Bytes state = machine->finished() ? Bytes() : sealed_state(claim.id, *machine);
     const Bytes sealed = cipher_.seal(*answer, answer_place(claim.id, claim.round));
     const std::string number = std::to_string(claim.round);
     const std::string digest = to_hex(claim.body);
     release(claim);
-    const RedisValue done =
-        script(redis_scripts::kCommit, {session_key(claim.id), active_key()},
-               {life_, claim.id, number, digest, claim.token, text_of(sealed), text_of(state), stock_life_});
+    const bool stays = goes_on_here(claim, *machine);
+    const std::optional<SessionInfo> info = stays ? find(claim.id) : std::nullopt;
+    const RedisValue done = script(redis_scripts::kCommit, {session_key(claim.id), active_key()},
+                                   {life_, claim.id, number, digest, claim.token, text_of(sealed),
+                                    text_of(state), stock_life_, info ? "1" : ""});
     const std::string& what = done.at(0).text;
     if (what == "stored") {
-      if (!machine->finished()) {
+      if (info) {
+        stay(*info, claim, answer, std::move(machine));
+      } else if (!machine->finished()) {
         remember(claim.id, std::move(machine));
       }
       return answer;
@@ -207,6 +236,10 @@ class RedisSessionStore final : public SessionStore {
   }
 
   void abandon(const RoundClaim& claim, std::unique_ptr<protocols::ServerSession> machine) override {
+    if (is_of_here(claim)) {
+      here_->abandon(claim, std::move(machine));
+      return;
+    }
     release(claim);
     // What the store cannot restore is here or nowhere; one that failed says so to whoever asks.
     if (machine && !machine->can_be_kept()) remember(claim.id, std::move(machine));
@@ -234,19 +267,23 @@ class RedisSessionStore final : public SessionStore {
                                                         {"gone", Claim::gone},
                                                         {"unknown", Claim::unknown}};
     const std::string prefix = session_key("");
-    const std::string seen = std::to_string(claims_seen_.load());
-    const RedisValue done =
-        script(redis_scripts::kClaimPreparation,
-               {session_key(id), active_key(), redis_->options().prefix + "claims", stock_key()},
-               {life_, id, name, seen, prefix});
-    const auto count = static_cast<std::uint64_t>(done.at(1).number());
-    for (std::uint64_t before = claims_seen_;
-         before < count && !claims_seen_.compare_exchange_weak(before, count);) {
+    const std::string seen = claims_seen();
+    const RedisValue done = script(redis_scripts::kTrust + std::string(redis_scripts::kClaimPreparation),
+                                   {session_key(id), active_key(), claims_key(), stock_key(), run_key()},
+                                   {life_, id, name, seen, prefix, patience_});
+    if (done.at(0).text == "unconfirmed") {
+      throw Refusal(
+          RefusalKind::unavailable, "server.unconfirmed",
+          "The session store was started again, and no server has confirmed what it holds; ask again "
+          "in a moment",
+          1);
     }
+    remember_claims(done.at(1).number());
     return claims.at(done.at(0).text);
   }
 
   bool erase(const std::string& id) override {
+    here_->erase(id);
     return script(redis_scripts::kErase, {session_key(id), active_key()}, {life_, id}).integer == 1;
   }
 
@@ -256,7 +293,9 @@ class RedisSessionStore final : public SessionStore {
       const auto oldest = Steady::now() - options_.sessions.lifetime;
       std::erase_if(machines_, [oldest](const auto& item) { return item.second.since < oldest; });
     }
+    here_->sweep();
     try {
+      look_back();
       const std::string prefix = session_key("");
       std::int64_t ended = 0;
       for (const std::string& listed : {active_key(), stock_key()})
@@ -306,12 +345,41 @@ class RedisSessionStore final : public SessionStore {
     Steady::time_point since;
   };
 
-  RedisValue script(const char* text, const std::vector<std::string>& keys,
+  RedisValue script(std::string_view text, const std::vector<std::string>& keys,
                     const std::vector<std::string_view>& arguments) {
     return redis_->script(redis_scripts::kCommon + std::string(text), keys, arguments);
   }
 
   std::string session_key(const std::string& id) const { return redis_->options().prefix + "s:" + id; }
+  /// What the store and this server remember of claims, compared.
+  void look_back() {
+    const std::string prefix = session_key("");
+    const std::string seen = claims_seen();
+    remember_claims(script(redis_scripts::kTrust + std::string(redis_scripts::kLookBack),
+                           {claims_key(), run_key(), stock_key()}, {life_, seen, prefix, patience_})
+                        .integer);
+  }
+  std::string claims_key() const { return redis_->options().prefix + "claims"; }
+  std::string run_key() const { return redis_->options().prefix + "run"; }
+  /// As scripts take it: empty before the store was asked for the first time.
+  std::string claims_seen() const {
+    const std::int64_t seen = claims_seen_;
+    return seen < 0 ? "" : std::to_string(seen);
+  }
+  /// Before a claim is granted: this process may be the only one that knows of it.
+  void remember_claims(std::int64_t count) {
+    for (std::int64_t before = claims_seen_;
+         before < count && !claims_seen_.compare_exchange_weak(before, count);) {
+    }
+    if (!log_ || count < 0) return;
+    const std::lock_guard lock(log_mutex_);
+    try {
+      log_->note(static_cast<std::uint64_t>(count));
+    } catch (const IoError&) {
+      throw Refusal(RefusalKind::unavailable, "server.claim_log",
+                    "The server cannot note that a preparation is used; ask again later", 5);
+    }
+  }
   std::string active_key() const { return redis_->options().prefix + "active"; }
   std::string owner_key(const std::string& account) const {
     return redis_->options().prefix + "a:" + caller_name(account);
@@ -352,6 +420,67 @@ class RedisSessionStore final : public SessionStore {
     return claim;
   }
 
+  /// A session that no other process can go on with lives here from its first such round on: what follows of
+  /// it asks Redis for nothing. To others it is one that stays elsewhere; when it is over Redis has its
+  /// answer.
+  static bool goes_on_here(const RoundClaim& claim, const protocols::ServerSession& machine) {
+    return !machine.finished() && !machine.can_be_kept() && claim.round >= machine.preparation_rounds();
+  }
+  static bool is_of_here(const RoundClaim& claim) { return claim.token.empty(); }
+  /// Also when it has finished, as long as its answer is here.
+  std::optional<SessionInfo> found_here(const std::string& id) const {
+    std::optional<SessionInfo> here = here_->find(id);
+    if (here && here->phase == SessionPhase::gone) here.reset();
+    return here;
+  }
+
+  void stay(SessionInfo info, const RoundClaim& claim, const std::shared_ptr<const Bytes>& answer,
+            std::unique_ptr<protocols::ServerSession> machine) {
+    here_->adopt(std::move(info), std::move(machine), claim, answer);
+    const std::lock_guard lock(mutex_);
+    staying_.insert(claim.id);
+  }
+
+  std::shared_ptr<const Bytes> commit_here(const RoundClaim& claim, std::shared_ptr<const Bytes> answer,
+                                           std::unique_ptr<protocols::ServerSession> machine) {
+    const bool finished = machine->finished();
+    auto counts = here_->commit(claim, std::move(answer), std::move(machine));
+    if (!counts || !finished) return counts;
+    {
+      const std::lock_guard lock(mutex_);
+      staying_.erase(claim.id);
+    }
+    const Bytes sealed = cipher_.seal(*counts, answer_place(claim.id, claim.round));
+    const std::string number = std::to_string(claim.round);
+    const std::string digest = to_hex(claim.body);
+    try {
+      script(redis_scripts::kFinish, {session_key(claim.id), active_key()},
+             {life_, claim.id, number, digest, text_of(sealed)});
+    } catch (const Refusal&) {
+      // It ends there with its lifetime.
+    }
+    return counts;
+  }
+
+  /// Says that those that live here do.
+  void renew_staying() {
+    std::set<std::string> staying;
+    {
+      const std::lock_guard lock(mutex_);
+      staying = staying_;
+    }
+    for (const std::string& id : staying) {
+      const std::optional<SessionInfo> here = here_->find(id);
+      if (here && here->phase == SessionPhase::active) {
+        const RedisValue lives = script(redis_scripts::kStays, {session_key(id), active_key()}, {life_, id});
+        if (lives.integer == 1) continue;
+        here_->erase(id);
+      }
+      const std::lock_guard lock(mutex_);
+      staying_.erase(id);
+    }
+  }
+
   /// The machine as it was committed last, so that a client that stays with one server costs it no restoring.
   /// What another process committed since makes it useless: it is at an earlier round then.
   void remember(const std::string& id, std::unique_ptr<protocols::ServerSession> machine) {
@@ -385,6 +514,7 @@ class RedisSessionStore final : public SessionStore {
         for (const auto& [token, id] : held) {
           script(redis_scripts::kRenew, {session_key(id), active_key()}, {life_, id, token, lease_});
         }
+        renew_staying();
       } catch (const Refusal&) {
         // The next time, or the lease is lost: commit() finds out.
       }
@@ -396,11 +526,15 @@ class RedisSessionStore final : public SessionStore {
   const StoreCipher cipher_;
   const SharedStoreOptions options_;
   const SessionRestorer restore_;
-  const std::string life_, stock_life_, lease_;  ///< milliseconds
+  const std::unique_ptr<LocalSessionStore> here_;
+  const std::string life_, stock_life_, lease_, patience_;  ///< milliseconds
   std::mutex mutex_;
-  std::atomic<std::uint64_t> claims_seen_{0};
+  std::atomic<std::int64_t> claims_seen_{-1};  ///< -1 = not yet
+  std::mutex log_mutex_;
+  std::unique_ptr<ClaimLog> log_;            ///< null = in memory alone
   std::map<std::string, Machine> machines_;  ///< by session
   std::map<std::string, std::string> held_;  ///< session by the token of its lease
+  std::set<std::string> staying_;            ///< sessions that go on here alone
   std::condition_variable stop_;
   bool stopped_ = false;
   std::thread heartbeat_;
@@ -415,8 +549,10 @@ std::string caller_name(const std::string& caller) {
 std::unique_ptr<SessionStore> make_redis_session_store(std::shared_ptr<RedisPool> redis, StoreCipher cipher,
                                                        const SharedStoreOptions& options,
                                                        SessionRestorer restore) {
-  return std::make_unique<RedisSessionStore>(std::move(redis), std::move(cipher), options,
-                                             std::move(restore));
+  auto store =
+      std::make_unique<RedisSessionStore>(std::move(redis), std::move(cipher), options, std::move(restore));
+  store->begin();
+  return store;
 }
 
 SharedStore open_shared_store(const SharedStoreOptions& options, SessionRestorer restore) {

@@ -133,6 +133,26 @@ struct SessionStoreOptions {
   std::function<std::chrono::steady_clock::time_point()> now = &std::chrono::steady_clock::now;
 };
 
-std::unique_ptr<SessionStore> make_memory_session_store(SessionStoreOptions options);
+/// The store of one process.
+class LocalSessionStore : public SessionStore {
+ public:
+  /// Takes over a session whose rounds up to `last` were answered in another store.
+  virtual void adopt(SessionInfo info, std::unique_ptr<protocols::ServerSession> machine,
+                     const RoundClaim& last, std::shared_ptr<const Bytes> answer) = 0;
+};
+
+class PreparationFolder;
+
+/// Makes a session's machine from what was saved of it. May take seconds.
+using SessionRestorer =
+    std::function<std::unique_ptr<protocols::ServerSession>(const SessionInfo& session, ByteView state)>;
+
+/// @param folder where preparations are kept, so that they outlive the process; null = in memory too. A disk
+/// that takes no more: Refusal unavailable "server.preparation_store" from commit(), which ends the session,
+/// and from claim_preparation(), which leaves it as it was
+/// @param restore for those of the folder
+std::unique_ptr<LocalSessionStore> make_memory_session_store(
+    SessionStoreOptions options, std::unique_ptr<PreparationFolder> folder = nullptr,
+    SessionRestorer restore = nullptr);
 
 }  // namespace popcorn::service

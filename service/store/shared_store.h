@@ -31,10 +31,6 @@ class KeyStore {
   virtual bool set_up_is_dropped(const std::string& name) = 0;
 };
 
-/// Makes a session's machine from what was saved of it. May take seconds.
-using SessionRestorer =
-    std::function<std::unique_ptr<protocols::ServerSession>(const SessionInfo& session, ByteView state)>;
-
 struct SharedStoreOptions {
   std::string url;       ///< "redis://host:port/database", see RedisOptions::parse()
   std::string password;  ///< of the store; empty = none
@@ -43,6 +39,9 @@ struct SharedStoreOptions {
   SessionStoreOptions sessions{};
   /// How long a round that a process computes belongs to it after it was last heard of.
   std::chrono::milliseconds lease{10'000};
+  std::string claim_log;  ///< file of service/store/claim_log.h; empty = what was seen is in memory alone
+  /// When Redis was started again: how long a server from before may take to confirm what it knows.
+  std::chrono::milliseconds patience{5000};
 };
 
 struct SharedStore {

@@ -7,6 +7,7 @@
 #include "service/client/client.h"
 #include "tests/cli/command_line.h"
 #include "tests/cli/small_network.h"
+#include "tests/support/eventually.h"
 
 namespace popcorn::test {
 
@@ -70,6 +71,36 @@ TEST_CASE("The library classifies as the plaintext network does", "[client_libra
   CHECK_THROWS_AS(client::Client("ftp://x"), UsageError);
   CHECK_THROWS_AS(client::Key::generate(1024), UsageError);
   CHECK_THROWS_AS(client::Key::read(folder.path("missing.json")), IoError);
+}
+
+TEST_CASE("The library keeps a stock in the background, and answers come from it",
+          "[client_library][stock]") {
+  const TemporaryFolder folder;
+  const RunningServer server("mnist-conv2", {"--engine", "shares"});
+  const client::Key key = client::Key::generate(2048);
+  client::Options options;
+  options.engine = "shares";
+  client::Client without(server.url(), options);
+  options.stock_folder = folder.path("stock");
+  client::StockKeeper keeper(server.url(), "mnist-conv2", key, 2, options);
+  REQUIRE(eventually([&] { return keeper.ready() == 2; }));
+  CHECK(keeper.problem().empty());
+  client::Client with(server.url(), options);
+  const client::Model model = with.model("mnist-conv2");
+  const client::Answer expected = without.classify(without.model("mnist-conv2"), key, picture_of(kSample));
+  CHECK_FALSE(expected.from_stock);
+  for (int i = 0; i < 2; ++i) {
+    const client::Answer answer = with.classify(model, key, picture_of(kSample));
+    CHECK(answer.from_stock);
+    CHECK(answer.logits == expected.logits);
+    CHECK(answer.rounds < expected.rounds);
+  }
+  CHECK(eventually([&] { return keeper.ready() == 2; }));  // refilled
+
+  const client::StockKeeper missing(server.url(), "mnist-none", key, 1, options);
+  CHECK(eventually([&] { return missing.problem().find("no model of that name") != std::string::npos; }));
+  options.stock_folder.clear();
+  CHECK_THROWS_AS(client::StockKeeper(server.url(), "mnist-conv2", key, 1, options), UsageError);
 }
 
 TEST_CASE("The example builds against an installed copy and says the label", "[client_library]") {

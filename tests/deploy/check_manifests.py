@@ -148,10 +148,32 @@ def check_compose():
     targets = sorted(target for group in job["static_configs"] for target in group["targets"])
     check(targets == [f"{name}:{config['admin-port']}" for name in replicas], f"Prometheus asks {targets}")
     check(sorted(config["admin-names"].split(",")) == replicas, "the admin ports do not know their names")
+    mounted = {volume.split(":")[1] for volume in services["prometheus"]["volumes"]}
+    check(set(prometheus["rule_files"]) <= mounted, "Prometheus has no rules")
+
+
+def check_alerts():
+    metrics = (ROOT / "service/metrics.cpp").read_text(encoding="utf-8")
+    routes = json.loads((ROOT / "docs/openapi.json").read_text(encoding="utf-8"))["paths"]
+    names = []
+    for group in load(DEPLOY / "alerts.yml")["groups"]:
+        for rule in group["rules"]:
+            name, text = rule["alert"], rule["expr"]
+            names.append(name)
+            check(rule["labels"]["severity"] in ("page", "ticket") and rule["annotations"]["summary"],
+                  f"{name} says neither how bad nor what it is")
+            for metric in re.findall(r"popcorn_\w+", text):
+                check(f'"{metric}"' in metrics, f"{name} looks at {metric}, which nobody exports")
+            for route in re.findall(r'route="([^"]+)"', text):
+                check(route in routes, f"{name} looks at the route {route}, which is not there")
+            for opening, closing in ("()", "[]", "{}"):
+                check(text.count(opening) == text.count(closing), f"{name}: unbalanced {opening}")
+    check(len(names) == len(set(names)), "two alerts have one name")
 
 
 check_kubernetes()
 check_compose()
+check_alerts()
 for finding in findings:
     print(finding)
 sys.exit(1 if findings else 0)

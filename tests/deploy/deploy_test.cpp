@@ -80,12 +80,14 @@ TEST_CASE("nginx with the shipped configuration in front of a real server", "[de
                                      !Catch::Contains("/v2/sessions/"));
 }
 
-TEST_CASE("systemd finds no fault in the unit and calls it confined", "[deploy]") {
+TEST_CASE("systemd finds no fault in the units and calls them confined", "[deploy]") {
   if (!installed("systemd-analyze")) return;
+  const std::string name = GENERATE("popcorn.service", "popcorn-prepare.service");
+  CAPTURE(name);
   const TemporaryFolder folder;
-  std::string text = read_text_file("service/deploy/popcorn.service");
+  std::string text = read_text_file("service/deploy/" + name);
   replace_all(text, "/usr/bin/popcorn", popcorn_executable());
-  const std::string unit = folder.path("popcorn.service");
+  const std::string unit = folder.path(name);
   write_file(unit, as_bytes(text));
   const ProcessResult verified = run_process({"/usr/bin/systemd-analyze", "verify", unit});
   INFO(verified.err);
@@ -129,6 +131,9 @@ TEST_CASE("The manifests have the right form and their names agree", "[deploy]")
   damaged("compose.yaml", "secrets: [tokens, store_key]", "secrets: [tokens]");
   damaged("prometheus.yml", "popcorn-2:9090", "popcorn-3:9090");
   damaged("serve.json", "popcorn-1,popcorn-2", "popcorn-1");
+  damaged("alerts.yml", "popcorn_queue_depth", "popcorn_queue_length");
+  damaged("alerts.yml", "/v2/models/{model}/preparations", "/v2/models/{model}/preparation");
+  damaged("prometheus.yml", "alerts.yml", "rules.yml");
   damaged("nginx.conf", "popcorn-2:8080", "popcorn-2:8081");
 }
 

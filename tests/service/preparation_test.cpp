@@ -1,8 +1,10 @@
 // Preparations of a stock through a real server: made once, claimed once, used once.
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -13,6 +15,7 @@
 #include "models/file/popcorn_file.h"
 #include "service/client/stock.h"
 #include "tests/service/service_fixture.h"
+#include "tests/support/free_port.h"
 #include "tests/support/random_network.h"
 
 using namespace popcorn;
@@ -83,6 +86,35 @@ std::string ask_claim(const RunningServer& server, const std::string& id, const 
   const RawAnswer answer =
       ask(server.port(), "POST", "/v2/preparations/" + id + "/claim", nlohmann::json{{"claim", name}}.dump());
   return answer.status == 200 ? "" : error_code(answer);
+}
+
+/// No file of this process may grow beyond `bytes`: what a full disk looks like to who writes.
+class FullDisk {
+ public:
+  explicit FullDisk(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &before_) == 0);
+    const rlimit full{bytes, before_.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &full) == 0);
+  }
+  ~FullDisk() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
+};
+
+std::string sentence_of(const auto& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
 }
 
 }  // namespace
@@ -217,7 +249,10 @@ TEST_CASE("A preparation that nobody uses ends, and counts no more", "[stock]") 
   CHECK(code == "session.gone");
   CHECK(ask_claim(made.server, first.facts.id, std::string(32, 'c')) == "session.gone");
   CHECK(made.stock->list().at(0).problem == "expired");
-  CHECK(made.stock->prune() == 1);
+  CHECK(made.stock->prune() == 0);  // within a day it may be the clock
+  const service::Stock tomorrow(made.stock->folder(), *made.owner,
+                                [] { return std::chrono::system_clock::now() + std::chrono::hours(25); });
+  CHECK(tomorrow.prune() == 1);
   client.prepare(bundle, made.owner);
 }
 
@@ -304,8 +339,128 @@ TEST_CASE("A stock's files are sealed, for one key pair, and damage is told", "[
   later.add(make("60"));
   CHECK(later.list().at(0).problem == "expired");
   CHECK_FALSE(later.take("http://a", "c"));
+  CHECK(later.prune() == 0);
   CHECK(service::Stock(folder.path / "l", *small_key()).take("http://a", "c"));
+
+  // What a process was killed over is removed when nobody can be at it any more.
+  const fs::path half = folder.path / "l" / "70.preparation.AbCdEf";
+  write_file(half, as_bytes(secret), 0600);
+  CHECK(later.prune() == 0);
+  fs::last_write_time(half, fs::file_time_type::clock::now() - std::chrono::hours(25));
+  CHECK(later.prune() == 1);
+  CHECK_FALSE(fs::exists(half));
 
   REQUIRE(::chmod((folder.path / "l").c_str(), 0755) == 0);
   CHECK(code_of([&] { service::Stock(folder.path / "l", *small_key()); }) == "stock.permissions");
+}
+
+TEST_CASE("A server with a preparation store that is started again answers from the stock", "[stock]") {
+  Folder folder;
+  service::ServerOptions options = digits_server();
+  options.port = free_port();
+  options.preparation_store = (folder.path / "store").string();
+  const auto stock = std::make_shared<const service::Stock>(folder.path / "stock", *small_key());
+  std::vector<std::string> notes;
+  service::ClientOptions connection;
+  connection.stock = stock;
+  connection.note = [&](const std::string& sentence) { notes.push_back(sentence); };
+  auto server = std::make_unique<RunningServer>(options);
+  service::Client client(server->url(), connection);
+  const protocols::ClientBundle bundle = client.bundle(kModel);
+  SeededRng rng(17);
+  const auto answer = [&](bool from_stock) {
+    const WideVector input = random_input(rng, digits()->network());
+    const service::InferenceResult result = client.infer(bundle, small_key(), input);
+    CHECK(result.from_stock == from_stock);
+    CHECK(result.logits == models::evaluate(digits()->network(), input));
+  };
+  const auto prepared = [&] {
+    return nlohmann::json::parse(ask(options.port, "GET", "/v2/preparations").body).at("prepared").get<int>();
+  };
+  for (int i = 0; i < 3; ++i) stock->add(client.prepare(bundle, small_key()));
+  answer(true);
+  CHECK(prepared() == 2);
+  fs::copy(folder.path / "store", folder.path / "backup", fs::copy_options::recursive);
+  server.reset();
+  server = std::make_unique<RunningServer>(options);
+  CHECK(prepared() == 2);
+  CHECK(client.bundle(kModel).config_id == bundle.config_id);
+  answer(true);
+  CHECK(notes.empty());
+  // A backup of the server's store, and one of the client's stock, bring back nothing.
+  fs::copy(folder.path / "stock", folder.path / "stock-backup", fs::copy_options::recursive);
+  answer(true);
+  server.reset();
+  fs::copy(folder.path / "backup", folder.path / "store",
+           fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+  fs::copy(folder.path / "stock-backup", folder.path / "stock", fs::copy_options::recursive);
+  server = std::make_unique<RunningServer>(options);
+  CHECK(prepared() == 0);
+  answer(false);
+  REQUIRE(notes.size() == 2);
+  CHECK(notes[0].find("dropped") != std::string::npos);
+
+  service::ServerOptions both = options;
+  both.session_store = "redis://127.0.0.1:1/0";
+  CHECK(code_of([&] { const service::Server refused(both); }) == "server.preparation_store");
+}
+
+TEST_CASE("A full disk of the client or the server is one sentence, and nothing is lost or used twice",
+          "[stock]") {
+  Folder folder;
+  service::ServerOptions options = digits_server();
+  options.preparation_store = (folder.path / "store").string();
+  Case made(options);
+  service::Client client = made.client(true);
+  const protocols::ClientBundle bundle = client.bundle(kModel);
+  made.stock->add(client.prepare(bundle, made.owner));
+  const auto files = [](const fs::path& of) {
+    return std::distance(fs::directory_iterator(of), fs::directory_iterator());
+  };
+  {
+    const FullDisk full(1000);
+    const std::string sentence = sentence_of([&] { client.prepare(bundle, made.owner); });
+    CHECK(sentence.find("its disk takes no more; prepare again later") != std::string::npos);
+    CHECK(files(folder.path / "store") == 2);  // the key and what was prepared before
+  }
+  CHECK(nlohmann::json::parse(ask(made.server.port(), "GET", "/v2/preparations").body).at("prepared") == 1);
+  const service::Preparation another = client.prepare(bundle, made.owner);
+  {
+    const FullDisk full(1000);
+    CHECK(sentence_of([&] { made.stock->add(another); }).find("cannot write") != std::string::npos);
+    CHECK(files(made.stock->folder()) == 1);
+  }
+  // What is in the stock needs no place on the disk.
+  const WideVector input = random_input(made.rng, digits()->network());
+  {
+    const FullDisk full(0);
+    const service::InferenceResult result = client.infer(bundle, made.owner, input);
+    CHECK(result.from_stock);
+    CHECK(result.logits == models::evaluate(digits()->network(), input));
+  }
+  made.stock->add(another);
+  CHECK(client.infer(bundle, made.owner, input).from_stock);
+  CHECK(files(made.stock->folder()) == 0);
+  CHECK(files(folder.path / "store") == 1);
+}
+
+TEST_CASE("A stock of another version of the program is told from damage, and left alone", "[stock]") {
+  Case made;
+  service::Client client = made.client(true);
+  const protocols::ClientBundle bundle = client.bundle(kModel);
+  const service::Preparation prepared = client.prepare(bundle, made.owner);
+  made.stock->add(prepared);
+  const fs::path file = made.stock->folder() / (prepared.facts.id + ".preparation");
+  Bytes older = read_file(file);
+  older[4] ^= 0x7f;  // the version, after the four bytes that say what it is
+  write_file(file, older, 0600);
+  CHECK(made.stock->list().at(0).problem == "another version of popcorn made it; prepare anew with this one");
+  CHECK(made.stock->count(client.url(), bundle.config_id) == 0);
+  const WideVector input = random_input(made.rng, digits()->network());
+  CHECK_FALSE(client.infer(bundle, made.owner, input).from_stock);
+  REQUIRE(made.notes.size() == 1);
+  CHECK(made.notes[0].find("1 of its files cannot be used (another version of popcorn made it") !=
+        std::string::npos);
+  CHECK(fs::exists(file));
+  CHECK(made.stock->prune() == 1);
 }

@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <map>
+#include <set>
 #include <thread>
 
 #include "base/file.h"
@@ -56,14 +58,17 @@ struct Replica {
                    const std::string& key_file = "")
       : Replica(url, small_model("tiny"), lease, key_file) {}
   Replica(const std::string& url, std::shared_ptr<const protocols::ServedModel> served,
-          std::chrono::milliseconds lease = std::chrono::seconds(30), const std::string& key_file = "")
+          std::chrono::milliseconds lease = std::chrono::seconds(30), const std::string& key_file = "",
+          const std::string& claim_log = "")
       : model(std::move(served)) {
     service::SharedStoreOptions options;
     options.url = url;
     options.lease = lease;
     options.key_file = key_file;
+    options.claim_log = claim_log;
     options.max_keys = 3;
     options.sessions.max_sessions = 3;
+    options.patience = std::chrono::milliseconds(300);
     shared = service::open_shared_store(options, [this](const service::SessionInfo& session, ByteView state) {
       REQUIRE((session.model == "tiny" || session.model == kDigits));
       ++restored;
@@ -206,6 +211,218 @@ TEST_CASE("A store that was put back to an earlier time brings no preparation ba
   CHECK(one.store().claim_preparation("p", "again") == Claim::gone);
   CHECK(one.store().claim_preparation("q", "again") == Claim::gone);
   CHECK(one.store().prepared() == 0);
+}
+
+TEST_CASE("After a restart of Redis a server from before must confirm what it holds, or all of it ends",
+          "[redis][stock]") {
+  const std::string url = fresh_redis_url();
+  auto before = std::make_unique<Replica>(url, digits());
+  prepare(*before, "p");
+  prepare(*before, "q");
+  service::RedisPool redis(service::RedisOptions::parse(url));
+  CHECK(before->store().claim_preparation("q", "mine") == Claim::granted);
+  // As its files would be read by another run of Redis.
+  const auto start_again = [&] { redis.run({"SET", redis.options().prefix + "run", "another run"}); };
+  start_again();
+  Replica fresh(url, digits());
+  const auto code_of_claim = [&] {
+    try {
+      fresh.store().claim_preparation("p", "early");
+    } catch (const service::Refusal& refusal) {
+      return refusal.code();
+    }
+    return std::string();
+  };
+  CHECK(code_of_claim() == "server.unconfirmed");
+  before->store().sweep();
+  CHECK(fresh.store().claim_preparation("p", "mine") == Claim::granted);
+  for (const char* used : {"p", "q"}) CHECK(fresh.store().erase(used));
+
+  prepare(fresh, "r");
+  before.reset();
+  start_again();
+  Replica alone(url, digits());
+  alone.store().sweep();  // nobody else knows
+  CHECK(alone.store().prepared() == 1);
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  alone.store().sweep();
+  CHECK(alone.store().prepared() == 0);
+  CHECK(alone.store().claim_preparation("r", "mine") == Claim::gone);
+  prepare(alone, "s");
+  CHECK(alone.store().claim_preparation("s", "mine") == Claim::granted);
+
+  // With a claim log everything may be started again.
+  const TemporaryFolder folder;
+  const auto start = [&] {
+    return std::make_unique<Replica>(url, digits(), std::chrono::seconds(30), "", folder.path("claims"));
+  };
+  auto logged = start();
+  prepare(*logged, "t");
+  prepare(*logged, "u");
+  CHECK(logged->store().claim_preparation("t", "mine") == Claim::granted);
+  logged.reset();
+  start_again();
+  logged = start();
+  CHECK(logged->store().claim_preparation("t", "yours") == Claim::other_name);
+  CHECK(logged->store().prepared() == 1);
+  logged.reset();
+  // And put back to before the claims.
+  redis.run({"SET", redis.options().prefix + "claims", "1"});
+  start_again();
+  logged = start();
+  CHECK(logged->store().prepared() == 0);
+  CHECK(logged->store().claim_preparation("u", "mine") == Claim::gone);
+}
+
+namespace {
+
+/// What an auditor of both replicas would have seen of one preparation.
+struct Seen {
+  std::map<std::uint64_t, std::set<std::string>> bodies;  ///< that a machine was taken for, by round
+  std::set<std::string> names;                            ///< that a claim was granted to
+};
+
+/// Two servers that may be killed: what they hold is gone then, and another process comes in their place.
+class TwoReplicas {
+ public:
+  explicit TwoReplicas(std::string url) : url_(std::move(url)) {
+    for (auto& replica : replicas_) replica = start();
+  }
+  Replica& operator[](std::size_t i) { return *replicas_[i]; }
+  void kill(std::size_t i) { replicas_[i] = start(); }
+
+ private:
+  std::unique_ptr<Replica> start() const {
+    return std::make_unique<Replica>(url_, digits(), std::chrono::milliseconds(40));
+  }
+  std::string url_;
+  std::unique_ptr<Replica> replicas_[2];
+};
+
+/// One of several that have the same stock, as after a backup of it was put back, with an input of its own.
+/// Each step() is one request to a replica that may be killed in its middle.
+class Claimer {
+ public:
+  Claimer(std::string name, ByteView kept, const protocols::ClientBundle& bundle, WideVector input)
+      : name_(std::move(name)),
+        input_(std::move(input)),
+        session_(protocols::ClientSession::restore(bundle, small_key(), kept)) {}
+
+  bool is_over() const { return over_ || session_->finished(); }
+  bool has_answer() const { return session_->finished(); }
+  bool was_refused() const { return refused_; }
+  const WideVector& input() const { return input_; }
+  const WideVector& logits() const { return session_->logits(); }
+  void stop() { over_ = true; }
+
+  /// @param dies_after requests' parts that the replica still does before it is killed; more than there are =
+  /// it lives
+  void step(TwoReplicas& replicas, std::size_t at, std::size_t dies_after, Seen& seen) {
+    service::SessionStore& store = replicas[at].store();
+    if (message_.empty()) {
+      claim(store, dies_after, seen);
+    } else {
+      run_round(store, dies_after, seen);
+    }
+    if (dies_after < kParts) replicas.kill(at);
+  }
+  static constexpr std::size_t kParts = 4;
+
+ private:
+  void claim(service::SessionStore& store, std::size_t dies_after, Seen& seen) {
+    if (dies_after == 0) return;
+    const Claim claimed = store.claim_preparation("p", name_);
+    if (claimed == Claim::granted) seen.names.insert(name_);
+    if (dies_after < kParts) return;  // the answer is lost
+    refused_ = over_ = claimed != Claim::granted;
+    if (over_) return;
+    const ByteView first = session_->provide(input_);
+    message_.assign(first.begin(), first.end());
+  }
+
+  void run_round(service::SessionStore& store, std::size_t dies_after, Seen& seen) {
+    const std::uint64_t round = session_->round();
+    if (dies_after == 0) return;
+    const RoundClaim claim = store.claim("p", round, digest(message_));
+    if (claim.state == State::answered && dies_after >= kParts) take(*claim.answer);
+    if (claim.state == State::gone || claim.state == State::other_body) over_ = true;
+    if (claim.state != State::granted || dies_after == 1) return;
+    std::unique_ptr<protocols::ServerSession> machine;
+    try {
+      machine = store.take(claim);
+    } catch (const service::Refusal&) {
+      store.abandon(claim, nullptr);
+      over_ = true;  // it lived in a replica that was killed
+      return;
+    }
+    seen.bodies[round].insert(to_hex(claim.body));
+    if (dies_after == 2) return;
+    const auto computed = std::make_shared<const Bytes>(machine->handle(message_));
+    if (dies_after == 3) return;
+    const auto counts = store.commit(claim, computed, std::move(machine));
+    if (counts) take(*counts);
+  }
+
+  void take(const Bytes& answer) {
+    const auto next = session_->handle(answer);
+    if (next) message_.assign(next->begin(), next->end());
+  }
+
+  std::string name_;
+  WideVector input_;
+  std::unique_ptr<protocols::ClientSession> session_;
+  Bytes message_;  ///< of an online round; empty until the claim is granted
+  bool over_ = false, refused_ = false;
+};
+
+}  // namespace
+
+TEST_CASE("Whichever replica or client dies where, a preparation in two copies of a stock has one user",
+          "[redis][stock]") {
+  SeededRng rng(97);
+  int answered = 0;
+  for (int trial = 0; trial < 25; ++trial) {
+    CAPTURE(trial);
+    const std::string url = fresh_redis_url();
+    TwoReplicas replicas(url);
+    Bytes kept;
+    {
+      const auto made = prepare(replicas[0], "p");
+      kept = made->save();
+    }
+    Seen seen;
+    std::vector<Claimer> claimers;
+    for (const char* name : {"first", "second"})
+      claimers.emplace_back(name, kept, digits()->bundle(), random_input(rng, digits()->network()));
+    // Deaths at every part of every request, most of them early: later they end the session.
+    const std::size_t deaths = rng.below(4);
+    std::size_t dead = 0;
+    const bool stays = rng.below(2) == 0;  // with one replica as long as it lives, or anywhere
+    for (int step = 0; step < 600 && !(claimers[0].is_over() && claimers[1].is_over()); ++step) {
+      Claimer& claimer = claimers[rng.below(2)];
+      if (claimer.is_over()) continue;
+      if (rng.below(200) == 0) claimer.stop();
+      const bool dies = dead < deaths && rng.below(4) == 0;
+      dead += dies ? 1 : 0;
+      const std::size_t at = stays ? 0 : rng.below(2);
+      claimer.step(replicas, at, dies ? rng.below(Claimer::kParts) : Claimer::kParts, seen);
+      if (dies) std::this_thread::sleep_for(std::chrono::milliseconds(50));  // the dead one's lease
+    }
+    CHECK(seen.names.size() <= 1);
+    for (const auto& [round, bodies] : seen.bodies) {
+      CAPTURE(round);
+      CHECK(bodies.size() == 1);
+    }
+    CHECK_FALSE((claimers[0].was_refused() && claimers[1].was_refused()));
+    for (Claimer& claimer : claimers) {
+      if (!claimer.has_answer()) continue;
+      ++answered;
+      CHECK(claimer.logits() == plaintext_logits(*digits(), claimer.input()));
+    }
+    // What nobody got is still there.
+    if (seen.names.empty()) CHECK(replicas[1].store().claim_preparation("p", "later") == Claim::granted);
+  }
+  CHECK(answered > 5);
 }
 
 TEST_CASE("A state that this program cannot read ends the session, not the server", "[redis]") {

@@ -8,6 +8,7 @@
 
 #include "paillier/evaluator.h"
 #include "service/refusal.h"
+#include "service/store/preparation_folder.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/random_network.h"
 

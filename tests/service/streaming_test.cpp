@@ -18,6 +18,7 @@
 #include "protocols/wire/message.h"
 #include "service/jobs/queued_work.h"
 #include "service/session_manager.h"
+#include "service/store/preparation_folder.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/random_network.h"
 
