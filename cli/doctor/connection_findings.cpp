@@ -51,8 +51,10 @@ Findings redis_findings(const std::string& url, const std::string& password_file
   if (url.empty()) return {};
   try {
     const auto start = std::chrono::steady_clock::now();
-    service::open_shared_store({.url = url, .password = secret_line(password_file), .key_file = {}},
-                               [](const service::SessionInfo&, ByteView) { return nullptr; });
+    service::SharedStoreOptions store;
+    store.url = url;
+    store.password = secret_line(password_file);
+    service::open_shared_store(store, [](const service::SessionInfo&, ByteView) { return nullptr; });
     return {{"store", Verdict::good, url + " answers in " + human_seconds(seconds_since(start))}};
   } catch (const Error& error) {
     return {{"store", Verdict::problem, error.what()}};
