@@ -54,6 +54,11 @@ void check(const ServerOptions& options) {
   if (tls != !options.tls_key_file.empty() || (!tls && !options.tls_client_ca_file.empty())) {
     throw UsageError("server.tls", "TLS needs both a certificate and its private key");
   }
+  if (!options.claim_log.empty() && options.session_store == "memory") {
+    throw UsageError(
+        "server.claim_log",
+        "A claim log is about a session store that servers share; one server keeps preparations in a folder");
+  }
   const bool open_admin = options.admin_port && !is_loopback(options.admin_host);
   if (((!tls && !is_loopback(options.host)) || open_admin) && !options.allow_insecure_remote) {
     throw UsageError("server.insecure_remote", "Listening on " +

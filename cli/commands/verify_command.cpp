@@ -10,7 +10,7 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "base/random.h"
+#include "cli/bench/own_work.h"
 #include "cli/commands/commands.h"
 #include "cli/keys.h"
 #include "cli/options/test_set_options.h"
@@ -40,16 +40,6 @@ struct Input {
   std::string name;
   WideVector values;
 };
-
-/// Uniform integers of the declared input range.
-WideVector random_input(const models::InputEncoding& encoding) {
-  WideVector values(static_cast<std::size_t>(encoding.shape.size()), 1);
-  const auto range = static_cast<std::uint64_t>(encoding.high - encoding.low) + 1;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    values.set_int64(i, encoding.low + static_cast<std::int64_t>(system_rng().below(range)));
-  }
-  return values;
-}
 
 /// Test images with --data; else the shipped samples where the model takes pictures of that kind; else noise.
 std::vector<Input> verification_inputs(const VerifyOptions& options, const models::IntegerNetwork& network) {

@@ -98,7 +98,7 @@ TEST_CASE("The library keeps a stock in the background, and answers come from it
   CHECK(eventually([&] { return keeper.ready() == 2; }));  // refilled
 
   const client::StockKeeper missing(server.url(), "mnist-none", key, 1, options);
-  CHECK(eventually([&] { return missing.problem().find("no model of that name") != std::string::npos; }));
+  CHECK(eventually([&] { return missing.problem().find("There is no model") != std::string::npos; }));
   options.stock_folder.clear();
   CHECK_THROWS_AS(client::StockKeeper(server.url(), "mnist-conv2", key, 1, options), UsageError);
 }

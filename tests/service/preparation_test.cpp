@@ -403,6 +403,9 @@ TEST_CASE("A server with a preparation store that is started again answers from 
   service::ServerOptions both = options;
   both.session_store = "redis://127.0.0.1:1/0";
   CHECK(code_of([&] { const service::Server refused(both); }) == "server.preparation_store");
+  service::ServerOptions log = options;
+  log.claim_log = (folder.path / "claims").string();
+  CHECK(code_of([&] { const service::Server refused(log); }) == "server.claim_log");
 }
 
 TEST_CASE("A full disk of the client or the server is one sentence, and nothing is lost or used twice",
