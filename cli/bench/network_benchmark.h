@@ -14,6 +14,9 @@
 
 namespace popcorn::cli {
 
+/// The engine whose results need not equal the plaintext network's bit for bit.
+inline constexpr const char* kFastEngine = "shares-fast";
+
 struct NetworkBenchmarkOptions {
   std::filesystem::path model;
   KeyOptions key;
@@ -34,6 +37,9 @@ struct NetworkBenchmark {
   Timing seconds;                                         ///< wall, an inference
   double cpu_seconds_client = 0, cpu_seconds_server = 0;  ///< an inference, all cores
   std::uint64_t bytes_up = 0, bytes_down = 0, rounds = 0;
+  /// Runs whose largest output is the plaintext network's; all, with every output equal, unless the engine
+  /// rounds fast.
+  std::size_t same_label = 0;
   std::uint64_t multiplications = 0;  ///< modulo N² at the server, counted; mean of the runs, of which only
                                       ///< the first sets the transfers up
   std::uint64_t predicted_multiplications = 0;                   ///< what the cost model says

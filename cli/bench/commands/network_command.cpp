@@ -1,5 +1,6 @@
 // popcorn bench network: the report.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -9,6 +10,7 @@
 #include "cli/shipped_files.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/progress.h"
+#include "protocols/engines.h"
 
 namespace popcorn::cli {
 
@@ -18,7 +20,7 @@ constexpr const char* kTextbookNote =
     "r^N encryption, one mpz_powm a weight, one value a ciphertext both ways, GMP only; operations counted "
     "exactly, measured on samples and scaled, as if spread evenly over all cores";
 
-constexpr const char* kBothSignTests = "both";
+constexpr const char* kBoth = "both";
 
 struct Options {
   std::string model;
@@ -35,6 +37,7 @@ nlohmann::ordered_json as_json(const NetworkBenchmark& benchmark, bool textbook)
                                    {"sign_test", benchmark.sign_test},
                                    {"machine", benchmark_conditions()},
                                    {"runs", benchmark.runs},
+                                   {"runs_with_same_label", benchmark.same_label},
                                    {"seconds", benchmark.seconds.median},
                                    {"seconds_min", benchmark.seconds.minimum},
                                    {"seconds_max", benchmark.seconds.maximum},
@@ -109,9 +112,17 @@ void print_for_people(const NetworkBenchmark& benchmark, bool textbook) {
     row("ratio to the textbook", ratio_text(benchmark.ratio_to_textbook()));
   }
   table.print(std::cout);
-  std::cout << "\nEvery result equals the plaintext network. Phases are means; upload: transfers both ways, "
-               "HTTP and waiting.\n";
+  std::cout << "\n"
+            << (benchmark.engine == kFastEngine
+                    ? "The label is the plaintext network's in " + std::to_string(benchmark.same_label) +
+                          " of " + std::to_string(benchmark.runs) + " runs; rounding is fast."
+                    : std::string("Every result equals the plaintext network."))
+            << " Phases are means; upload: transfers both ways, HTTP and waiting.\n";
   if (textbook) std::cout << "textbook: " << kTextbookNote << ".\n";
+}
+
+std::filesystem::path model_for(const std::string& model, const std::string& engine) {
+  return engine.starts_with("shares") ? find_requantised_model(model) : find_model(model);
 }
 
 NetworkBenchmark measure(const NetworkBenchmarkOptions& options) {
@@ -119,6 +130,10 @@ NetworkBenchmark measure(const NetworkBenchmarkOptions& options) {
   return run_network_benchmark(options, [&](std::size_t done, std::size_t total, const std::string& what) {
     progress.update(done, total, what);
   });
+}
+
+double processor_seconds(const NetworkBenchmark& benchmark) {
+  return benchmark.cpu_seconds_client + benchmark.cpu_seconds_server;
 }
 
 /// Both sign tests one after the other, so that their ratio is of one run; no textbook.
@@ -133,9 +148,6 @@ int bench_sign_tests(const Options& options) {
     report[name] = as_json(results.back(), false);
     if (!options.json) print_for_people(results.back(), false);
   }
-  const auto processor_seconds = [](const NetworkBenchmark& b) {
-    return b.cpu_seconds_client + b.cpu_seconds_server;
-  };
   const double wall_ratio = results[0].seconds.median / results[1].seconds.median;
   const double cpu_ratio = processor_seconds(results[0]) / processor_seconds(results[1]);
   if (options.json) {
@@ -149,14 +161,78 @@ int bench_sign_tests(const Options& options) {
   return 0;
 }
 
+struct EngineResult {
+  std::string engine;
+  NetworkBenchmark benchmark;
+  double bytes() const { return static_cast<double>(benchmark.bytes_up + benchmark.bytes_down); }
+};
+
+const EngineResult& on_ciphertexts(const std::vector<EngineResult>& results) {
+  return *std::ranges::find(results, protocols::kDefaultEngine, &EngineResult::engine);
+}
+
+void print_engines(const std::vector<EngineResult>& results) {
+  const EngineResult& first = on_ciphertexts(results);
+  Table table({{"engine", Table::Align::left},
+               {"wall"},
+               {"of it online"},
+               {"processor"},
+               {"up + down"},
+               {"rounds"},
+               {"times as fast"},
+               {"processor"},
+               {"bytes"}});
+  for (const EngineResult& result : results) {
+    const NetworkBenchmark& b = result.benchmark;
+    table.add_row({result.engine, short_seconds(b.seconds.median),
+                   b.online_seconds > 0 ? short_seconds(b.online_seconds) : "-",
+                   short_seconds(processor_seconds(b)), human_bytes(b.bytes_up + b.bytes_down),
+                   grouped(b.rounds), ratio_text(first.benchmark.seconds.median / b.seconds.median),
+                   ratio_text(processor_seconds(first.benchmark) / processor_seconds(b)),
+                   ratio_text(first.bytes() / result.bytes())});
+  }
+  std::cout
+      << "\nThe network on ciphertexts and its requantised form on shares, one after the other; the last\n"
+         "three columns: how many times less than on ciphertexts.\n\n";
+  table.print(std::cout);
+}
+
+/// All engines one after the other, so that their ratios are of one run; no textbook.
+int bench_engines(const Options& options) {
+  NetworkBenchmarkOptions benchmark = options.benchmark;
+  benchmark.textbook = false;
+  nlohmann::ordered_json report;
+  std::vector<EngineResult> results;
+  for (const std::string_view name : protocols::engine_names()) {
+    benchmark.engine = name;
+    benchmark.model = model_for(options.model, benchmark.engine);
+    results.push_back({benchmark.engine, measure(benchmark)});
+    report[benchmark.engine] = as_json(results.back().benchmark, false);
+    if (!options.json) print_for_people(results.back().benchmark, false);
+  }
+  if (!options.json) {
+    print_engines(results);
+    return 0;
+  }
+  const EngineResult& first = on_ciphertexts(results);
+  for (const EngineResult& result : results) {
+    nlohmann::ordered_json& json = report[result.engine];
+    json["ratio_to_" + first.engine] = first.benchmark.seconds.median / result.benchmark.seconds.median;
+    json["ratio_to_" + first.engine + "_cpu"] =
+        processor_seconds(first.benchmark) / processor_seconds(result.benchmark);
+    json["ratio_to_" + first.engine + "_bytes"] = first.bytes() / result.bytes();
+  }
+  print_json(std::cout, report);
+  return 0;
+}
+
 int bench_network(const Options& given) {
   check_key_bits(given.benchmark.key);
   Options options = given;
-  options.benchmark.model = options.benchmark.engine.starts_with("shares")
-                                ? find_requantised_model(options.model)
-                                : find_model(options.model);
+  if (options.benchmark.engine == kBoth) return bench_engines(options);
+  options.benchmark.model = model_for(options.model, options.benchmark.engine);
   options.benchmark.textbook = options.baseline == "textbook";
-  if (options.benchmark.sign_test == kBothSignTests) return bench_sign_tests(options);
+  if (options.benchmark.sign_test == kBoth) return bench_sign_tests(options);
   const NetworkBenchmark benchmark = measure(options.benchmark);
   if (options.json) {
     print_json(std::cout, as_json(benchmark, options.benchmark.textbook));
@@ -195,9 +271,19 @@ void add_bench_network_command(CLI::App& bench, Action& chosen) {
                    "their ratio and "
                    "without a textbook")
       ->type_name("NAME");
-  add_engine_option(*command, options->benchmark.engine);
+  std::vector<std::string> engines{kBoth};
+  for (const std::string_view name : protocols::engine_names()) engines.emplace_back(name);
+  command
+      ->add_option("--engine", options->benchmark.engine,
+                   "How the inference is computed; both: on ciphertexts and on shares, with their ratios and "
+                   "without a textbook")
+      ->check(CLI::IsMember(engines))
+      ->type_name("NAME")
+      ->capture_default_str();
   command->add_flag("--json", options->json, "Report as JSON");
-  command->footer("Example:\n  popcorn bench network mnist-conv2 --bits 2048 --runs 5\n");
+  command->footer(
+      "Example:\n  popcorn bench network mnist-conv2 --bits 2048 --runs 5\n"
+      "  popcorn bench network mnist-conv2 --bits 2048 --engine both\n");
   command->callback([options, &chosen] { chosen = [options] { return bench_network(*options); }; });
 }
 
