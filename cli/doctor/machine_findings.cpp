@@ -32,18 +32,19 @@ constexpr std::uint64_t kMebibyte = 1 << 20;
 constexpr std::uint64_t kEnoughMemory = 512 * kMebibyte;  // mnist-conv2 with room; see inspect --cost
 constexpr rlim_t kEnoughFiles = 4096;
 
-
 /// Arithmetic modulo N²: the kernel in use, and whether a faster one is missing here.
 Finding arithmetic() {
   for (const paillier::kernels::Kernel* kernel : paillier::kernels::all()) {
     if (kernel->supported() && !paillier::kernels::self_test(*kernel)) {
-      return {"arithmetic", Verdict::problem,
-              std::string("the kernel ") + kernel->name +
-                  " computes wrong products on this processor; run with POPCORN_KERNEL=portable and report it"};
+      return {
+          "arithmetic", Verdict::problem,
+          std::string("the kernel ") + kernel->name +
+              " computes wrong products on this processor; run with POPCORN_KERNEL=portable and report it"};
     }
   }
   const paillier::kernels::Kernel& active = paillier::kernels::active();
-  const std::string used = std::string("kernel ") + active.name + " (" + active.description + "), self-test passed";
+  const std::string used =
+      std::string("kernel ") + active.name + " (" + active.description + "), self-test passed";
   if (&active == paillier::kernels::all().front()) return {"arithmetic", Verdict::good, used};
   return {"arithmetic", Verdict::advice,
           used + "; a processor with AVX-512 IFMA (" + paillier::kernels::all().front()->name +
@@ -66,11 +67,12 @@ Finding transfers() {
 
 Finding cores() {
   const unsigned count = std::thread::hardware_concurrency();
-  return {"cores", Verdict::good, counted(count, "core") + " for this process; every command uses all of them"};
+  return {"cores", Verdict::good,
+          counted(count, "core") + " for this process; every command uses all of them"};
 }
 
 Finding memory() {
-  struct sysinfo info{};
+  struct sysinfo info {};
   if (::sysinfo(&info) != 0) return {"memory", Verdict::advice, "cannot be read"};
   const std::uint64_t total = std::uint64_t{info.totalram} * info.mem_unit;
   const std::uint64_t free = std::uint64_t{info.freeram + info.bufferram} * info.mem_unit;
@@ -85,16 +87,18 @@ Finding open_files() {
   ::getrlimit(RLIMIT_NOFILE, &limit);
   const std::string found = "at most " + grouped(limit.rlim_cur) + " at once";
   if (limit.rlim_cur >= kEnoughFiles) return {"open files", Verdict::good, found};
-  return {"open files", Verdict::advice,
-          found + ": a server keeps one for each connection; raise it (ulimit -n, LimitNOFILE=) to serve many"};
+  return {
+      "open files", Verdict::advice,
+      found + ": a server keeps one for each connection; raise it (ulimit -n, LimitNOFILE=) to serve many"};
 }
 
 /// Tokens, certificates and preparations have dates.
 Finding clock_now() {
   const auto own = std::filesystem::last_write_time(own_executable());
   if (std::filesystem::file_time_type::clock::now() < own) {
-    return {"clock", Verdict::problem,
-            "it is earlier than this program's own file: set it, or certificates and preparations are refused"};
+    return {
+        "clock", Verdict::problem,
+        "it is earlier than this program's own file: set it, or certificates and preparations are refused"};
   }
   timex state{};
   if (::adjtimex(&state) == TIME_ERROR) {
@@ -129,9 +133,10 @@ Finding compression() {
 
 Finding data_sets(const std::string& data) {
   if (data.empty()) {
-    return {"data sets", Verdict::advice,
-            "no folder named: popcorn evaluate needs --data DIR or POPCORN_DATA; scripts/get-data fetches MNIST "
-            "and CIFAR-10"};
+    return {
+        "data sets", Verdict::advice,
+        "no folder named: popcorn evaluate needs --data DIR or POPCORN_DATA; scripts/get-data fetches MNIST "
+        "and CIFAR-10"};
   }
   if (std::filesystem::is_directory(data)) return {"data sets", Verdict::good, "in " + data};
   return {"data sets", Verdict::problem, data + " (POPCORN_DATA) is no folder"};

@@ -29,7 +29,8 @@ TEST_CASE("The doctor looks at machine, server and port", "[command_line]") {
   REQUIRE(result.exit_code == 0);
   const nlohmann::json report = json_of(result);
   CHECK(report.at("problems") == 0);
-  for (const char* subject : {"arithmetic", "transfers", "memory", "open files", "clock", "libraries", "models"}) {
+  for (const char* subject :
+       {"arithmetic", "transfers", "memory", "open files", "clock", "libraries", "models"}) {
     INFO(subject);
     CHECK_FALSE(found(report, subject).second.empty());
   }
@@ -42,13 +43,14 @@ TEST_CASE("The doctor looks at machine, server and port", "[command_line]") {
 
 TEST_CASE("The doctor calls what will not work a problem", "[command_line]") {
   const std::string nobody = "http://127.0.0.1:" + std::to_string(free_port());
-  const ProcessResult result = popcorn({"doctor", "--no-speed", "--json", "--server", nobody, "--store",
-                                        "redis://127.0.0.1:" + std::to_string(free_port()) + "/0", "--data",
-                                        "/no/such/folder"});
+  const ProcessResult result =
+      popcorn({"doctor", "--no-speed", "--json", "--server", nobody, "--store",
+               "redis://127.0.0.1:" + std::to_string(free_port()) + "/0", "--data", "/no/such/folder"});
   CHECK(result.exit_code == 8);
   const nlohmann::json report = json_of(result);
   CHECK(report.at("problems") == 3);
-  for (const char* subject : {"server", "store", "data sets"}) CHECK(found(report, subject).first == "PROBLEM");
+  for (const char* subject : {"server", "store", "data sets"})
+    CHECK(found(report, subject).first == "PROBLEM");
   CHECK_THAT(found(report, "server").second, Catch::Contains(nobody));
 }
 
@@ -56,8 +58,8 @@ TEST_CASE("The doctor measures this machine's speed", "[command_line]") {
   const ProcessResult result = popcorn({"doctor", "--port", "0"}, {"POPCORN_DATA="});
   INFO(result.err);
   CHECK(result.exit_code == 0);
-  CHECK_THAT(result.out, Catch::Contains("µs a multiplication modulo N²") && Catch::Contains("a decryption") &&
-                             Catch::Contains("no problem was found"));
+  CHECK_THAT(result.out, Catch::Contains("µs a multiplication modulo N²") &&
+                             Catch::Contains("a decryption") && Catch::Contains("no problem was found"));
 }
 
 TEST_CASE("Mistyped names get a suggestion", "[command_line]") {

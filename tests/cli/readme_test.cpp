@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "base/file.h"
+#include "cli/terminal/output.h"
 #include "models/datasets/table_file.h"
 #include "models/evaluation/plaintext_evaluator.h"
 #include "models/file/popcorn_file.h"
@@ -126,6 +127,32 @@ TEST_CASE("A table goes from file to private answer by the README's five command
     CHECK(answer.at("input") == "models/samples/new_applicants.csv:" + std::to_string(row + 1));
     for (std::size_t k = 0; k < logits.size(); ++k) CHECK(answer.at("logits").at(k) == logits.to_int64(k));
     CHECK((answer.at("label") == "yes" || answer.at("label") == "no"));
+  }
+}
+
+TEST_CASE("The README's figures on shares are what the service announces", "[command_line]") {
+  const std::vector<std::string> names = {"mnist-mlp", "mnist-conv2", "cifar10-conv7"};
+  Process server(command({"serve", names[0], names[1], names[2], "--engine", "shares", "--output", "logits",
+                          "--port", "0", "--json"}));
+  const std::string url = nlohmann::json::parse(server.read_line()).at("url");
+  const std::string text = read_text_file("README.md");
+  const std::string table = text.substr(text.find("The same on shares"));
+  for (const std::string& name : names) {
+    const ProcessResult got = run_process({"curl", "--silent", "--noproxy", "*", url + "/v2/models/" + name});
+    const nlohmann::json model = nlohmann::json::parse(got.out);
+    std::string rows;
+    for (const nlohmann::json& traffic : model.at("expected_traffic")) {
+      if (traffic.at("key_bits") == 4096) continue;
+      rows += (rows.empty() ? "| " : "| | | ") + traffic.at("key_bits").dump() + " | " +
+              cli::human_bytes(traffic.at("bytes_up")) + " | " + cli::human_bytes(traffic.at("bytes_down")) +
+              " | " + traffic.at("rounds").dump() + " | " + cli::grouped(traffic.at("multiplications")) +
+              " |\n";
+    }
+    INFO(name << '\n' << rows);
+    const std::size_t at = table.find("| `" + name + "` |");
+    REQUIRE(at != std::string::npos);
+    const std::size_t figures = table.find("% | ", at) + 2;
+    CHECK(table.substr(figures, rows.size()) == rows);
   }
 }
 

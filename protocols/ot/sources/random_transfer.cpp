@@ -17,8 +17,8 @@ constexpr unsigned kLogRekey = 22;
 /// Groups of 128 of one SoftSpoken extension when it is the source: at most.
 constexpr std::size_t kSourceGroups = 256;
 
-/// From so many on b13 is worth its tables of 8 MiB in place of 4: a third more time a transfer where they do not
-/// fit in a cache, half the bytes.
+/// From so many on b13 is worth its tables of 8 MiB in place of 4: a third more time a transfer where they do
+/// not fit in a cache, half the bytes.
 constexpr std::uint64_t kManyTransfers = std::uint64_t{1} << 24;
 
 Bytes labelled(ByteView context, std::string_view label) {
