@@ -83,6 +83,13 @@ class Child:
             except subprocess.TimeoutExpired:
                 self.kill()
 
+    def must_live(self):
+        """Ends the trial when the process has ended by itself."""
+        if self.process.poll() is not None:
+            last = pathlib.Path(self.log).read_text(errors="replace").splitlines()[-5:]
+            print("\n".join(["the last lines of its log:", *last]))
+            raise SystemExit(f"{self.arguments[1]} ended by itself with code {self.process.returncode}")
+
     def memory(self, field="VmRSS"):
         """Resident bytes, now or (VmHWM) at most."""
         for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
@@ -214,7 +221,7 @@ class Clients:
         self.keys = [str(folder / f"client{i}.key.json") for i in range(count)]
         for key in self.keys:
             make_key(key, bits)
-        self.threads = [threading.Thread(target=self._run, args=(i, key)) for i, key in enumerate(self.keys)]
+        self.threads = [threading.Thread(target=self._run, args=(i, key), daemon=True) for i, key in enumerate(self.keys)]
 
     def start(self):
         for thread in self.threads:

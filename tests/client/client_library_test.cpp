@@ -14,6 +14,7 @@ namespace popcorn::test {
 namespace {
 
 const std::string kSample = "models/samples/3_1.png";
+constexpr std::chrono::seconds kLong{120};  // a preparation at 2048 bits on a machine that is busy
 
 client::Picture picture_of(const std::string& path) {
   const models::Image image = datasets::read_image(path);
@@ -83,7 +84,7 @@ TEST_CASE("The library keeps a stock in the background, and answers come from it
   client::Client without(server.url(), options);
   options.stock_folder = folder.path("stock");
   client::StockKeeper keeper(server.url(), "mnist-conv2", key, 2, options);
-  REQUIRE(eventually([&] { return keeper.ready() == 2; }));
+  REQUIRE(eventually([&] { return keeper.ready() == 2; }, kLong));
   CHECK(keeper.problem().empty());
   client::Client with(server.url(), options);
   const client::Model model = with.model("mnist-conv2");
@@ -95,10 +96,10 @@ TEST_CASE("The library keeps a stock in the background, and answers come from it
     CHECK(answer.logits == expected.logits);
     CHECK(answer.rounds < expected.rounds);
   }
-  CHECK(eventually([&] { return keeper.ready() == 2; }));  // refilled
+  CHECK(eventually([&] { return keeper.ready() == 2; }, kLong));  // refilled
 
   const client::StockKeeper missing(server.url(), "mnist-none", key, 1, options);
-  CHECK(eventually([&] { return missing.problem().find("There is no model") != std::string::npos; }));
+  CHECK(eventually([&] { return missing.problem().find("There is no model") != std::string::npos; }, kLong));
   options.stock_folder.clear();
   CHECK_THROWS_AS(client::StockKeeper(server.url(), "mnist-conv2", key, 1, options), UsageError);
 }
