@@ -12,6 +12,9 @@ class App;
 
 namespace popcorn::cli {
 
+/// The engine whose results need not equal the plaintext network's bit for bit.
+inline constexpr const char* kFastEngine = "shares-fast";
+
 struct KeyOptions {
   std::string file;  ///< empty = a temporary key pair
   unsigned bits = paillier::kDefaultKeyBits;

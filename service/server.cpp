@@ -103,22 +103,10 @@ SessionStoreOptions store_options(const ServerOptions& options) {
   return store;
 }
 
-std::string store_password(const std::string& file) {
-  if (file.empty()) {
-    return "";
-  }
-  const SecretBytes content = read_secret_file(file, {.what = "the password of the session store",
-                                                      .code = "store_password.permissions",
-                                                      .max_bytes = 4096,
-                                                      .group_may_reach = true});
-  const std::string_view text(reinterpret_cast<const char*>(content.view().data()), content.size());
-  return std::string(text.substr(0, text.find_first_of("\r\n")));
-}
-
 SharedStoreOptions shared_store_options(const ServerOptions& options) {
   SharedStoreOptions shared;
   shared.url = options.session_store;
-  shared.password = store_password(options.store_password_file);
+  shared.password = read_store_password(options.store_password_file);
   shared.key_file = options.store_key_file;
   shared.max_keys = options.max_keys;
   shared.claim_log = options.claim_log;

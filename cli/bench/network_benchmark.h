@@ -14,9 +14,6 @@
 
 namespace popcorn::cli {
 
-/// The engine whose results need not equal the plaintext network's bit for bit.
-inline constexpr const char* kFastEngine = "shares-fast";
-
 struct NetworkBenchmarkOptions {
   std::filesystem::path model;
   KeyOptions key;

@@ -87,10 +87,6 @@ std::vector<Sample> chosen_samples(const DemoOptions& options) {
   return samples;
 }
 
-bool rounds_at_random(const std::string& engine) {
-  return engine == "shares-fast";
-}
-
 Outcome classify(service::Client& client, const protocols::ClientBundle& bundle,
                  const std::shared_ptr<const paillier::KeyOwner>& owner,
                  const models::IntegerNetwork& network, const Sample& sample,
@@ -102,7 +98,7 @@ Outcome classify(service::Client& client, const protocols::ClientBundle& bundle,
   outcome.prediction =
       models::predict(outcome.result.logits, bundle.output_scale, bundle.softmax, bundle.labels);
   const WideVector expected = models::evaluate(network, input);
-  outcome.equal = rounds_at_random(outcome.result.engine)
+  outcome.equal = outcome.result.engine == kFastEngine
                       ? models::arg_max(outcome.result.logits) == models::arg_max(expected)
                       : outcome.result.logits == expected;
   return outcome;
@@ -126,7 +122,7 @@ void print_summary(const std::vector<Outcome>& outcomes, const nlohmann::ordered
   const auto seen = [&](const char* name) { return saw.value(name, std::uint64_t{0}); };
   std::cout << '\n'
             << right << " of " << outcomes.size() << " as drawn; " << equal << " of " << outcomes.size()
-            << (rounds_at_random(outcomes.front().result.engine)
+            << (outcomes.front().result.engine == kFastEngine
                     ? " of the plaintext network's class"
                     : " equal to the plaintext integer network, bit for bit")
             << "; median " << human_seconds(median_seconds(outcomes)) << " a picture\n"

@@ -178,7 +178,7 @@ struct CapacityReport {
 
 CapacityReport capacity_of(const models::IntegerNetwork& network, const InspectOptions& options) {
   protocols::SessionOptions session;
-  if (network.is_requantised()) session.engine = options.rounding == "fast" ? "shares-fast" : "shares";
+  if (network.is_requantised()) session.engine = options.rounding == "fast" ? kFastEngine : "shares";
   session.sign_test = options.sign_test;
   const auto model = protocols::ServedModel::create(network, protocols::kDefaultChunk, {}, {session.engine});
   std::string key_story;

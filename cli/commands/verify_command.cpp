@@ -93,7 +93,7 @@ std::string story_of(const RoundingErrors& errors) {
 
 int verify(const VerifyOptions& options) {
   check_key_bits(options.key);
-  const bool is_fast = options.engine == "shares-fast";
+  const bool is_fast = options.engine == kFastEngine;
   const models::IntegerNetwork network = load_model_for_engine(options.model, options.engine);
   const std::vector<Input> inputs = verification_inputs(options, network);
   std::string key_story;

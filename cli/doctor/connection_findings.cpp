@@ -3,8 +3,8 @@
 #include <chrono>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "cli/terminal/output.h"
+#include "service/store/shared_secret.h"
 #include "service/store/shared_store.h"
 
 namespace popcorn::cli {
@@ -13,14 +13,6 @@ namespace {
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-std::string secret_line(const std::string& file) {
-  if (file.empty()) return "";
-  const SecretBytes text = read_secret_file(
-      file, {.what = "the password file", .code = "store.permissions", .group_may_reach = true});
-  std::string line(text.view().begin(), text.view().end());
-  return line.substr(0, line.find_first_of("\r\n"));
 }
 
 }  // namespace
@@ -53,7 +45,7 @@ Findings redis_findings(const std::string& url, const std::string& password_file
     const auto start = std::chrono::steady_clock::now();
     service::SharedStoreOptions store;
     store.url = url;
-    store.password = secret_line(password_file);
+    store.password = service::read_store_password(password_file);
     service::open_shared_store(store, [](const service::SessionInfo&, ByteView) { return nullptr; });
     return {{"store", Verdict::good, url + " answers in " + human_seconds(seconds_since(start))}};
   } catch (const Error& error) {

@@ -250,16 +250,23 @@ void count_results(const IntegerNetwork& network, std::size_t index, const Tenso
       count_outside(y.data(), values, block.lanes, as_limit<Number>(-end), as_limit<Number>(end - 1)));
 }
 
+/// Least and largest of the lanes in use, and 0.
 template <typename Number>
-void note_extremes(std::size_t index, const Tensor<Number>& y, const Block& block) {
+ValueRange reached_by(const Number* values, std::size_t count, std::size_t lanes) {
   Number least = 0, largest = 0;
-  for (std::size_t i = 0; i < y.size(); i += kLanes) {
-    for (std::size_t lane = 0; lane < block.lanes; ++lane) {
-      least = std::min(least, y[i + lane]);
-      largest = std::max(largest, y[i + lane]);
+  for (std::size_t i = 0; i < count; i += kLanes) {
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      least = std::min(least, values[i + lane]);
+      largest = std::max(largest, values[i + lane]);
     }
   }
-  block.options.extremes->add(index, static_cast<std::int64_t>(least), static_cast<std::int64_t>(largest));
+  return {static_cast<std::int64_t>(least), static_cast<std::int64_t>(largest)};
+}
+
+template <typename Number>
+void note_extremes(std::size_t index, const Tensor<Number>& y, const Block& block) {
+  const ValueRange reached = reached_by(y.data(), y.size(), block.lanes);
+  block.options.extremes->add(index, reached.low, reached.high);
 }
 
 /// Of a pool: its operand as the step on shares pools it, without the digits that the rescale behind drops.
@@ -270,16 +277,9 @@ void note_pooled(const IntegerNetwork& network, std::size_t index, const Tensor<
   const auto plane = static_cast<std::size_t>(shape.height * shape.width) * kLanes;
   std::int64_t magnitude = 0;
   for (std::size_t first = 0; first < x.size(); first += plane) {
-    Number least = 0, largest = 0;
-    for (std::size_t i = first; i < first + plane; i += kLanes) {
-      for (std::size_t lane = 0; lane < block.lanes; ++lane) {
-        least = std::min(least, x[i + lane]);
-        largest = std::max(largest, x[i + lane]);
-      }
-    }
+    const ValueRange reached = reached_by(x.data() + first, plane, block.lanes);
     const unsigned t = dropped_digits(network, index, first / plane);
-    magnitude = std::max({magnitude, -(static_cast<std::int64_t>(least) >> t),
-                          drop_digits(static_cast<std::int64_t>(largest), t, low_digits(t))});
+    magnitude = std::max({magnitude, -(reached.low >> t), drop_digits(reached.high, t, low_digits(t))});
   }
   block.options.extremes->add_operand(index, magnitude);
 }

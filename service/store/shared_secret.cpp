@@ -32,6 +32,18 @@ SecretBytes read_shared_secret(const std::string& path, const std::string& what,
                    path + " must hold 64 hexadecimal digits; make it with: openssl rand -hex 32");
 }
 
+std::string read_store_password(const std::string& file) {
+  if (file.empty()) {
+    return "";
+  }
+  const SecretBytes content = read_secret_file(file, {.what = "the password of the session store",
+                                                      .code = "store_password.permissions",
+                                                      .max_bytes = 4096,
+                                                      .group_may_reach = true});
+  const std::string_view text(reinterpret_cast<const char*>(content.view().data()), content.size());
+  return std::string(text.substr(0, text.find_first_of("\r\n")));
+}
+
 Sha256 hmac_sha256(ByteView key, ByteView data) {
   Sha256 digest{};
   unsigned size = digest.size();
