@@ -1,13 +1,16 @@
 #include "base/secret_bytes.h"
 
-#include <openssl/crypto.h>
-
+#include <cstring>
 #include <utility>
 
 namespace popcorn {
 
 void wipe(std::span<std::uint8_t> bytes) noexcept {
-  OPENSSL_cleanse(bytes.data(), bytes.size());
+  if (bytes.empty()) return;
+  std::memset(bytes.data(), 0, bytes.size());
+  // OPENSSL_cleanse() clears eight bytes at a time, which showed in profiles of the transfers. As far as the
+  // compiler knows this reads the memory, so that no store into it is dead.
+  asm volatile("" : : "r"(bytes.data()) : "memory");
 }
 
 SecretBytes::SecretBytes(SecretBytes&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}

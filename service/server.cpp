@@ -288,9 +288,7 @@ struct Server::State {
     std::unique_lock lock(drain_mutex);
     drain_wake.wait(lock, [this] { return stops > 0; });
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(options.drain_seconds);
-    // Sessions in a shared store go on elsewhere.
-    while (stops < 2 && !store->shared() && store->active() > 0 &&
-           std::chrono::steady_clock::now() < deadline) {
+    while (stops < 2 && store->bound_to_process() > 0 && std::chrono::steady_clock::now() < deadline) {
       drain_wake.wait_for(lock, kDrainPoll);
     }
     http.stop();

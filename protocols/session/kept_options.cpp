@@ -8,7 +8,7 @@ namespace popcorn::protocols {
 
 namespace {
 
-constexpr std::uint16_t kVersionWithEngine = kSessionStateVersion + 1;
+constexpr std::uint16_t kVersionWithEngine = kSessionStateVersion + 2;
 
 }  // namespace
 

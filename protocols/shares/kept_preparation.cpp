@@ -42,13 +42,34 @@ void PreparedSeeds::restore(StateReader& in) {
   }
 }
 
+//   the pads of the direction in which this party has both: zeros, ones; then of the other: pads, choices
+void PreparedTransfers::save(StateWriter& out) const {
+  out.places(sent.zero);
+  out.places(sent.one);
+  out.places(received.pads);
+  out.bytes(received.bits);
+}
+
+void PreparedTransfers::restore(const TransferNeed& need, bool is_server, StateReader& in) {
+  const std::uint64_t sends = is_server ? need.from_server : need.from_client;
+  const std::uint64_t receives = is_server ? need.from_client : need.from_server;
+  sent.zero.resize(sends);
+  sent.one.resize(sends);
+  received.pads.resize(receives);
+  in.places(sent.zero);
+  in.places(sent.one);
+  in.places(received.pads);
+  received.bits.resize(receives);
+  std::ranges::copy(in.bytes(receives), received.bits.begin());
+  if (std::ranges::any_of(received.bits, [](std::uint8_t bit) { return bit > 1; }))
+    StateReader::reject("a choice is not a bit");
+}
+
 ot::Words restore_words(std::size_t count, unsigned bits, StateReader& in) {
-  ByteReader reader(in.bytes(sizeof(std::uint32_t) * count), "session_state");
   ot::Words words(count);
-  for (std::uint32_t& word : words) {
-    word = reader.u32();
+  in.places(words);
+  for (const std::uint32_t word : words)
     if ((word & ~ot::low_bits(bits)) != 0) StateReader::reject("a share is out of range");
-  }
   return words;
 }
 

@@ -29,7 +29,29 @@ ShareOptions share_options(ShareRounding rounding) {
   return options;
 }
 
-std::vector<FlightPair> dry_run_flights(const models::IntegerNetwork& network, ShareRounding rounding) {
+TransferNeed prepared_transfers(const SharePlan& plan) {
+  const auto need = predict_shares(plan).all.transfers;
+  if (std::max(need[0], need[1]) > kMostPreparedTransfers) return {};
+  return {need[0], need[1]};
+}
+
+namespace {
+
+std::vector<FlightPair> flights_of(ot::Half& client, ot::Half& server) {
+  std::vector<FlightPair> flights;
+  Bytes to_client;
+  while (!client.finished() || !server.finished()) {
+    const Bytes to_server = client.finished() ? Bytes{} : client.advance(to_client);
+    if (server.finished()) break;  // it sent the last flight
+    to_client = server.advance(to_server);
+    flights.push_back({to_server.size(), to_client.size()});
+  }
+  return flights;
+}
+
+}  // namespace
+
+ShareFlights dry_run_flights(const models::IntegerNetwork& network, ShareRounding rounding) {
   const SharePlan plan = plan_shares(share_network(network), share_options(rounding));
   const ClearLayers layers(network);
   ot::TwoParties parties(transfer_source(plan), system_rng());
@@ -40,16 +62,15 @@ std::vector<FlightPair> dry_run_flights(const models::IntegerNetwork& network, S
   ShareAnswer answer;
   ot::TransferParty& server = parties.party(true);
   ot::TransferParty& client = parties.party(false);
+  ShareFlights flights;
+  if (!prepared_transfers(plan).none()) {
+    ot::Half server_half(server.wire, reserve_first(server, plan));
+    ot::Half client_half(client.wire, reserve_first(client, plan));
+    flights.transfers = flights_of(client_half, server_half);
+  }
   ot::Half server_half(server.wire, online_of_server(server, plan, server_part));
   ot::Half client_half(client.wire, online_of_client(client, plan, client_part, answer));
-  std::vector<FlightPair> flights;
-  Bytes to_client;
-  for (;;) {
-    const Bytes to_server = client_half.advance(to_client);
-    if (client_half.finished()) break;
-    to_client = server_half.advance(to_server);
-    flights.push_back({to_server.size(), to_client.size()});
-  }
+  flights.online = flights_of(client_half, server_half);
   return flights;
 }
 

@@ -213,22 +213,33 @@ PackedFacts layer_from_json(const Json& json, const std::vector<ShareNode>& node
   return facts;
 }
 
-Json flights_to_json(const std::vector<FlightPair>& flights) {
+Json pairs_to_json(const std::vector<FlightPair>& flights) {
   Json json = Json::array();
   for (const FlightPair& flight : flights) json.push_back({flight.client, flight.server});
   return json;
 }
 
-std::vector<FlightPair> flights_from_json(const JsonFields& fields, std::string_view name) {
+Json flights_to_json(const ShareFlights& flights) {
+  return {{"transfers", pairs_to_json(flights.transfers)}, {"online", pairs_to_json(flights.online)}};
+}
+
+std::vector<FlightPair> pairs_from_json(const JsonFields& fields, std::string_view name) {
   const Json& array = fields.at(name);
-  if (!array.is_array() || array.empty() || array.size() > kMostFlights)
-    fields.fail(name, "an array of pairs");
+  if (!array.is_array() || array.size() > kMostFlights) fields.fail(name, "an array of pairs");
   std::vector<FlightPair> flights;
   for (const Json& pair : array) {
     const Json named = {{"pair", pair}};
     const auto bytes = JsonFields(named, kWhat, kCode, {"pair"}).integers("pair", 2, 2, 0, kMostFlightBytes);
     flights.push_back({static_cast<std::uint64_t>(bytes[0]), static_cast<std::uint64_t>(bytes[1])});
   }
+  return flights;
+}
+
+ShareFlights flights_from_json(const JsonFields& facts, std::string_view rounding) {
+  const std::string what = std::string(kWhat) + ": \"" + std::string(rounding) + "\"";
+  const JsonFields fields(facts.at(rounding), what, kCode, {"transfers", "online"});
+  ShareFlights flights{pairs_from_json(fields, "transfers"), pairs_from_json(fields, "online")};
+  if (flights.online.empty()) fields.fail("online", "an array of pairs");
   return flights;
 }
 

@@ -19,18 +19,25 @@ struct PackedFacts {
   friend bool operator==(const PackedFacts&, const PackedFacts&) = default;
 };
 
-/// Bytes of a round of the online phase: the client's flight and the server's.
+/// Bytes of a round: the client's flight and the server's.
 struct FlightPair {
   std::uint64_t client = 0, server = 0;
   friend bool operator==(const FlightPair&, const FlightPair&) = default;
 };
 
+/// Of a whole inference, without what is encrypted.
+struct ShareFlights {
+  std::vector<FlightPair> transfers;  ///< those that make transfers in the preparation, if it does
+  std::vector<FlightPair> online;
+  friend bool operator==(const ShareFlights&, const ShareFlights&) = default;
+};
+
 struct ShareFacts {
   ShareNetwork network;
   std::vector<PackedFacts> layers;
-  std::vector<FlightPair> nearest, fast;  ///< by rounding
+  ShareFlights nearest, fast;  ///< by rounding
 
-  const std::vector<FlightPair>& flights(ShareRounding rounding) const noexcept {
+  const ShareFlights& flights(ShareRounding rounding) const noexcept {
     return rounding == ShareRounding::nearest ? nearest : fast;
   }
 };

@@ -75,7 +75,13 @@ void SharesClient::message(std::uint64_t round, Bytes& out) {
     }
     if (round == 1) seeds_.chosen = reverse_->reply(seeds_.nonce, rng_, out);
   } else {
-    if (!half_) begin_online();
+    if (!half_) {
+      if (schedule_.makes_transfers(round)) {
+        begin_transfers();
+      } else {
+        begin_online();
+      }
+    }
     const Bytes flight = advance_or_fail(*half_, std::exchange(flight_, {}));
     const std::uint64_t due = schedule_.client_message(round).sign_test_bytes;
     if (flight.size() != due) {
@@ -102,6 +108,7 @@ void SharesClient::take(std::uint64_t round, WideVector plaintexts, ByteView sec
   if (round == 0) return take_set_up(section);
   if (schedule_.prepares(round)) return take_preparation(round, std::move(plaintexts));
   flight_.assign(section.begin(), section.end());
+  if (schedule_.makes_transfers(round) && round + 1 == schedule_.first_flight()) keep_transfers();
   if (round + 1 == schedule_.rounds()) take_answer();
 }
 
@@ -130,9 +137,30 @@ ot::Words SharesClient::chosen(std::size_t node) const {
   return shares_.at(static_cast<std::size_t>(source - sources.begin()));
 }
 
-void SharesClient::begin_online() {
+void SharesClient::begin_transfers() {
   transfers_ = std::make_unique<TransferHalves>(transfer_source(plan_), seeds_.chosen, seeds_.offered,
                                                 seeds_.nonce, false, rng_);
+  half_.emplace(transfers_->wire(), reserve_first(transfers_->party(), plan_));
+}
+
+void SharesClient::keep_transfers() {
+  if (!half_->finished()) advance_or_fail(*half_, std::exchange(flight_, {}));
+  if (!half_->finished())
+    throw ot::FailedCheck("ot.flight_size", "the transfers did not end with the last round that makes them");
+  const TransferNeed& need = schedule_.transfers();
+  prepared_ = {transfers_->release_sent(need.from_client), transfers_->release_received(need.from_server)};
+  half_.reset();
+  transfers_.reset();
+}
+
+void SharesClient::begin_online() {
+  if (schedule_.transfers().none()) {
+    transfers_ = std::make_unique<TransferHalves>(transfer_source(plan_), seeds_.chosen, seeds_.offered,
+                                                  seeds_.nonce, false, rng_);
+  } else {
+    transfers_ =
+        std::make_unique<TransferHalves>(std::move(prepared_.sent), std::move(prepared_.received), false);
+  }
   const auto prepared = [this](std::size_t node) {
     const auto& layers = schedule_.preparation().layers;
     const auto layer = std::ranges::find(layers, node, &PreparationPlan::Layer::node);
@@ -147,9 +175,14 @@ bool SharesClient::can_be_kept(std::uint64_t round) const {
   return round > 0 && round <= schedule_.first_flight() && !half_;
 }
 
-//   seeds; the shares chosen; the results of the layers done; u8 has the input, [u64 each of its values]
-void SharesClient::save(std::uint64_t /*round*/, StateWriter& out) const {
-  seeds_.save(out);
+//   seeds, or the transfers they have made; the shares chosen; the results of the layers done; u8 has the
+//   input, [u64 each of its values]
+void SharesClient::save(std::uint64_t round, StateWriter& out) const {
+  if (schedule_.has_made_transfers(round)) {
+    prepared_.save(out);
+  } else {
+    seeds_.save(out);
+  }
   for (const ot::Words& words : shares_) out.places(words);
   save_results(results_, out);
   out.u8(input_.size() > 0 ? 1 : 0);
@@ -158,7 +191,13 @@ void SharesClient::save(std::uint64_t /*round*/, StateWriter& out) const {
 
 void SharesClient::restore(std::uint64_t round, StateReader& in) {
   if (round > schedule_.first_flight()) StateReader::reject("an online phase is not kept");
-  seeds_.restore(in);
+  if (round > schedule_.first_transfers() && round < schedule_.first_flight())
+    StateReader::reject("transfers that are being made are not kept");
+  if (schedule_.has_made_transfers(round)) {
+    prepared_.restore(schedule_.transfers(), false, in);
+  } else {
+    seeds_.restore(in);
+  }
   for (std::size_t i = 0; i < shares_.size(); ++i)
     shares_[i] = restore_words(shares_[i].size(), schedule_.preparation().sources[i].ring, in);
   results_ = restore_results(schedule_, in);

@@ -36,6 +36,8 @@ class SharesClient final : public ClientEngine {
   void check_facts(const ClientBundle& bundle) const;
   void take_set_up(ByteView section);
   void take_preparation(std::uint64_t round, WideVector plaintexts);
+  void begin_transfers();
+  void keep_transfers();
   void begin_online();
   ot::Words chosen(std::size_t node) const;
   void take_answer();
@@ -51,6 +53,7 @@ class SharesClient final : public ClientEngine {
   ot::BaseOwner base_;
   std::optional<ot::BaseChooser> reverse_;
   PreparedSeeds seeds_;
+  PreparedTransfers prepared_;
   std::unique_ptr<TransferHalves> transfers_;
   std::optional<ClientPart> part_;
   std::optional<ot::Half> half_;

@@ -1,7 +1,7 @@
 #include "protocols/shares/shares_schedule.h"
 
 #include "base/error.h"
-#include "protocols/shares/run/share_cost.h"
+#include "protocols/shares/share_dry_run.h"
 
 namespace popcorn::protocols::shares {
 
@@ -13,13 +13,19 @@ constexpr std::uint64_t kMostBytesOfSource = std::uint64_t{1} << 24;
 
 /// Flights may come from the other party: no more bytes are ever awaited than the plan can need, and no
 /// fewer.
-void check_flights(const std::vector<FlightPair>& flights, const SharePlan& plan) {
+void check_flights(const ShareFlights& flights, const SharePlan& plan) {
+  if (flights.transfers.empty() != prepared_transfers(plan).none()) {
+    throw InputError("bundle.shares",
+                     std::string("client bundle: \"shares\": its preparation must ") +
+                         (flights.transfers.empty() ? "make transfers" : "make no transfers"));
+  }
   const ShareStepCost cost = predict_shares(plan).all;
   const std::uint64_t least = cost.bytes[0] + cost.bytes[1];
   const std::uint64_t most =
       least + kMostBytesOfTransfer * (cost.transfers[0] + cost.transfers[1]) + 2 * kMostBytesOfSource;
   std::uint64_t bytes = 0;
-  for (const FlightPair& flight : flights) bytes += flight.client + flight.server;
+  for (const auto* list : {&flights.transfers, &flights.online})
+    for (const FlightPair& flight : *list) bytes += flight.client + flight.server;
   if (bytes < least || bytes > most) {
     throw InputError("bundle.shares", "client bundle: \"shares\": flights of " + std::to_string(bytes) +
                                           " bytes in all; its steps take " + std::to_string(least) + " to " +
@@ -32,6 +38,7 @@ void check_flights(const std::vector<FlightPair>& flights, const SharePlan& plan
 SharesSchedule::SharesSchedule(const ShareFacts& facts, ShareRounding rounding, const SharePlan& plan,
                                unsigned key_bits)
     : preparation_(preparation_plan(facts, plan)),
+      transfers_(prepared_transfers(plan)),
       flights_(facts.flights(rounding)),
       ciphertext_bytes_(key_bits / 4) {
   check_flights(flights_, plan);
@@ -54,6 +61,11 @@ void SharesSchedule::divide() {
   }
 }
 
+const FlightPair& SharesSchedule::flight(std::uint64_t round) const {
+  if (round < first_flight()) return flights_.transfers[static_cast<std::size_t>(round - first_transfers())];
+  return flights_.online[static_cast<std::size_t>(round - first_flight())];
+}
+
 MessageShape SharesSchedule::client_message(std::uint64_t round) const {
   MessageShape shape{MessageKind::flight, 0, 0, ciphertext_bytes_, 0};
   if (round == 0) {
@@ -65,7 +77,8 @@ MessageShape SharesSchedule::client_message(std::uint64_t round) const {
       shape.ciphertexts += layouts_[i].inputs();
     if (round == 1) shape.sign_test_bytes = ot::kBaseReplyBytes;
   } else {
-    shape.sign_test_bytes = flights_[static_cast<std::size_t>(round - first_flight())].client;
+    if (makes_transfers(round)) shape.kind = MessageKind::preparation;
+    shape.sign_test_bytes = flight(round).client;
   }
   return shape;
 }
@@ -80,7 +93,8 @@ MessageShape SharesSchedule::server_message(std::uint64_t round) const {
     for (std::size_t i = prepared(round).first; i < prepared(round).end; ++i)
       shape.ciphertexts += layouts_[i].outputs();
   } else {
-    shape.sign_test_bytes = flights_[static_cast<std::size_t>(round - first_flight())].server;
+    if (makes_transfers(round)) shape.kind = MessageKind::preparation;
+    shape.sign_test_bytes = flight(round).server;
   }
   return shape;
 }
@@ -93,7 +107,7 @@ MessageAddress SharesSchedule::client_address(std::uint64_t round) const {
 }
 
 std::string SharesSchedule::step_name(std::uint64_t step) const {
-  if (step == 0) return "transfers";
+  if (step == 0 || makes_transfers(step)) return "transfers";
   if (!prepares(step)) return "online";
   const Layers& layers = prepared(step);
   const std::string& first = preparation_.layers[layers.first].facts.name;

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/secret_bytes.h"
+#include "protocols/ot/failed_check.h"
 #include "protocols/ot/sources/base_transfer.h"
 #include "protocols/shares/kept_preparation.h"
 #include "protocols/shares/run/share_halves.h"
@@ -31,8 +33,7 @@ class SharesServer final : public ServerEngine {
     rng_.fill(seeds_.nonce);
   }
   ~SharesServer() override {
-    for (MaskedResult& result : results_)
-      OPENSSL_cleanse(result.words.data(), result.words.size() * sizeof(std::uint32_t));
+    for (MaskedResult& result : results_) wipe_and_clear(result.words);
   }
 
   const Schedule& schedule() const noexcept override { return schedule_; }
@@ -57,16 +58,23 @@ class SharesServer final : public ServerEngine {
       prepare(schedule_.prepared(round), ciphertexts, out);
     } else {
       const PhaseTimer timer(phases_.step);
-      if (!half_) begin_online();
+      if (!half_) {
+        if (schedule_.makes_transfers(round)) {
+          begin_transfers();
+        } else {
+          begin_online();
+        }
+      }
       const Bytes flight = advance_or_fail(*half_, std::exchange(flight_, {}));
       out.insert(out.end(), flight.begin(), flight.end());
+      if (schedule_.makes_transfers(round) && round + 1 == schedule_.first_flight()) keep_transfers();
     }
   }
 
   ServerPhases phases() const noexcept override { return phases_; }
 
   std::size_t memory_bytes() const noexcept override {
-    std::size_t bytes = transfers_ ? transfers_->memory_bytes() : 0;
+    std::size_t bytes = prepared_.memory_bytes() + (transfers_ ? transfers_->memory_bytes() : 0);
     for (const MaskedResult& result : results_)
       bytes += (result.words.size() + result.lowest.size()) * sizeof(std::uint32_t);
     return bytes;
@@ -74,9 +82,14 @@ class SharesServer final : public ServerEngine {
 
   bool can_be_kept(std::uint64_t round) const override { return round <= schedule_.first_flight() && !half_; }
 
-  //   seeds, [32 secret of the reverse base transfers, whose answer is awaited], results of the layers done
+  //   seeds, or the transfers they have made, [32 secret of the reverse base transfers, whose answer is
+  //   awaited], results of the layers done
   void save(std::uint64_t round, StateWriter& out) const override {
-    seeds_.save(out);
+    if (schedule_.has_made_transfers(round)) {
+      prepared_.save(out);
+    } else {
+      seeds_.save(out);
+    }
     if (round == 1) {
       Bytes secret;
       reverse_->save(secret);
@@ -88,7 +101,13 @@ class SharesServer final : public ServerEngine {
 
   void restore(std::uint64_t round, StateReader& in) override {
     if (round > schedule_.first_flight()) StateReader::reject("an online phase is not kept");
-    seeds_.restore(in);
+    if (round > schedule_.first_transfers() && round < schedule_.first_flight())
+      StateReader::reject("transfers that are being made are not kept");
+    if (schedule_.has_made_transfers(round)) {
+      prepared_.restore(schedule_.transfers(), true, in);
+    } else {
+      seeds_.restore(in);
+    }
     if (round == 1) reverse_ = std::make_unique<ot::BaseOwner>(in.bytes(ot::BaseOwner::kKeptBytes));
     results_ = restore_results(schedule_, in);
   }
@@ -115,9 +134,33 @@ class SharesServer final : public ServerEngine {
     }
   }
 
-  void begin_online() {
+  void make_halves() {
     transfers_ = std::make_unique<TransferHalves>(transfer_source(network_.plan()), seeds_.chosen,
                                                   seeds_.offered, seeds_.nonce, true, rng_);
+  }
+
+  void begin_transfers() {
+    make_halves();
+    half_.emplace(transfers_->wire(), reserve_first(transfers_->party(), network_.plan()));
+  }
+
+  void keep_transfers() {
+    if (!half_->finished())
+      throw ot::FailedCheck("ot.flight_size",
+                            "the transfers did not end with the last round that makes them");
+    const TransferNeed& need = schedule_.transfers();
+    prepared_ = {transfers_->release_sent(need.from_server), transfers_->release_received(need.from_client)};
+    half_.reset();
+    transfers_.reset();
+  }
+
+  void begin_online() {
+    if (schedule_.transfers().none()) {
+      make_halves();
+    } else {
+      transfers_ =
+          std::make_unique<TransferHalves>(std::move(prepared_.sent), std::move(prepared_.received), true);
+    }
     const auto prepared = [this](std::size_t node) {
       const auto& layers = schedule_.preparation().layers;
       const auto layer = std::ranges::find(layers, node, &PreparationPlan::Layer::node);
@@ -134,6 +177,7 @@ class SharesServer final : public ServerEngine {
   Rng& rng_;
   std::vector<MaskedResult> results_;  ///< by layer
   PreparedSeeds seeds_;
+  PreparedTransfers prepared_;
   std::optional<ot::BaseChooser> chooser_;
   std::unique_ptr<ot::BaseOwner> reverse_;
   std::unique_ptr<TransferHalves> transfers_;

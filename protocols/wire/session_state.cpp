@@ -1,17 +1,24 @@
 #include "protocols/wire/session_state.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 #include "base/error.h"
 
 namespace popcorn::protocols {
 
 void StateWriter::places(std::span<const std::uint32_t> values) {
-  for (const std::uint32_t value : values) writer_.u32(value);
+  static_assert(std::endian::native == std::endian::little);
+  writer_.bytes({reinterpret_cast<const std::uint8_t*>(values.data()), 4 * values.size()});
 }
 
 void StateWriter::integers(const WideVector& values) {
   for (const std::uint64_t word : values.words()) writer_.u64(word);
+}
+
+void StateReader::places(std::span<std::uint32_t> values) {
+  if (!values.empty()) std::memcpy(values.data(), bytes(4 * values.size()).data(), 4 * values.size());
 }
 
 void StateReader::reject(const std::string& what) {

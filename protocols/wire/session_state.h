@@ -58,6 +58,8 @@ class StateReader {
   std::uint32_t u32() { return reader_.u32(); }
   std::uint64_t u64() { return reader_.u64(); }
   ByteView bytes(std::size_t count) { return reader_.bytes(count); }
+  /// As StateWriter::places() wrote them: any words.
+  void places(std::span<std::uint32_t> values);
   /// 0 or 1.
   bool flag();
   /// One a byte, each at most `largest`.

@@ -714,6 +714,18 @@ Preparation Client::prepare(const protocols::ClientBundle& bundle,
   protocols::SessionOptions session_options;
   session_options.engine = protocols::chosen_of(state_->options.engine, bundle.engines);
   session_options.sign_test = protocols::chosen_of(state_->options.sign_test, bundle.sign_tests);
+  for (std::uint64_t restarts = 0;; ++restarts) {
+    try {
+      return prepare_once(bundle, owner, session_options, progress);
+    } catch (const SessionLost& lost) {
+      if (restarts == kMostRestarts) throw RefusedError(lost.code(), lost.what());
+    }
+  }
+}
+
+Preparation Client::prepare_once(const protocols::ClientBundle& bundle,
+                                 const std::shared_ptr<const paillier::KeyOwner>& owner,
+                                 protocols::SessionOptions session_options, const Progress& progress) {
   const auto session = protocols::ClientSession::preparation(bundle, owner, session_options);
   const std::string id =
       state_->register_and_open(bundle, owner->public_key(), session_options, "preparations");
@@ -726,6 +738,11 @@ Preparation Client::prepare(const protocols::ClientBundle& bundle,
     result.session = session->save();
     result.facts = {state_->endpoint.url,  bundle.model, bundle.config_id, session_options.engine, id,
                     state_->expiry_of(id), made.rounds,  made.bytes_up,    made.bytes_down};
+  } catch (const RefusedError& error) {
+    // While transfers are made one server alone has the preparation.
+    if (says_session_is_over(error) && !session->can_be_kept()) throw SessionLost(error.code(), error.what());
+    state_->delete_session(id);
+    throw;
   } catch (...) {
     state_->delete_session(id);
     throw;

@@ -102,6 +102,9 @@ class Client {
 
  private:
   struct State;
+  Preparation prepare_once(const protocols::ClientBundle& bundle,
+                           const std::shared_ptr<const paillier::KeyOwner>& owner,
+                           protocols::SessionOptions session_options, const Progress& progress);
   InferenceResult run_session(const protocols::ClientBundle& bundle,
                               const std::shared_ptr<const paillier::KeyOwner>& owner, const WideVector& input,
                               const Progress& progress);

@@ -314,6 +314,18 @@ class RedisSessionStore final : public SessionStore {
     }
   }
 
+  std::size_t bound_to_process() override {
+    std::set<std::string> staying;
+    {
+      const std::lock_guard lock(mutex_);
+      staying = staying_;
+    }
+    return static_cast<std::size_t>(std::ranges::count_if(staying, [this](const std::string& id) {
+      const std::optional<SessionInfo> here = here_->find(id);
+      return here && here->phase == SessionPhase::active;
+    }));
+  }
+
   std::size_t active(const std::string& account) override {
     return static_cast<std::size_t>(script(redis_scripts::kActive, {owner_key(account)}, {}).integer);
   }

@@ -120,6 +120,8 @@ class SessionStore {
   virtual bool count_today(const std::string& account, std::uint64_t limit) = 0;
   /// Whether the store answers: for readiness. Asks at most once a second.
   virtual bool reachable() { return true; }
+  /// Active sessions that end with this process: all, unless others can go on with them.
+  virtual std::size_t bound_to_process() { return active(); }
   /// True when sessions outlive this process and others can go on with them.
   virtual bool shared() const noexcept { return false; }
 };

@@ -21,8 +21,8 @@ void derive(const ShareFacts& facts, ShareRounding rounding) {
   const SharePlan plan = plan_shares(facts.network, share_options(rounding));
   const SharesSchedule schedule(facts, rounding, plan, kKeyBits);
   require(schedule.layers() == facts.layers.size());
-  require(schedule.first_flight() <= 1 + facts.layers.size());
-  require(schedule.rounds() == schedule.first_flight() + facts.flights(rounding).size());
+  require(schedule.first_transfers() <= 1 + facts.layers.size());
+  require(schedule.rounds() == schedule.first_flight() + facts.flights(rounding).online.size());
   for (std::uint64_t round = 0; round < schedule.rounds(); ++round) {
     require(schedule.client_message(round).bytes() >= protocols::kMessagePrefixBytes);
     require(!schedule.name_of(round).empty());

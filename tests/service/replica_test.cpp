@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/file.h"
 #include "protocols/shares/share_facts.h"
@@ -163,12 +164,13 @@ namespace {
 
 /// Two servers on one store whose model is on shares: its sessions hold what no store may have.
 struct ShareWorld {
-  ShareWorld() {
+  explicit ShareWorld(unsigned drain = 0) : drain_seconds(drain) {
     const std::string store = fresh_redis_url();
     for (auto& server : servers) server = make(store);
   }
   std::unique_ptr<RunningServer> make(const std::string& store) const {
     auto options = replica_options(store);
+    options.drain_seconds = drain_seconds;
     options.models = {small.model};
     return std::make_unique<RunningServer>(options);
   }
@@ -179,6 +181,23 @@ struct ShareWorld {
     return {small.model, paillier::PublicContext::create(small_key()->public_key()), options};
   }
 
+  /// Of each round: whether a store can have the session that awaits it.
+  std::vector<bool> kept_before() const {
+    protocols::ServerSession server = probe();
+    protocols::SessionOptions options;
+    options.engine = "shares";
+    protocols::ClientSession client(small.model->bundle(), small_key(), small.input, options);
+    std::vector<bool> kept;
+    Bytes answer;
+    for (std::optional<ByteView> message = client.start(); message;) {
+      kept.push_back(server.can_be_kept());
+      answer = server.handle(*message);
+      message = client.handle(answer);
+    }
+    return kept;
+  }
+
+  const unsigned drain_seconds;
   SmallShares small = small_shares("tiny", 42);
   std::unique_ptr<RunningServer> servers[2];
   WideVector expected = plaintext_logits(*small.model, small.input);
@@ -193,11 +212,22 @@ TEST_CASE("The online phase of a session on shares goes on where it began, or no
   const bool moves = GENERATE(false, true);  // to another server than the one that opened it
   CAPTURE(moves);
   const RunningServer &here = *world.servers[moves ? 1 : 0], &there = *world.servers[moves ? 0 : 1];
-  // The preparation may go on anywhere; with its first online message the session stays.
+  // The preparation may go on anywhere, but for what makes its transfers, which stays where it began; with
+  // its first online message the session stays.
   const std::uint64_t online = world.probe().preparation_rounds();
+  const std::vector<bool> kept_before = world.kept_before();
+  REQUIRE(std::ranges::count(kept_before.begin(), kept_before.begin() + static_cast<std::ptrdiff_t>(online),
+                             false) >= 1);
+  const RunningServer* chosen = &here;
   for (std::uint64_t round = 0; round <= online; ++round) {
     CAPTURE(round);
-    REQUIRE(client.send(round % 2 == 0 || round == online ? here : there).empty());
+    if (!kept_before[round]) {
+      const RunningServer& other = chosen == &here ? there : here;
+      CHECK(error_code(send_round(other, client.session(), round, client.message())) == "session.gone");
+    } else {
+      chosen = round % 2 == 0 || round == online ? &here : &there;
+    }
+    REQUIRE(client.send(*chosen).empty());
   }
   while (!client.finished()) {
     CAPTURE(client.round());
@@ -225,6 +255,7 @@ TEST_CASE("The online phase of a session on shares goes on where it began, or no
 TEST_CASE("A server on shares that stops in any round: the client begins anew, with another preparation",
           "[replicas][shares]") {
   const protocols::ServerSession probe = ShareWorld().probe();
+  const std::vector<bool> kept_before = ShareWorld().kept_before();
   const std::uint64_t rounds = probe.rounds();
   for (std::uint64_t stop_at = 0; stop_at < rounds;
        stop_at += stop_at <= probe.preparation_rounds() ? 1 : 5) {
@@ -248,7 +279,21 @@ TEST_CASE("A server on shares that stops in any round: the client begins anew, w
                                      });
     CHECK(stopped);
     CHECK(result.logits == world.expected);
-    // Before its first online message a session is in the store.
-    CHECK(result.restarts == (stop_at <= probe.preparation_rounds() ? 0 : 1));
+    // Before its first online message a session is in the store, unless its transfers are being made.
+    CHECK(result.restarts == (kept_before[stop_at] ? 0 : 1));
   }
+}
+
+TEST_CASE("A replica that is told to stop lets the online phases end that live in it", "[replicas][shares]") {
+  ShareWorld world(30);
+  ClientByHand client = world.client();
+  RunningServer& here = *world.servers[0];
+  for (std::uint64_t round = 0; round <= world.probe().preparation_rounds(); ++round)
+    REQUIRE(client.send(here).empty());
+  std::thread stopping([&] { here.stop(); });
+  // It takes no new session any more, and this one to its end.
+  REQUIRE(eventually([&] { return ask(here.port(), "GET", "/v2/health/ready").status == 503; }));
+  while (!client.finished()) REQUIRE(client.send(here).empty());
+  stopping.join();
+  CHECK(client.client().logits() == world.expected);
 }

@@ -64,7 +64,7 @@ SmallShares small_shares(const std::string& name, std::uint64_t seed) {
     try {
       const auto model = protocols::ServedModel::create(std::move(network), protocols::kDefaultChunk, {},
                                                         {"shares", "shares-fast"});
-      if (model->bundle().share_facts->nearest.size() > 4) return {model, input};
+      if (model->bundle().share_facts->nearest.online.size() > 4) return {model, input};
     } catch (const InputError&) {
       continue;  // its values need more than shares have
     }

@@ -5,7 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "protocols/shares/share_facts.h"
+#include "protocols/shares/share_dry_run.h"
+#include "protocols/shares/shares_schedule.h"
 #include "protocols/wire/message.h"
 #include "tests/service/service_fixture.h"
 #include "tests/support/random_network.h"
@@ -45,6 +46,13 @@ struct World {
     while (client.round() < round) REQUIRE(client.send(server).empty());
   }
   std::uint64_t first_flight() const { return probe.preparation_rounds(); }
+  std::uint64_t first_transfers() const {
+    using namespace protocols::shares;
+    const ShareFacts& facts = *small.model->bundle().share_facts;
+    const SharePlan plan = plan_shares(facts.network, share_options(ShareRounding::nearest));
+    const unsigned bits = small_key()->public_key().bits();
+    return SharesSchedule(facts, ShareRounding::nearest, plan, bits).first_transfers();
+  }
   std::uint64_t rounds() const { return probe.rounds(); }
 };
 
@@ -186,14 +194,15 @@ TEST_CASE("A preparation offered twice is refused; the same request in two sessi
 
 TEST_CASE("Flights of another session end the session they are sent to", "[shares][hostile]") {
   const World world;
-  for (std::uint64_t round = world.first_flight(); round < world.rounds(); ++round) {
+  REQUIRE(world.first_transfers() < world.first_flight());
+  for (std::uint64_t round = world.first_transfers(); round < world.rounds(); ++round) {
     CAPTURE(round);
     ClientByHand client = world.client();
     ClientByHand other = world.client();
     world.advance_to(client, round);
     world.advance_to(other, round);
     const RawAnswer answer = world.send(client, other.message());
-    if (round == world.first_flight()) {
+    if (round == world.first_transfers()) {
       // The extension's check: its columns are made of seeds of the other session's set-up.
       CHECK(error_code(answer) == "ot.check");
     }

@@ -67,6 +67,10 @@ class PadMaker {
   std::map<std::uint64_t, std::unique_ptr<kernels::AesKey>> keys_;  ///< by period
 };
 
+[[noreturn]] void fail_not_ready() {
+  throw Error("ot.not_ready", "more transfers were asked for than were reserved");
+}
+
 Block draw_block(Rng& rng) {
   Block block;
   rng.fill({reinterpret_cast<std::uint8_t*>(&block), sizeof block});
@@ -107,9 +111,9 @@ std::size_t TransferSource::beyond() const noexcept {
 struct RandomTransferSender::State {
   TransferSource source;
   Bytes context;
-  Rng& rng;
+  Rng* rng = nullptr;
   const kernels::Kernel& kernel;
-  SoftSpokenSender bootstrap;
+  std::optional<SoftSpokenSender> bootstrap;  ///< of a half that makes transfers
   bool set_up = false;
   std::uint64_t extensions = 0;
   std::optional<SilentSender> silent;
@@ -124,10 +128,12 @@ struct RandomTransferSender::State {
   State(TransferSource from, const ChosenSeeds& base, ByteView name, Rng& random, const kernels::Kernel& with)
       : source(from),
         context(name.begin(), name.end()),
-        rng(random),
+        rng(&random),
         kernel(with),
-        bootstrap(base, name, with),
+        bootstrap(std::in_place, base, name, with),
         pads(with, name) {}
+  explicit State(SentPads kept)
+      : kernel(kernels::active()), pads(kernel, {}), zero(std::move(kept.zero)), one(std::move(kept.one)) {}
   std::size_t stock() const noexcept { return zero.size(); }
   void drop_taken(std::size_t count) {
     drop_front(zero, read);
@@ -139,12 +145,13 @@ struct RandomTransferSender::State {
   }
   Dialogue<void> set_up_for(Wire& wire, std::size_t count) {
     if (stock() >= count || set_up) co_return;
+    if (!bootstrap) fail_not_ready();
     const ByteView message = co_await wire.receive(softspoken::set_up_bytes());
-    bootstrap.set_up(message);
+    bootstrap->set_up(message);
     set_up = true;
   }
   void begin_silent(const SilentParameters& parameters, const Block* base) {
-    silent.emplace(parameters, labelled(context, parameters.name), bootstrap.delta(), base, rng, kernel);
+    silent.emplace(parameters, labelled(context, parameters.name), bootstrap->delta(), base, *rng, kernel);
   }
   void begin_pads(std::size_t count) {
     first_new = zero.size();
@@ -156,7 +163,7 @@ struct RandomTransferSender::State {
   void put_pads(const Block* rows, std::size_t first, std::size_t count) {
     const std::uint64_t index = made - (zero.size() - first_new) + first;
     pads.make(rows, count, {}, index, zero.data() + first_new + first);
-    pads.make(rows, count, bootstrap.delta(), index, one.data() + first_new + first);
+    pads.make(rows, count, bootstrap->delta(), index, one.data() + first_new + first);
   }
 };
 
@@ -164,7 +171,22 @@ RandomTransferSender::RandomTransferSender(TransferSource source, const ChosenSe
                                            Rng& rng, const kernels::Kernel& kernel)
     : state_(std::make_unique<State>(source, base, context, rng, kernel)) {}
 
+RandomTransferSender::RandomTransferSender(SentPads kept)
+    : state_(std::make_unique<State>(std::move(kept))) {}
+
 RandomTransferSender::~RandomTransferSender() = default;
+
+SentPads RandomTransferSender::release(std::size_t count) {
+  State& state = *state_;
+  if (count > ready()) fail_not_ready();
+  drop_front(state.zero, state.read);
+  drop_front(state.one, state.read);
+  state.read = 0;
+  SentPads released{std::exchange(state.zero, {}), std::exchange(state.one, {})};
+  released.zero.resize(count);
+  released.one.resize(count);
+  return released;
+}
 
 std::size_t RandomTransferSender::ready() const noexcept {
   return state_->zero.size() - state_->read;
@@ -182,7 +204,7 @@ std::size_t RandomTransferSender::memory_bytes() const noexcept {
 
 SentTransfers RandomTransferSender::take(std::size_t count) {
   State& state = *state_;
-  if (count > ready()) throw Error("ot.not_ready", "more transfers were asked for than were reserved");
+  if (count > ready()) fail_not_ready();
   const SentTransfers taken{state.zero.data() + state.read, state.one.data() + state.read};
   state.read += count;
   state.taken += count;
@@ -281,7 +303,7 @@ Dialogue<void> begin_transfers(Wire& wire, State& state, std::size_t count) {
     while (state.stock() < count) {
       BlockArray rows;
       const std::size_t wanted = std::min(kSourceGroups * kBaseTransfers, count - state.stock());
-      co_await extend(wire, state.bootstrap, state.extensions, wanted, rows);
+      co_await extend(wire, *state.bootstrap, state.extensions, wanted, rows);
       state.begin_pads(rows.size());
       state.put_pads(rows.data(), 0, rows.size());
     }
@@ -290,7 +312,7 @@ Dialogue<void> begin_transfers(Wire& wire, State& state, std::size_t count) {
   if (state.silent || state.stock() >= count) co_return;
   const SilentParameters& wanted = state.source.parameters;
   BlockArray base;
-  co_await extend(wire, state.bootstrap, state.extensions, kSilentB10.base(), base);
+  co_await extend(wire, *state.bootstrap, state.extensions, kSilentB10.base(), base);
   state.begin_silent(kSilentB10, base.data());
   if (wanted.name == kSilentB10.name) co_return;
   ToBase grown;
@@ -328,7 +350,7 @@ struct RandomTransferReceiver::State {
   TransferSource source;
   Bytes context;
   const kernels::Kernel& kernel;
-  SoftSpokenReceiver bootstrap;
+  std::optional<SoftSpokenReceiver> bootstrap;  ///< of a half that makes transfers
   bool set_up = false;
   std::uint64_t extensions = 0;
   std::optional<SilentReceiver> silent;
@@ -345,8 +367,10 @@ struct RandomTransferReceiver::State {
       : source(from),
         context(name.begin(), name.end()),
         kernel(with),
-        bootstrap(base, name, draw_block(random), with),
+        bootstrap(std::in_place, base, name, draw_block(random), with),
         pads(with, name) {}
+  explicit State(ReceivedPads kept)
+      : kernel(kernels::active()), pads(kernel, {}), pad(std::move(kept.pads)), bit(std::move(kept.bits)) {}
   std::size_t stock() const noexcept { return pad.size(); }
   void drop_taken(std::size_t count) {
     drop_front(bit, read);
@@ -358,7 +382,8 @@ struct RandomTransferReceiver::State {
   }
   Dialogue<void> set_up_for(Wire& wire, std::size_t count) {
     if (stock() >= count || set_up) co_return;
-    bootstrap.set_up(wire.out());
+    if (!bootstrap) fail_not_ready();
+    bootstrap->set_up(wire.out());
     set_up = true;
   }
   void begin_silent(const SilentParameters& parameters, const Block* base) {
@@ -383,7 +408,22 @@ RandomTransferReceiver::RandomTransferReceiver(TransferSource source, const Offe
                                                ByteView context, Rng& rng, const kernels::Kernel& kernel)
     : state_(std::make_unique<State>(source, base, context, rng, kernel)) {}
 
+RandomTransferReceiver::RandomTransferReceiver(ReceivedPads kept)
+    : state_(std::make_unique<State>(std::move(kept))) {}
+
 RandomTransferReceiver::~RandomTransferReceiver() = default;
+
+ReceivedPads RandomTransferReceiver::release(std::size_t count) {
+  State& state = *state_;
+  if (count > ready()) fail_not_ready();
+  drop_front(state.pad, state.read);
+  drop_front(state.bit, state.read);
+  state.read = 0;
+  ReceivedPads released{std::exchange(state.pad, {}), std::exchange(state.bit, {})};
+  released.pads.resize(count);
+  released.bits.resize(count);
+  return released;
+}
 
 std::size_t RandomTransferReceiver::ready() const noexcept {
   return state_->pad.size() - state_->read;
@@ -400,7 +440,7 @@ std::size_t RandomTransferReceiver::memory_bytes() const noexcept {
 
 ReceivedTransfers RandomTransferReceiver::take(std::size_t count) {
   State& state = *state_;
-  if (count > ready()) throw Error("ot.not_ready", "more transfers were asked for than were reserved");
+  if (count > ready()) fail_not_ready();
   const ReceivedTransfers taken{state.pad.data() + state.read, state.bit.data() + state.read};
   state.read += count;
   state.taken += count;

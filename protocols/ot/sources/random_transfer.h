@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/secret_bytes.h"
 #include "protocols/ot/dialogue.h"
 #include "protocols/ot/kernels/kernel.h"
 #include "protocols/ot/sources/silent.h"
@@ -50,17 +51,30 @@ struct ReceivedTransfers {
   const std::uint8_t* bits;
 };
 
+/// Transfers that were made and are kept outside their half, each to be used once. bits[i] is 0 or 1.
+struct SentPads {
+  SecretVector<std::uint32_t> zero, one;
+};
+struct ReceivedPads {
+  SecretVector<std::uint32_t> pads;
+  SecretVector<std::uint8_t> bits;
+};
+
 /// The sender's half of one direction. Not thread-safe.
 class RandomTransferSender {
  public:
   /// @param base whose first choice is 0; the other party's offered seeds. @param context as in softspoken.h
   RandomTransferSender(TransferSource source, const ChosenSeeds& base, ByteView context, Rng& rng,
                        const kernels::Kernel& kernel = kernels::active());
+  /// Of transfers that another half made and released; makes none.
+  explicit RandomTransferSender(SentPads kept);
   ~RandomTransferSender();
   /// Makes transfers until `count` are ready; the other half's reserve(count) must run against it.
-  /// @throws FailedCheck "ot.check"
+  /// @throws FailedCheck "ot.check"; Error "ot.not_ready" of a half that makes none
   Dialogue<void> reserve(Wire& wire, std::size_t count);
   std::size_t ready() const noexcept;
+  /// The next `count` ≤ ready() transfers; this half has none any more.
+  SentPads release(std::size_t count);
   /// Takes the next `count` ≤ ready() transfers.
   SentTransfers take(std::size_t count);
   void take(std::size_t count, std::uint32_t* zero, std::uint32_t* one);
@@ -78,10 +92,14 @@ class RandomTransferReceiver {
  public:
   RandomTransferReceiver(TransferSource source, const OfferedSeeds& base, ByteView context, Rng& rng,
                          const kernels::Kernel& kernel = kernels::active());
+  /// Of transfers that another half made and released; makes none.
+  explicit RandomTransferReceiver(ReceivedPads kept);
   ~RandomTransferReceiver();
-  /// @throws FailedCheck "ot.check"
+  /// @throws FailedCheck "ot.check"; Error "ot.not_ready" of a half that makes none
   Dialogue<void> reserve(Wire& wire, std::size_t count);
   std::size_t ready() const noexcept;
+  /// The next `count` ≤ ready() transfers; this half has none any more.
+  ReceivedPads release(std::size_t count);
   /// bits[i] is 0 or 1.
   ReceivedTransfers take(std::size_t count);
   void take(std::size_t count, std::uint32_t* pads, std::uint8_t* bits);

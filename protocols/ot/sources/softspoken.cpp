@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/secret.h"
+#include "base/secret_bytes.h"
 #include "base/sha256.h"
 #include "protocols/ot/bits/bit_matrix.h"
 #include "protocols/ot/failed_check.h"
@@ -122,7 +123,7 @@ class LeafStreams {
  public:
   LeafStreams(const kernels::Kernel& kernel, const kernels::AesKey& key)
       : kernel_(kernel), key_(key), blocks_(kLeaves * kTogether) {}
-  ~LeafStreams() { OPENSSL_cleanse(blocks_.data(), blocks_.size() * sizeof(Block)); }
+  ~LeafStreams() { wipe_and_clear(blocks_); }
 
   /// The columns of a tree, `stride` blocks each, and its total.
   void fold_columns(std::size_t tree, const Leaves& seeds, std::size_t stride, std::vector<Block>& columns,
@@ -213,7 +214,7 @@ struct SoftSpokenReceiver::State {
   ~State() {
     OPENSSL_cleanse(&base, sizeof base);
     OPENSSL_cleanse(&roots, sizeof roots);
-    OPENSSL_cleanse(seeds.data(), seeds.size() * sizeof(Leaves));
+    wipe_and_clear(seeds);
   }
 
   /// Leaves of a tree; appends each level's sums where there is somewhere to. @param level_sums or null
@@ -302,8 +303,8 @@ void SoftSpokenReceiver::extend(ByteView name, std::size_t groups, Block* rows, 
     const std::uint64_t choice = ((i % 128 < 64 ? word.low : word.high) >> (i % 64)) & 1U;
     rows[i].low = (rows[i].low & ~std::uint64_t{1}) | choice;
   }
-  OPENSSL_cleanse(columns.data(), columns.size() * sizeof(Block));
-  OPENSSL_cleanse(totals.data(), totals.size() * sizeof(Block));
+  wipe_and_clear(columns);
+  wipe_and_clear(totals);
 }
 
 struct SoftSpokenSender::State {
@@ -319,7 +320,7 @@ struct SoftSpokenSender::State {
   ~State() {
     OPENSSL_cleanse(&base, sizeof base);
     OPENSSL_cleanse(&delta, sizeof delta);
-    OPENSSL_cleanse(seeds.data(), seeds.size() * sizeof(Leaves));
+    wipe_and_clear(seeds);
   }
 
   /// The leaves of a tree but for a hidden one, whose place is returned. Every node is touched at every
@@ -475,9 +476,9 @@ void SoftSpokenSender::extend(ByteView name, std::size_t groups, ByteView messag
   POPCORN_DECLASSIFY(consistent);  // whoever made it false learns it, and session and set-up end
   transpose(columns.data(), stride, groups, rows);
   for (std::size_t i = 0; i < kBaseTransfers * groups; ++i) rows[i].low &= ~std::uint64_t{1};
-  OPENSSL_cleanse(columns.data(), columns.size() * sizeof(Block));
+  wipe_and_clear(columns);
   if (!consistent) {
-    OPENSSL_cleanse(rows, kBaseTransfers * groups * sizeof(Block));
+    wipe({reinterpret_cast<std::uint8_t*>(rows), kBaseTransfers * groups * sizeof(Block)});
     fail("a correction");
   }
 }

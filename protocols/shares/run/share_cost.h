@@ -28,6 +28,7 @@ ShareCost predict_shares(const SharePlan& plan);
 /// Random transfers by who has both pads: the server's, the client's.
 struct TransferNeed {
   std::uint64_t from_server = 0, from_client = 0;
+  bool none() const noexcept { return from_server + from_client == 0; }
 };
 /// What the next piece of the plan takes and, ahead, those behind it; in the order in which pieces run: one
 /// for every settle and label step, one a chunk of an interactive step. Zero where enough was made before.

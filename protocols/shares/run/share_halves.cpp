@@ -33,6 +33,11 @@ TransferHalves::TransferHalves(ot::TransferSource source, ot::ChosenSeeds& chose
   OPENSSL_cleanse(&offered, sizeof offered);
 }
 
+TransferHalves::TransferHalves(ot::SentPads sent, ot::ReceivedPads received, bool is_server)
+    : sender_(std::move(sent)),
+      receiver_(std::move(received)),
+      party_{wire_, sender_, receiver_, is_server} {}
+
 Bytes advance_or_fail(ot::Half& half, ByteView flight) {
   try {
     return half.advance(flight);

@@ -20,8 +20,13 @@ class TransferHalves {
   /// @param nonce of the session
   TransferHalves(ot::TransferSource source, ot::ChosenSeeds& chosen, ot::OfferedSeeds& offered,
                  ByteView nonce, bool is_server, Rng& rng);
+  /// Of transfers that others made; makes none.
+  TransferHalves(ot::SentPads sent, ot::ReceivedPads received, bool is_server);
   ot::Wire& wire() noexcept { return wire_; }
   ot::TransferParty& party() noexcept { return party_; }
+  /// The next transfers of both directions; these halves have none any more.
+  ot::SentPads release_sent(std::size_t count) { return sender_.release(count); }
+  ot::ReceivedPads release_received(std::size_t count) { return receiver_.release(count); }
   std::size_t memory_bytes() const noexcept { return sender_.memory_bytes() + receiver_.memory_bytes(); }
 
  private:

@@ -226,6 +226,49 @@ TEST_CASE("every source gives random transfers", "[ot][transfers]") {
   }
 }
 
+TEST_CASE("transfers that a half released are used up by another, each once, in the same order",
+          "[ot][transfers]") {
+  test::SeededRng rng(77);
+  const DealtBase base = deal_base(rng);
+  constexpr std::size_t kCount = 5000, kTaken = 300;
+  for (const char* name : {"softspoken", "b10"}) {
+    CAPTURE(name);
+    const TransferSource source = TransferSource::named(name);
+    RandomTransferSender sender(source, base.chosen, as_bytes(name), rng);
+    RandomTransferReceiver receiver(source, base.offered, as_bytes(name), rng);
+    Wire sender_wire, receiver_wire;
+    Half sender_half(sender_wire, sender.reserve(sender_wire, kCount));
+    Half receiver_half(receiver_wire, receiver.reserve(receiver_wire, kCount));
+    run_halves(sender_half, receiver_half);
+    sender.take(kTaken);
+    receiver.take(kTaken);
+    CHECK_THROWS_AS(sender.release(sender.ready() + 1), Error);
+    RandomTransferSender kept_sender(sender.release(kCount - kTaken));
+    RandomTransferReceiver kept_receiver(receiver.release(kCount - kTaken));
+    CHECK(sender.ready() == 0);
+    CHECK(receiver.ready() == 0);
+    REQUIRE(kept_sender.ready() == kCount - kTaken);
+    REQUIRE(kept_receiver.ready() == kCount - kTaken);
+    std::set<std::uint32_t> pads;
+    for (std::size_t done = 0; done < kCount - kTaken; done += 100) {
+      // A reserve within what is kept sends nothing.
+      Half reserving(sender_wire, kept_sender.reserve(sender_wire, 100));
+      CHECK(reserving.advance({}).empty());
+      REQUIRE(reserving.finished());
+      const SentTransfers sent = kept_sender.take(100);
+      const ReceivedTransfers got = kept_receiver.take(100);
+      for (std::size_t i = 0; i < 100; ++i) {
+        REQUIRE(got.pads[i] == (got.bits[i] != 0 ? sent.one[i] : sent.zero[i]));
+        pads.insert(got.pads[i]);
+      }
+    }
+    CHECK(pads.size() > kCount - kTaken - 50);  // none twice, but for chance
+    CHECK_THROWS_AS(kept_sender.take(1), Error);
+    Half more(receiver_wire, kept_receiver.reserve(receiver_wire, 1));
+    CHECK_THROWS_AS(more.advance({}), Error);
+  }
+}
+
 TEST_CASE("a party on the portable kernel and one on the fastest understand each other", "[ot][transfers]") {
   test::SeededRng rng(4);
   for (const char* const name : {"softspoken", "b10"}) {

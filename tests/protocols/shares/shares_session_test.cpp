@@ -128,7 +128,10 @@ TEST_CASE("what is published of shares survives its JSON, and damaged facts are 
   CHECK(refused("/shares/layers/0/node", 0));
   CHECK(refused("/shares/layers", Json::array()));
   CHECK(refused("/shares/nearest", Json::array()));
-  CHECK(refused("/shares/nearest/0", Json::array({1, -1})));
+  CHECK(refused("/shares/nearest/online", Json::array()));
+  CHECK(refused("/shares/nearest/online/0", Json::array({1, -1})));
+  CHECK(refused("/shares/nearest/transfers/0", Json::array({-1, 1})));
+  CHECK(refused("/shares/fast/transfers", 3));
   CHECK(refused("/shares/nodes", Json::array()));
 }
 
@@ -165,7 +168,8 @@ TEST_CASE("a session on shares refuses what is out of order, repeated, cut or fo
   CHECK(code_of([&] { client.handle(damaged); }) == "message.truncated");
 }
 
-/// Both parties of a preparation; each of them is saved, forgotten and restored before every message.
+/// Both parties of a preparation; each of them is saved, forgotten and restored before every message, but for
+/// those that make transfers.
 struct Movers {
   std::shared_ptr<const ServedModel> model;
   const test::Party& keys;
@@ -173,10 +177,16 @@ struct Movers {
   std::unique_ptr<ServerSession> server;
   std::unique_ptr<ClientSession> client;
   Bytes message;  ///< of the client, given last
+  unsigned moves = 0;
 
   void move() {
-    server = ServerSession::restore(model, keys.context, server->save(), rng);
-    if (client->round() > 0)
+    if (server->can_be_kept()) {
+      ++moves;
+      server = ServerSession::restore(model, keys.context, server->save(), rng);
+    } else {
+      REQUIRE_FALSE(client->can_be_kept());  // it has begun to make transfers too
+    }
+    if (client->round() > 0 && client->can_be_kept())
       client = ClientSession::restore(model->bundle(), keys.owner, client->save(), rng);
   }
 
@@ -217,6 +227,7 @@ TEST_CASE("both parties of a preparation move before every round; its online pha
         {}};
     movers.prepare();
     REQUIRE(movers.server->next_round() == movers.server->preparation_rounds());
+    CHECK(movers.moves >= 3);
     // The first online message is made: to make it again with other values would show how they differ.
     CHECK(code_of([&] { movers.client->save(); }) == "session.not_kept");
     CHECK(movers.server->can_be_kept());
