@@ -98,6 +98,18 @@ Key Key::read(const std::string& file) {
   return make_key(paillier::read_private_key(file));
 }
 
+void Key::write(const std::string& file) const {
+  paillier::write_private_key(file, parts_->owner->private_key());
+}
+
+Key Key::from_json(const std::string& json) {
+  return make_key(paillier::PrivateKey::from_json(json));
+}
+
+std::string Key::to_json() const {
+  return parts_->owner->private_key().to_json();
+}
+
 unsigned Key::bits() const noexcept {
   return parts_->owner->public_key().bits();
 }
@@ -140,16 +152,19 @@ Model Client::model(const std::string& name) {
   return Model(std::make_shared<const Model::Parts>(Model::Parts{state_->client.bundle(name)}));
 }
 
-Answer Client::classify(const Model& model, const Key& key, const Picture& picture) {
+Answer Client::classify(const Model& model, const Key& key, const Picture& picture,
+                        const Progress& progress) {
   const protocols::ClientBundle& bundle = model.parts().bundle;
   const models::Image image{picture.width, picture.height, picture.channels, picture.samples};
-  return answer_of(
-      bundle, state_->of(key).infer(bundle, key.parts().owner, models::encode_image(bundle.encoding, image)));
+  return answer_of(bundle, state_->of(key).infer(bundle, key.parts().owner,
+                                                 models::encode_image(bundle.encoding, image), progress));
 }
 
-Answer Client::classify(const Model& model, const Key& key, const std::vector<std::int64_t>& input) {
+Answer Client::classify(const Model& model, const Key& key, const std::vector<std::int64_t>& input,
+                        const Progress& progress) {
   const protocols::ClientBundle& bundle = model.parts().bundle;
-  return answer_of(bundle, state_->of(key).infer(bundle, key.parts().owner, WideVector::from_int64(input)));
+  return answer_of(bundle,
+                   state_->of(key).infer(bundle, key.parts().owner, WideVector::from_int64(input), progress));
 }
 
 StockKeeper::StockKeeper(const std::string& url, const std::string& model, const Key& key, std::size_t count,

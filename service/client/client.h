@@ -42,6 +42,12 @@ class POPCORN_CLIENT_API Key {
   static Key generate(unsigned bits = 3072);
   /// Reads a file of `popcorn keygen`. @throws IoError, InputError "key.*"
   static Key read(const std::string& file);
+  /// Writes such a file, for its owner alone (0600). @throws IoError
+  void write(const std::string& file) const;
+  /// From the JSON of such a file or python-paillier's private key in JSON. @throws InputError "key.*"
+  static Key from_json(const std::string& json);
+  /// The secret key in that form.
+  std::string to_json() const;
 
   unsigned bits() const noexcept;
   /// SHA-256 of the public key, 64 hexadecimal digits.
@@ -90,6 +96,10 @@ class POPCORN_CLIENT_API Model {
   std::shared_ptr<const Parts> parts_;
 };
 
+/// Called before each round of an inference: rounds done, rounds in all, and what the next is about. An
+/// exception from it ends the inference.
+using Progress = std::function<void(std::uint64_t done, std::uint64_t rounds, const std::string& step)>;
+
 /// A connection to one server. One thread at a time.
 class POPCORN_CLIENT_API Client {
  public:
@@ -105,9 +115,10 @@ class POPCORN_CLIENT_API Client {
   Model model(const std::string& name);
   /// One inference: encrypts here, computes there, decrypts here. The picture is resized and its colours are
   /// adapted as the model wants them.
-  Answer classify(const Model& model, const Key& key, const Picture& picture);
+  Answer classify(const Model& model, const Key& key, const Picture& picture, const Progress& progress = {});
   /// The same for an input that is encoded already: channels·height·width integers in the model's range.
-  Answer classify(const Model& model, const Key& key, const std::vector<std::int64_t>& input);
+  Answer classify(const Model& model, const Key& key, const std::vector<std::int64_t>& input,
+                  const Progress& progress = {});
 
  private:
   struct State;
