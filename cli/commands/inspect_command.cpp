@@ -409,8 +409,10 @@ std::string input_text(const models::InputEncoding& encoding) {
       encoding.resize == models::InputEncoding::Resize::stretch
           ? "stretched to it"
           : "scaled to a shorter side of " + std::to_string(encoding.resize_shorter_side) + " and cut to it";
-  return text +
-         (bilinear ? " by the bilinear filter of Pillow and torchvision" : " by area average (box filter)");
+  text += bilinear ? " by the bilinear filter of Pillow and torchvision" : " by area average (box filter)";
+  if (encoding.invert == models::InputEncoding::Invert::always) text += ", then inverted";
+  if (encoding.invert == models::InputEncoding::Invert::dark_on_light) text += "; dark on light is inverted";
+  return text;
 }
 
 /// @throws UsageError "inspect.engine" when engine and network do not fit

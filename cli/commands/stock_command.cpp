@@ -47,7 +47,7 @@ void print(const std::vector<service::Stock::Listed>& all) {
   const Table table({{"server", Align::left, server},
                      {"model", Align::left, model},
                      {"size", Align::right, 9},
-                     {"good for", Align::right, 9},
+                     {"good for", Align::right, 12},
                      {"problem", Align::left, 7}});
   table.print_head(std::cout);
   for (const service::Stock::Listed& one : all) {

@@ -31,7 +31,7 @@ struct VerifyOptions {
   std::size_t images = 1;
   std::size_t sample = 0;
   KeyOptions key;
-  std::string engine = protocols::kDefaultEngine;
+  std::string engine;  ///< or empty: what the network is for
   std::string sign_test = protocols::kDefaultSignTest;
   bool json = false;
 };
@@ -91,10 +91,12 @@ std::string story_of(const RoundingErrors& errors) {
   return text.str();
 }
 
-int verify(const VerifyOptions& options) {
+int verify(VerifyOptions options) {
   check_key_bits(options.key);
-  const bool is_fast = options.engine == kFastEngine;
   const models::IntegerNetwork network = load_model_for_engine(options.model, options.engine);
+  if (options.engine.empty())
+    options.engine = network.is_requantised() ? "shares" : protocols::kDefaultEngine;
+  const bool is_fast = options.engine == kFastEngine;
   const std::vector<Input> inputs = verification_inputs(options, network);
   std::string key_story;
   const auto owner = key_owner(options.key, key_story);
@@ -183,7 +185,8 @@ void add_verify_command(CLI::App& app, Action& chosen) {
   add_sign_test_option(*command, options->sign_test);
   command->add_flag("--json", options->json, "Report as JSON");
   command->footer(
-      "Example:\n  popcorn verify mnist-conv2 --images 2 --bits 2048\n  popcorn verify synthetic:alexnet "
+      "Without --engine a requantised network is run on shares, an exact one on ciphertexts.\nExample:\n  "
+      "popcorn verify mnist-conv2 --images 2 --bits 2048\n  popcorn verify synthetic:alexnet "
       "--sample 64 --bits 2048\n");
   command->callback([options, &chosen] { chosen = [options] { return verify(*options); }; });
 }

@@ -273,8 +273,9 @@ int train(const TrainOptions& o) {
                            {"seconds", seconds}});
   } else {
     std::cout << network.name << ": " << human_percent(accuracy) << " of " << grouped(test.count())
-              << " test images after " << options.epochs << " epochs (" << human_seconds(seconds) << "), "
-              << grouped(graph.parameters()) << " parameters\nWritten and checked: " << o.output << "\n";
+              << " test images after " << counted(static_cast<std::uint64_t>(options.epochs), "epoch") << " ("
+              << human_seconds(seconds) << "), " << grouped(graph.parameters())
+              << " parameters\nWritten and checked: " << o.output << "\n";
   }
   return 0;
 }

@@ -378,15 +378,16 @@ std::vector<std::size_t> table_order(std::size_t rows) {
 namespace {
 
 /// Where `wanted` columns stand among `present`, by name. Nothing when either has no names.
+/// @param beside what else may have taken the column that is missing
 std::optional<std::vector<std::size_t>> places_by_name(const std::vector<std::string>& present,
                                                        const std::vector<std::string>& wanted,
-                                                       const std::string& table) {
+                                                       const std::string& table, const char* beside = "") {
   if (present.empty() || wanted.empty() || wanted.front().empty()) return std::nullopt;
   std::vector<std::size_t> places;
   for (const std::string& column : wanted) {
     const auto found = std::find(present.begin(), present.end(), column);
     if (found == present.end())
-      fail("table.column", table, "has no column \"" + column + "\", which the network reads");
+      fail("table.column", table, "has no column \"" + column + "\"" + beside + ", which the network reads");
     places.push_back(static_cast<std::size_t>(found - present.begin()));
   }
   return places;
@@ -404,7 +405,8 @@ std::vector<std::size_t> column_places(const NumberTable& table, const models::I
                                        const std::string& name) {
   std::vector<std::string> wanted;
   for (const models::InputColumn& column : encoding.columns) wanted.push_back(column.name);
-  if (const auto places = places_by_name(table.names, wanted, name)) return *places;
+  constexpr const char* kClasses = " beside that of the classes (--label; without it the last one)";
+  if (const auto places = places_by_name(table.names, wanted, name, kClasses)) return *places;
   if (table.columns != encoding.columns.size()) {
     fail("table.columns", name,
          "has " + std::to_string(table.columns) + " columns of numbers, the network reads " +

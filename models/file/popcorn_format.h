@@ -1,5 +1,5 @@
-// What the reader and the writer of `.popcorn` files agree on. Private to models/; models/README.md is the
-// text.
+// What the reader and the writer of `.popcorn` files agree on. Private to models/; docs/model-format.md is
+// the text.
 #pragma once
 
 #include <cstddef>

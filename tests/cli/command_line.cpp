@@ -1,6 +1,8 @@
 #include "tests/cli/command_line.h"
 
 #include <catch2/catch.hpp>
+#include <filesystem>
+#include <sstream>
 
 namespace popcorn::test {
 
@@ -35,6 +37,47 @@ nlohmann::json json_of(const ProcessResult& result) {
   nlohmann::json document = nlohmann::json::parse(result.out, nullptr, false);
   REQUIRE_FALSE(document.is_discarded());
   return document;
+}
+
+bool has_compression() {
+  static const bool has = json_of(popcorn({"version", "--json"})).at("compression").get<bool>();
+  return has;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
+
+std::vector<CommandHelp> commands_below(const std::vector<std::string>& command) {
+  std::vector<std::string> arguments = command;
+  arguments.push_back("--help");
+  std::vector<CommandHelp> all = {{command, popcorn(arguments).out}};
+  bool listing = false;
+  std::istringstream help(all.front().help);
+  for (std::string line; std::getline(help, line);) {
+    if (line.empty()) listing = false;
+    if (line == "Subcommands:") {
+      listing = true;
+    } else if (listing && line.size() > 2 && line[0] == ' ' && line[1] == ' ' && line[2] != ' ') {
+      std::vector<std::string> below = command;
+      below.push_back(line.substr(2, line.find(' ', 2) - 2));
+      for (auto& found : commands_below(below)) all.push_back(std::move(found));
+    }
+  }
+  return all;
+}
+
+void check_arguments(const std::string& line) {
+  INFO(line);
+  const std::string folder = std::filesystem::path(popcorn_executable()).parent_path().string();
+  const ProcessResult result =
+      run_process({"/bin/bash", "-c", "PATH=\"" + folder + ":$PATH\"\n" + line + "\nwait"},
+                  {"POPCORN_CHECK_ARGUMENTS=1"});
+  INFO(result.err);
+  CHECK(result.exit_code == 0);
+  CHECK(result.out.empty());
 }
 
 std::vector<std::string> with_test_key(std::vector<std::string> arguments) {

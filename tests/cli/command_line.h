@@ -21,6 +21,21 @@ ProcessResult popcorn(const std::vector<std::string>& arguments,
 /// Standard output as JSON; fails the test when it is none.
 nlohmann::json json_of(const ProcessResult& result);
 
+/// Whether this build has the compression toolchain.
+bool has_compression();
+
+/// The words of a command with blanks between them.
+std::string joined(const std::vector<std::string>& words);
+struct CommandHelp {
+  std::vector<std::string> command;  ///< its words
+  std::string help;
+};
+/// A command and all below it, by what their helps list under "Subcommands".
+std::vector<CommandHelp> commands_below(const std::vector<std::string>& command);
+/// Parses a line "popcorn …" as a shell would give it, without running it; fails the test when it is not
+/// understood. Redirections and jobs of the line stay.
+void check_arguments(const std::string& line);
+
 /// Key options for quick tests.
 inline const std::vector<std::string> kTestKey = {"--insecure-test-key", "--bits", "768"};
 /// `arguments` and kTestKey.

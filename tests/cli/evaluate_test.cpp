@@ -132,4 +132,11 @@ TEST_CASE("verify finds every tensor equal and says how many", "[command_line]")
   CHECK_THAT(text.out, Catch::Contains("bit for bit"));
 }
 
+TEST_CASE("verify takes the engine that a network is for", "[command_line]") {
+  const nlohmann::json report =
+      json_of(popcorn(with_test_key({"verify", "models/requantised/mnist-mlp.popcorn", "--json"})));
+  CHECK(report.at("engine") == "shares");
+  CHECK(report.at("equal") == true);
+}
+
 }  // namespace popcorn::test

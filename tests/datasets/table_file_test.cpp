@@ -139,6 +139,15 @@ TEST_CASE("Rows find the network's columns by name") {
   }
 }
 
+TEST_CASE("A column that was taken for the classes is named where a network misses it") {
+  const test::TemporaryFolder folder;
+  const std::string file = write_text(folder, "t.csv", "a,b\n1,0\n3,1\n");
+  models::InputEncoding encoding;
+  encoding.columns = {{"a", 0, 1}, {"b", 0, 1}};
+  CHECK_THROWS_WITH(column_places(read_labelled_table(file, "").features, encoding, "t.csv"),
+                    Catch::Contains("\"b\"") && Catch::Contains("--label"));
+}
+
 TEST_CASE("A row becomes integers by its columns' ranges") {
   models::InputEncoding encoding;
   encoding.shape = {2, 1, 1};
