@@ -207,6 +207,7 @@ models::ZooNetwork zoo_variation(const std::string& text) {
     } else if (name == "size") {
       const auto side = static_cast<std::int64_t>(whole_variation(value, 4, kLargestSide));
       network.encoding.shape.height = network.encoding.shape.width = side;
+      if (network.encoding.resize_shorter_side > 0) network.encoding.resize_shorter_side = side;
       network.name += "-" + std::to_string(side) + "px";
     } else if (name == "repeat") {
       times = static_cast<unsigned>(whole_variation(value, 1, kMostRepetitions));

@@ -20,6 +20,7 @@ p { margin: .15rem 0 .6rem; color: var(--soft); font-size: .88rem; }
 .tiles, .plots, .small { display: grid; gap: .8rem; margin: 1rem 0; }
 .tiles { grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
 .plots { grid-template-columns: repeat(auto-fit, minmax(min(340px, 100%), 1fr)); align-items: start; }
+.pairs { grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); }
 .small { grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); margin: .6rem 0 0; }
 .card, .tile { background: var(--card); border: 1px solid var(--grid); border-radius: 10px; padding: .8rem .9rem; }
 .tile span { display: block; color: var(--soft); font-size: .8rem; }

@@ -10,8 +10,8 @@ namespace popcorn::cli {
 
 namespace {
 
-// User units; the pictures are about as wide as a phone and scale up.
-constexpr double kWidth = 360;
+// User units; a little wider than a phone, half as wide as the page.
+constexpr double kWidth = 420;
 constexpr double kCharacter = 5.4;  // of a label, on average
 
 std::string at(double value) {
@@ -38,9 +38,11 @@ std::string series_style(int series) {
   return "s" + std::to_string(series % kColours);
 }
 
-std::string mark(double x, double y, int series, const std::string& note) {
-  return "<circle cx=\"" + at(x) + "\" cy=\"" + at(y) + "\" r=\"4.2\" class=\"mark " + series_style(series) +
-         "\"><title>" + escape_html(note) + "</title></circle>\n";
+constexpr double kMarkRadius = 4.2;
+
+std::string mark(double x, double y, int series, const std::string& note, double radius = kMarkRadius) {
+  return "<circle cx=\"" + at(x) + "\" cy=\"" + at(y) + "\" r=\"" + at(radius) + "\" class=\"mark " +
+         series_style(series) + "\"><title>" + escape_html(note) + "</title></circle>\n";
 }
 
 /// From data to a place between 0 and 1, and where the ticks are.
@@ -115,30 +117,51 @@ class Scale {
   std::vector<double> ticks_;
 };
 
-/// Texts that keep out of each other's way: one that would cover another moves down.
+/// Texts beside marks that keep out of each other's and the marks' way.
 class Labels {
  public:
-  std::string put(double x, double y, bool at_left, const std::string& content, double lowest) {
-    constexpr double kGap = 8, kHeight = 10;
+  void keep_free(double x, double y) { boxes_.push_back({x - kMarkRadius, y, 2 * kMarkRadius}); }
+  /// Right of a mark, else left, above or below it, else where it covers something.
+  std::string put(double x, double y, const std::string& content) {
+    constexpr double kGap = 8, kAside = 11;
     const double width = kCharacter * static_cast<double>(content.size());
-    const double left = at_left ? x - kGap - width : x + kGap;
-    for (int tries = 0; tries < 12 && covers(left, y, width); ++tries) y += kHeight / 2;
-    y = std::min(y, lowest);
-    boxes_.push_back({left, y, width});
-    return text(at_left ? x - kGap : x + kGap, y + 3.5, at_left ? "end" : "", content);
+    const std::vector<Box> places = {{x + kGap, y, width},
+                                     {x - kGap - width, y, width},
+                                     {x - width / 2, y - kAside, width},
+                                     {x - width / 2, y + kAside, width}};
+    auto chosen = std::ranges::find_if(places, [&](const Box& place) { return is_free(place); });
+    if (chosen == places.end()) chosen = places.begin();
+    boxes_.push_back(*chosen);
+    return text(chosen->left, chosen->y + 3.5, "", content);
   }
 
  private:
   struct Box {
     double left, y, width;
   };
-  bool covers(double left, double y, double width) const {
-    constexpr double kHeight = 10;
-    return std::ranges::any_of(boxes_, [&](const Box& box) {
-      return left < box.left + box.width && box.left < left + width && std::abs(box.y - y) < kHeight;
+  bool is_free(const Box& place) const {
+    constexpr double kHeight = 9;
+    if (place.left < 0 || place.left + place.width > kWidth) return false;
+    return std::ranges::none_of(boxes_, [&](const Box& box) {
+      return place.left < box.left + box.width && box.left < place.left + place.width &&
+             std::abs(box.y - place.y) < kHeight;
     });
   }
   std::vector<Box> boxes_;
+};
+
+/// Leaves out what would stand in the text before it.
+class TickTexts {
+ public:
+  std::string put(double x, double y, const std::string& content) {
+    const double half = kCharacter * static_cast<double>(content.size()) / 2;
+    if (x - half < end_ || x - half < 0 || x + half > kWidth) return "";
+    end_ = x + half + kCharacter;
+    return text(x, y, "middle", content);
+  }
+
+ private:
+  double end_ = 0;
 };
 
 std::string shortened(const std::string& name, std::size_t most) {
@@ -160,9 +183,10 @@ std::string mark_plot(const std::vector<SvgMark>& marks, const std::vector<SvgCu
     svg += line(kLeft, y_of(tick), kWidth - kRight, y_of(tick), "grid");
     svg += text(kLeft - 6, y_of(tick) + 3.5, "end", y.written(tick));
   }
+  TickTexts tick_texts;
   for (const double tick : x.ticks()) {
     svg += line(x_of(tick), kHeight - kBottom, x_of(tick), kHeight - kBottom + 4, "axis");
-    svg += text(x_of(tick), kHeight - kBottom + 16, "middle", x.written(tick));
+    svg += tick_texts.put(x_of(tick), kHeight - kBottom + 16, x.written(tick));
   }
   svg += line(kLeft, kHeight - kBottom, kWidth - kRight, kHeight - kBottom, "axis");
   svg += text((kLeft + kWidth - kRight) / 2, kHeight - 6, "middle", x_axis.label);
@@ -179,9 +203,10 @@ std::string mark_plot(const std::vector<SvgMark>& marks, const std::vector<SvgCu
   for (const SvgMark& m : marks) {
     if (!x.fits(m.x) || !y.fits(m.y)) continue;
     svg += mark(x_of(m.x), y_of(m.y), m.series, m.note);
-    if (m.label.empty()) continue;
-    const bool at_left = x_of(m.x) + 8 + kCharacter * static_cast<double>(m.label.size()) > kWidth - 2;
-    svg += labels.put(x_of(m.x), y_of(m.y), at_left, m.label, kHeight - kBottom - 4);
+    labels.keep_free(x_of(m.x), y_of(m.y));
+  }
+  for (const SvgMark& m : marks) {
+    if (!m.label.empty() && x.fits(m.x) && y.fits(m.y)) svg += labels.put(x_of(m.x), y_of(m.y), m.label);
   }
   return svg + "</svg>\n";
 }
@@ -189,6 +214,7 @@ std::string mark_plot(const std::vector<SvgMark>& marks, const std::vector<SvgCu
 std::string mark_rows(const std::vector<MarkRow>& rows, const std::vector<std::string>& series,
                       const NumberAxis& axis, const std::string& description) {
   constexpr double kRow = 19, kLeft = 118, kRight = 16, kTop = 20, kBottom = 4;
+  constexpr double kRing = 0.9;  // larger ones lie behind smaller ones: nearly equal values can all be seen
   constexpr std::size_t kNameLength = 18;
   std::vector<double> values;
   for (const MarkRow& row : rows) {
@@ -200,9 +226,10 @@ std::string mark_rows(const std::vector<MarkRow>& rows, const std::vector<std::s
   const auto x_of = [&](double v) { return kLeft + (kWidth - kLeft - kRight) * scale.place(v); };
   const double height = kTop + kRow * static_cast<double>(rows.size()) + kBottom;
   std::string svg = open_svg(height, description);
+  TickTexts tick_texts;
   for (const double tick : scale.ticks()) {
     svg += line(x_of(tick), kTop - 4, x_of(tick), height - kBottom, "grid");
-    svg += text(x_of(tick), kTop - 8, "middle", scale.written(tick));
+    svg += tick_texts.put(x_of(tick), kTop - 8, scale.written(tick));
   }
   double y = kTop + kRow / 2;
   for (const MarkRow& row : rows) {
@@ -218,7 +245,8 @@ std::string mark_rows(const std::vector<MarkRow>& rows, const std::vector<std::s
       if (!row.values[k] || !scale.fits(*row.values[k])) continue;
       const std::string what = k < series.size() ? series[k] : std::string();
       svg += mark(x_of(*row.values[k]), y, static_cast<int>(k),
-                  row.name + ", " + what + ": " + scale.written(*row.values[k]));
+                  row.name + ", " + what + ": " + scale.written(*row.values[k]),
+                  kMarkRadius + kRing * static_cast<double>(row.values.size() - 1 - k));
     }
     y += kRow;
   }
