@@ -67,7 +67,7 @@ std::shared_ptr<const paillier::KeyOwner> key_owner(const KeyOptions& options, s
   check_key_bits(options);
   const auto start = std::chrono::steady_clock::now();
   auto owner = std::make_shared<const paillier::KeyOwner>(
-      paillier::PrivateKey::generate(options.bits, paillier::KeyKind::ordinary, options.policy()));
+      paillier::PrivateKey::generate(options.bits, options.kind, options.policy()));
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   said = "temporary " + std::to_string(options.bits) + "-bit key " + short_fingerprint(owner->public_key()) +
          ", made in " + human_seconds(elapsed.count()) + " and kept in memory only";

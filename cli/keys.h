@@ -19,6 +19,7 @@ struct KeyOptions {
   std::string file;  ///< empty = a temporary key pair
   unsigned bits = paillier::kDefaultKeyBits;
   bool insecure_test_key = false;
+  paillier::KeyKind kind = paillier::KeyKind::ordinary;  ///< of a temporary key pair
 
   paillier::KeySizePolicy policy() const {
     return insecure_test_key ? paillier::KeySizePolicy::insecure_test : paillier::KeySizePolicy::standard;

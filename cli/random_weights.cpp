@@ -1,12 +1,14 @@
 #include "cli/random_weights.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <map>
 #include <random>
 #include <span>
 #include <utility>
 
+#include "base/error.h"
 #include "models/network/graph_rewrites.h"
 
 namespace popcorn::cli {
@@ -54,6 +56,58 @@ std::int32_t random_weight(const RandomWeights& weights, double density, Rng& rn
   const std::uint64_t magnitudes = weights.bits < 2 ? 1 : (std::uint64_t{1} << (weights.bits - 1)) - 1;
   const auto magnitude = static_cast<std::int32_t>(1 + rng.below(magnitudes));
   return rng.below(2) == 0 ? magnitude : -magnitude;
+}
+
+[[noreturn]] void refuse_variation(const std::string& reason) {
+  throw UsageError("zoo.variation",
+                   reason +
+                       "; a network of the zoo may be followed by ,density=D (0 to 1), ,size=S "
+                       "(4 to 4096) and ,repeat=K (1 to 64)");
+}
+
+/// A number in [low, high] and nothing after it.
+double variation_number(const std::string& text, double low, double high) {
+  const char* const end = text.data() + text.size();
+  double value = 0;
+  const auto [stopped, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc{} || stopped != end || !(value >= low && value <= high)) {
+    refuse_variation("\"" + text + "\" is not a number that fits there");
+  }
+  return value;
+}
+
+double whole_variation(const std::string& text, double low, double high) {
+  const double value = variation_number(text, low, high);
+  if (value != std::floor(value)) refuse_variation("\"" + text + "\" is not a whole number");
+  return value;
+}
+
+bool is_activation(const models::ZooLayer& layer) {
+  return layer.kind == Kind::batch_norm || layer.kind == Kind::relu || layer.kind == Kind::sign;
+}
+
+/// Every convolution that keeps its shape, with what follows it up to its activation, `times` times.
+void repeat_layers(models::ZooNetwork& network, unsigned times) {
+  std::vector<models::ZooLayer> layers;
+  models::Shape shape = network.encoding.shape;
+  for (std::size_t i = 0; i < network.layers.size();) {
+    std::size_t end = i + 1;
+    while (end < network.layers.size() && is_activation(network.layers[end])) ++end;
+    const models::Shape after = models::output_shape(network.layers[i], {shape});
+    const bool again = network.layers[i].kind == Kind::conv2d && after == shape;
+    for (unsigned k = 0; k < (again ? times : 1); ++k) {
+      for (std::size_t part = i; part < end; ++part) {
+        models::ZooLayer layer = network.layers[part];
+        if (!layer.inputs.empty())
+          refuse_variation(network.name + " is no chain, whose layers could be repeated");
+        if (k > 0) layer.name += "." + std::to_string(k + 1);
+        layers.push_back(std::move(layer));
+      }
+    }
+    shape = after;
+    i = end;
+  }
+  network.layers = std::move(layers);
 }
 
 NodeKind node_kind(Kind kind) {
@@ -128,6 +182,41 @@ models::IntegerNetwork with_random_weights(const models::ZooNetwork& zoo, const 
   }
   append(NodeKind::output, "output", {last}, network.nodes[last].shape);
   network.finish();
+  return network;
+}
+
+models::ZooNetwork zoo_variation(const std::string& text) {
+  constexpr double kLargestSide = 4096;
+  constexpr double kMostRepetitions = 64;
+  constexpr double kPerCent = 100;
+  std::size_t at = std::min(text.find(','), text.size());
+  models::ZooNetwork network = models::zoo_network(text.substr(0, at));
+  unsigned times = 1;
+  while (at < text.size()) {
+    const std::size_t end = std::min(text.find(',', at + 1), text.size());
+    const std::string part = text.substr(at + 1, end - at - 1);
+    at = end;
+    const std::size_t equals = std::min(part.find('='), part.size());
+    const std::string name = part.substr(0, equals);
+    const std::string value = equals < part.size() ? part.substr(equals + 1) : "";
+    if (name == "density") {
+      const double density = variation_number(value, 0, 1);
+      network.densities = {{"*", density}};
+      network.density_source = "one share for all layers, as asked for";
+      network.name += "-" + std::to_string(std::lround(density * kPerCent)) + "percent";
+    } else if (name == "size") {
+      const auto side = static_cast<std::int64_t>(whole_variation(value, 4, kLargestSide));
+      network.encoding.shape.height = network.encoding.shape.width = side;
+      if (network.encoding.resize_shorter_side > 0) network.encoding.resize_shorter_side = side;
+      network.name += "-" + std::to_string(side) + "px";
+    } else if (name == "repeat") {
+      times = static_cast<unsigned>(whole_variation(value, 1, kMostRepetitions));
+      network.name += "-x" + std::to_string(times);
+    } else {
+      refuse_variation("\"" + part + "\" is no variation");
+    }
+  }
+  if (times > 1) repeat_layers(network, times);
   return network;
 }
 

@@ -20,6 +20,12 @@ struct RandomWeights {
 models::IntegerNetwork with_random_weights(const models::ZooNetwork& zoo, const RandomWeights& weights,
                                            Rng& rng);
 
+/// "NAME[,density=D][,size=S][,repeat=K]": a zoo network, its weights at one density, on pictures of S×S,
+/// with every convolution that keeps its shape (and the activation behind it) K times. The new name tells all
+/// that.
+/// @throws UsageError "zoo.unknown", "zoo.variation"
+models::ZooNetwork zoo_variation(const std::string& text);
+
 /// A zoo network for cost and speed alone: 5-bit random weights at its published densities, the same ones at
 /// every call, rewritten as files are. Its name ends in "-synthetic" and its description and facts say so.
 models::IntegerNetwork synthetic_network(const models::ZooNetwork& zoo);

@@ -99,14 +99,14 @@ fs::path find_requantised_model(const std::string& path_or_name) {
 
 models::IntegerNetwork load_model(const std::string& path_or_name) {
   if (path_or_name.starts_with(kSynthetic)) {
-    return synthetic_network(models::zoo_network(path_or_name.substr(kSynthetic.size())));
+    return synthetic_network(zoo_variation(path_or_name.substr(kSynthetic.size())));
   }
   return models::read_network(find_model(path_or_name));
 }
 
 models::IntegerNetwork load_requantised_model(const std::string& path_or_name) {
   if (path_or_name.starts_with(kSynthetic)) {
-    return requantised_synthetic_network(models::zoo_network(path_or_name.substr(kSynthetic.size())));
+    return requantised_synthetic_network(zoo_variation(path_or_name.substr(kSynthetic.size())));
   }
   return models::read_network(find_requantised_model(path_or_name));
 }

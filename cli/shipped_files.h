@@ -28,7 +28,8 @@ std::filesystem::path find_model(const std::string& path_or_name);
 /// @throws InputError "model.not_found"
 std::filesystem::path find_requantised_model(const std::string& path_or_name);
 /// find_model() and models::read_network(); or, for "synthetic:NAME", the zoo's network of that name with
-/// random weights (see synthetic_network()). @throws UsageError "zoo.unknown"
+/// random weights (see zoo_variation() for what may follow the name, and synthetic_network()).
+/// @throws UsageError "zoo.unknown", "zoo.variation"
 models::IntegerNetwork load_model(const std::string& path_or_name);
 /// Likewise the requantised form (find_requantised_model(), requantised_synthetic_network()).
 models::IntegerNetwork load_requantised_model(const std::string& path_or_name);

@@ -21,6 +21,7 @@
 #include "protocols/ciphertext/time_estimate.h"
 #include "protocols/engines.h"
 #include "protocols/session/cost_prediction.h"
+#include "protocols/shares/share_estimate.h"
 #include "service/client/rest_client.h"
 
 namespace popcorn::cli {
@@ -163,6 +164,15 @@ std::size_t check_results(const models::IntegerNetwork& network, const Runs& run
   return same_label;
 }
 
+std::uint64_t transfers_of(const models::IntegerNetwork& network, const std::string& engine, unsigned bits) {
+  if (!network.is_requantised()) return 0;
+  protocols::ShareEstimateOptions options;
+  options.key_bits = bits;
+  options.nearest = engine != kFastEngine;
+  options.multiplications = false;
+  return protocols::estimate_shares(network, options).all.transfers;
+}
+
 }  // namespace
 
 NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
@@ -222,17 +232,22 @@ NetworkBenchmark run_network_benchmark(const NetworkBenchmarkOptions& options,
   benchmark.engine = options.engine;
   benchmark.sign_test = session.sign_test = protocols::chosen_of(options.sign_test, bundle.sign_tests);
   benchmark.bits = owner->public_key().bits();
+  benchmark.key_kind = owner->public_key().kind();
   benchmark.runs = options.runs;
   benchmark.cores = std::max(1U, std::thread::hardware_concurrency());
   benchmark.seconds = wall_of(runs);
   benchmark.bytes_up = runs.results.front().bytes_up;
   benchmark.bytes_down = runs.results.front().bytes_down;
   benchmark.rounds = runs.results.front().rounds;
+  benchmark.preparation_bytes =
+      runs.results.front().preparation_bytes_up + runs.results.front().preparation_bytes_down;
+  benchmark.preparation_rounds = runs.results.front().preparation_rounds;
   benchmark.multiplications = saw.value("multiplications", std::uint64_t{0}) / options.runs;
   benchmark.phases = phases_of(runs, saw);
 
   const models::IntegerNetwork network = load_model_for_engine(options.model.string(), options.engine);
   benchmark.same_label = check_results(network, runs, options.engine != kFastEngine);
+  benchmark.transfers = transfers_of(network, options.engine, benchmark.bits);
   const auto served = protocols::ServedModel::create(network, protocols::kDefaultChunk, {}, {options.engine});
   const protocols::InferenceCost cost = protocols::predict_cost(*served, benchmark.bits, session);
   benchmark.predicted_multiplications = cost.multiplications;

@@ -30,10 +30,14 @@ struct NetworkBenchmark {
   std::string engine;
   std::string sign_test;
   unsigned bits = 0;
+  paillier::KeyKind key_kind = paillier::KeyKind::ordinary;
   std::size_t runs = 0;
-  Timing seconds;                                         ///< wall, an inference
-  double cpu_seconds_client = 0, cpu_seconds_server = 0;  ///< an inference, all cores
-  std::uint64_t bytes_up = 0, bytes_down = 0, rounds = 0;
+  Timing seconds;                                          ///< wall, an inference
+  double cpu_seconds_client = 0, cpu_seconds_server = 0;   ///< an inference, all cores
+  std::uint64_t bytes_up = 0, bytes_down = 0, rounds = 0;  ///< of the first run
+  /// Of them, what did not depend on the input.
+  std::uint64_t preparation_bytes = 0, preparation_rounds = 0;
+  std::uint64_t transfers = 0;  ///< random ones of an inference on shares, both directions; 0 on ciphertexts
   /// Runs whose largest output is the plaintext network's; all, with every output equal, unless the engine
   /// rounds fast.
   std::size_t same_label = 0;
@@ -54,6 +58,9 @@ struct NetworkBenchmark {
   std::uint64_t predicted_memory_client = 0, predicted_memory_server = 0;
   unsigned cores = 1;
   Timing textbook_core_seconds;  ///< of one core; 0 when it was not asked for
+
+  std::uint64_t online_bytes() const { return bytes_up + bytes_down - preparation_bytes; }
+  std::uint64_t online_rounds() const { return rounds - preparation_rounds; }
 
   /// The textbook as if it kept all cores busy, against the wall seconds here. 0 without a textbook.
   double ratio_to_textbook() const {

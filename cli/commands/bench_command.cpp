@@ -16,6 +16,7 @@ void add_bench_command(CLI::App& app, Action& chosen) {
   add_bench_transfers_command(*bench, chosen);
   add_bench_shares_command(*bench, chosen);
   add_bench_packed_command(*bench, chosen);
+  add_bench_suite_command(*bench, chosen);
 }
 
 }  // namespace popcorn::cli

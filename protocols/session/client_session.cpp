@@ -245,6 +245,10 @@ ClientEngine& ClientSession::engine() noexcept {
 std::uint64_t ClientSession::round() const noexcept {
   return state_->round;
 }
+std::uint64_t ClientSession::preparation_rounds() const {
+  return state_->schedule.preparation_rounds();
+}
+
 std::uint64_t ClientSession::rounds() const noexcept {
   return state_->schedule.rounds();
 }

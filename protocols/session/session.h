@@ -98,6 +98,8 @@ class ClientSession {
 
   /// Whether the preparation is over and the input is not here.
   bool awaits_input() const noexcept;
+  /// As ServerSession::preparation_rounds().
+  std::uint64_t preparation_rounds() const;
   /// Gives the first online message. Only when awaits_input(), once; a copy of a kept session that was given
   /// an input must never get another: the server would see how the two differ.
   /// @throws InputError "input.*", and the session is as it was

@@ -522,6 +522,11 @@ struct Client::State {
       result.bytes_up += message->size();
       result.bytes_down += answer_bytes;
       ++result.rounds;
+      if (session.round() < session.preparation_rounds()) {
+        ++result.preparation_rounds;
+        result.preparation_bytes_up += message->size();
+        result.preparation_bytes_down += answer_bytes;
+      }
       own_work = Steady::now();
       message = session.finish_answer();
       result.client_seconds += seconds_since(own_work);

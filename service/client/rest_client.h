@@ -55,6 +55,8 @@ struct InferenceResult {
   protocols::ClientPhases phases;
   std::uint64_t bytes_up = 0, bytes_down = 0;  ///< message bodies
   std::uint64_t rounds = 0;
+  /// Of them, what did not depend on the input; 0 for an engine that prepares nothing.
+  std::uint64_t preparation_rounds = 0, preparation_bytes_up = 0, preparation_bytes_down = 0;
   std::uint64_t retries = 0;       ///< requests that had to be sent again
   std::uint64_t restarts = 0;      ///< sessions that ended with their server before this one
   bool resumed = false;            ///< with the transfers' set-up of an earlier inference

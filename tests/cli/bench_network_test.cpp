@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include "base/file.h"
 #include "tests/cli/command_line.h"
 
 namespace popcorn::test {
@@ -26,6 +27,70 @@ TEST_CASE("bench network counts what was predicted and tells where the time went
     CHECK(seconds <= report.at("seconds"));
   }
   CHECK(popcorn(with_test_key({"bench", "network", "mnist-mlp", "--image", "absent.png"})).exit_code == 4);
+}
+
+TEST_CASE("bench network tells the time over a network, and how it knows", "[command_line]") {
+  const nlohmann::json report = json_of(popcorn(with_test_key(
+      {"bench", "network", "mnist-mlp", "--runs", "1", "--engine", "shares", "--network", "wan", "--json"})));
+  const nlohmann::json& network = report.at("network");
+  CHECK(network.at("name") == "wan");
+  const double seconds = report.at("seconds"), over = network.at("seconds");
+  const double rounds = report.at("rounds"), online_rounds = report.at("online_rounds");
+  CHECK(rounds > online_rounds);
+  CHECK(report.at("online_bytes") <
+        report.at("bytes_up").get<double>() + report.at("bytes_down").get<double>());
+  CHECK(report.at("transfers") > 1000);
+  if (network.at("how") == "computed") {
+    const double bytes = report.at("bytes_up").get<double>() + report.at("bytes_down").get<double>();
+    CHECK(over == Approx(seconds + 0.04 * rounds + 8 * bytes / 400e6));
+    CHECK(network.at("online_seconds").get<double>() > 0.04 * online_rounds);
+  } else {
+    CHECK(network.at("how") == "emulated");
+    CHECK(seconds > 0.04 * rounds);  // it really takes that long
+    CHECK(over == seconds);
+  }
+}
+
+TEST_CASE("a suite is measured once, kept, and reported", "[command_line]") {
+  const TemporaryFolder folder;
+  const std::string results = folder.path("results");
+  const std::vector<std::string> suite = {
+      "bench",  "suite", "--quick",   "--only", "inference/mnist-mlp/shares",
+      "--runs", "1",     "--results", results};
+  const ProcessResult first = popcorn(suite);
+  INFO(first.out << first.err);
+  REQUIRE(first.exit_code == 0);
+  CHECK_THAT(first.out, Catch::Contains("[2/2] inference/mnist-mlp/shares-fast") && !Catch::Contains("kept"));
+  const std::string written = read_text_file(results + "/suite.json");
+  const nlohmann::json document = nlohmann::json::parse(written);
+  REQUIRE(document.at("cells").size() == 2);
+  CHECK(document.at("cells")[0].at("report").at("engine") == "shares");
+  CHECK(document.at("command") == "popcorn bench suite --quick --runs 1 --only inference/mnist-mlp/shares");
+
+  std::vector<std::string> again = suite;
+  again.emplace_back("--resume");
+  const ProcessResult second = popcorn(again);
+  CHECK_THAT(second.out, Catch::Contains("[1/2] inference/mnist-mlp/shares: kept") &&
+                             Catch::Contains("[2/2] inference/mnist-mlp/shares-fast: kept"));
+  CHECK(read_text_file(results + "/suite.json") == written);
+
+  const ProcessResult table = popcorn({"bench", "report", results});
+  CHECK_THAT(table.out, Catch::Contains("| `mnist-mlp` | shares |"));
+  CHECK(popcorn({"bench", "report", results, "--html", folder.path("again.html")}).exit_code == 0);
+  CHECK(read_text_file(folder.path("again.html")) == read_text_file(results + "/report.html"));
+}
+
+TEST_CASE("the tables of docs/benchmarks.md are those of docs/results", "[command_line]") {
+  const ProcessResult result = popcorn({"bench", "report", "docs/results", "--check", "docs/benchmarks.md"});
+  INFO(result.err);
+  CHECK(result.exit_code == 0);
+  const TemporaryFolder folder;
+  std::string text = read_text_file("docs/benchmarks.md");
+  const std::size_t at = text.find("| `mnist-conv2` |");
+  REQUIRE(at != std::string::npos);
+  text.insert(at + 3, "x");
+  write_file(folder.path("changed.md"), as_bytes(text));
+  CHECK(popcorn({"bench", "report", "docs/results", "--check", folder.path("changed.md")}).exit_code == 8);
 }
 
 TEST_CASE("ReLU between two processes over HTTP is right and sends what it sends in one", "[command_line]") {

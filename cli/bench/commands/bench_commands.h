@@ -15,6 +15,8 @@ void add_bench_network_command(CLI::App& bench, Action& chosen);
 void add_bench_transfers_command(CLI::App& bench, Action& chosen);
 void add_bench_shares_command(CLI::App& bench, Action& chosen);
 void add_bench_packed_command(CLI::App& bench, Action& chosen);
+/// suite, and report.
+void add_bench_suite_command(CLI::App& bench, Action& chosen);
 
 /// Adds "NAME", "NAME_min" and "NAME_max" to a JSON object.
 void add_timing(nlohmann::ordered_json& object, const std::string& name, const Timing& timing);

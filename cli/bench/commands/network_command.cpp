@@ -7,6 +7,7 @@
 
 #include "cli/bench/commands/bench_commands.h"
 #include "cli/bench/network_benchmark.h"
+#include "cli/bench/network_profile.h"
 #include "cli/shipped_files.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/progress.h"
@@ -21,41 +22,77 @@ constexpr const char* kTextbookNote =
     "exactly, measured on samples and scaled, as if spread evenly over all cores";
 
 constexpr const char* kBoth = "both";
+constexpr const char* kLoopback = "loopback";
+constexpr const char* kSubgroup = "subgroup";
 
 struct Options {
   std::string model;
   std::string baseline = "textbook";
   NetworkBenchmarkOptions benchmark;
+  std::string network = kLoopback;
+  std::string kind = "ordinary";
   bool json = false;
 };
 
-nlohmann::ordered_json as_json(const NetworkBenchmark& benchmark, bool textbook) {
-  nlohmann::ordered_json report = {{"model", benchmark.model},
-                                   {"bits", benchmark.bits},
-                                   {"kernel", benchmark.kernel},
-                                   {"engine", benchmark.engine},
-                                   {"sign_test", benchmark.sign_test},
-                                   {"machine", benchmark_conditions()},
-                                   {"runs", benchmark.runs},
-                                   {"runs_with_same_label", benchmark.same_label},
-                                   {"seconds", benchmark.seconds.median},
-                                   {"seconds_min", benchmark.seconds.minimum},
-                                   {"seconds_max", benchmark.seconds.maximum},
-                                   {"cpu_seconds_client", benchmark.cpu_seconds_client},
-                                   {"cpu_seconds_server", benchmark.cpu_seconds_server},
-                                   {"bytes_up", benchmark.bytes_up},
-                                   {"bytes_down", benchmark.bytes_down},
-                                   {"rounds", benchmark.rounds},
-                                   {"multiplications", benchmark.multiplications},
-                                   {"predicted_multiplications", benchmark.predicted_multiplications},
-                                   {"peak_memory_client", benchmark.peak_memory_client},
-                                   {"peak_memory_server", benchmark.peak_memory_server},
-                                   {"predicted_seconds", benchmark.predicted_seconds},
-                                   {"predicted_bytes_up", benchmark.predicted_bytes_up},
-                                   {"predicted_bytes_down", benchmark.predicted_bytes_down},
-                                   {"predicted_memory_client", benchmark.predicted_memory_client},
-                                   {"predicted_memory_server", benchmark.predicted_memory_server},
-                                   {"phases", nlohmann::ordered_json::object()}};
+/// Between which the parties are in this run, and how.
+struct Link {
+  const NetworkProfile* profile = nullptr;  ///< none: loopback as it is
+  bool emulated = false;                    ///< else times over it are computed
+};
+
+/// Seconds over a link: measured where it was emulated.
+double over(const Link& link, double seconds, std::uint64_t rounds, std::uint64_t bytes) {
+  return link.emulated ? seconds : seconds + link.profile->seconds(rounds, bytes);
+}
+
+nlohmann::ordered_json link_json(const NetworkBenchmark& benchmark, const Link& link) {
+  if (link.profile == nullptr) return nullptr;
+  nlohmann::ordered_json json = {{"name", link.profile->name},
+                                 {"bits_per_second", link.profile->bits_per_second},
+                                 {"round_trip_seconds", link.profile->round_trip_seconds},
+                                 {"how", link.emulated ? "emulated" : "computed"},
+                                 {"seconds", over(link, benchmark.seconds.median, benchmark.rounds,
+                                                  benchmark.bytes_up + benchmark.bytes_down)}};
+  if (benchmark.online_seconds > 0) {
+    json["online_seconds"] =
+        over(link, benchmark.online_seconds, benchmark.online_rounds(), benchmark.online_bytes());
+  }
+  return json;
+}
+
+nlohmann::ordered_json as_json(const NetworkBenchmark& benchmark, const Link& link, bool textbook) {
+  nlohmann::ordered_json report = {
+      {"model", benchmark.model},
+      {"bits", benchmark.bits},
+      {"key_kind", benchmark.key_kind == paillier::KeyKind::subgroup ? kSubgroup : "ordinary"},
+      {"kernel", benchmark.kernel},
+      {"engine", benchmark.engine},
+      {"sign_test", benchmark.sign_test},
+      {"machine", benchmark_conditions()},
+      {"runs", benchmark.runs},
+      {"runs_with_same_label", benchmark.same_label},
+      {"seconds", benchmark.seconds.median},
+      {"seconds_min", benchmark.seconds.minimum},
+      {"seconds_max", benchmark.seconds.maximum},
+      {"cpu_seconds_client", benchmark.cpu_seconds_client},
+      {"cpu_seconds_server", benchmark.cpu_seconds_server},
+      {"bytes_up", benchmark.bytes_up},
+      {"bytes_down", benchmark.bytes_down},
+      {"rounds", benchmark.rounds},
+      {"online_bytes", benchmark.online_bytes()},
+      {"online_rounds", benchmark.online_rounds()},
+      {"transfers", benchmark.transfers},
+      {"multiplications", benchmark.multiplications},
+      {"predicted_multiplications", benchmark.predicted_multiplications},
+      {"peak_memory_client", benchmark.peak_memory_client},
+      {"peak_memory_server", benchmark.peak_memory_server},
+      {"predicted_seconds", benchmark.predicted_seconds},
+      {"predicted_bytes_up", benchmark.predicted_bytes_up},
+      {"predicted_bytes_down", benchmark.predicted_bytes_down},
+      {"predicted_memory_client", benchmark.predicted_memory_client},
+      {"predicted_memory_server", benchmark.predicted_memory_server},
+      {"network", link_json(benchmark, link)},
+      {"phases", nlohmann::ordered_json::object()}};
   for (const auto& [name, seconds] : benchmark.phases) report["phases"][name] = seconds;
   if (benchmark.online_seconds > 0) {
     report["preparation_seconds"] = benchmark.preparation_seconds;
@@ -80,12 +117,14 @@ nlohmann::ordered_json as_json(const NetworkBenchmark& benchmark, bool textbook)
   return report;
 }
 
-void print_for_people(const NetworkBenchmark& benchmark, bool textbook) {
+void print_for_people(const NetworkBenchmark& benchmark, const Link& link, bool textbook) {
   using Align = Table::Align;
   std::cout << "Encrypted inference with " << benchmark.model << ", " << benchmark.bits << "-bit key, kernel "
             << benchmark.kernel << ", engine " << benchmark.engine << ", " << benchmark.sign_test
-            << " sign test,\nclient and server in two processes over loopback HTTP on "
-            << benchmark_conditions() << "\n\n";
+            << " sign test,\nclient and server in two processes over "
+            << (link.emulated ? "an emulated " + link.profile->name + " (" + link.profile->description() + ")"
+                              : std::string("loopback"))
+            << " HTTP on " << benchmark_conditions() << "\n\n";
   Table table({{"an inference", Align::left}, {""}});
   const auto row = [&](const std::string& name, const std::string& value) { table.add_row({name, value}); };
   row("wall time, median of " + std::to_string(benchmark.runs), short_seconds(benchmark.seconds.median));
@@ -97,6 +136,12 @@ void print_for_people(const NetworkBenchmark& benchmark, bool textbook) {
   }
   for (const auto& [name, seconds] : benchmark.phases) row("  " + name, short_seconds(seconds));
   row("  predicted for machines with nothing else to do", short_seconds(benchmark.predicted_seconds));
+  if (link.profile != nullptr && !link.emulated) {
+    const nlohmann::ordered_json json = link_json(benchmark, link);
+    row("over a " + link.profile->name + " of " + link.profile->description() + ", computed",
+        short_seconds(json.at("seconds")));
+    if (json.contains("online_seconds")) row("  online", short_seconds(json.at("online_seconds")));
+  }
   row("processor time, client", short_seconds(benchmark.cpu_seconds_client));
   row("processor time, server", short_seconds(benchmark.cpu_seconds_server));
   row("up", human_bytes(benchmark.bytes_up));
@@ -118,6 +163,11 @@ void print_for_people(const NetworkBenchmark& benchmark, bool textbook) {
                           " of " + std::to_string(benchmark.runs) + " runs; rounding is fast."
                     : std::string("Every result equals the plaintext network."))
             << " Phases are means; upload: transfers both ways, HTTP and waiting.\n";
+  if (link.profile != nullptr && !link.emulated) {
+    std::cout
+        << "Computed: this machine cannot emulate a network; a round trip for each round and the bytes at "
+           "the line's rate are added to\nthe time on loopback.\n";
+  }
   if (textbook) std::cout << "textbook: " << kTextbookNote << ".\n";
 }
 
@@ -137,7 +187,7 @@ double processor_seconds(const NetworkBenchmark& benchmark) {
 }
 
 /// Both sign tests one after the other, so that their ratio is of one run; no textbook.
-int bench_sign_tests(const Options& options) {
+int bench_sign_tests(const Options& options, const Link& link) {
   NetworkBenchmarkOptions benchmark = options.benchmark;
   benchmark.textbook = false;
   nlohmann::ordered_json report;
@@ -145,8 +195,8 @@ int bench_sign_tests(const Options& options) {
   for (const char* name : {"oblivious", "blinded"}) {
     benchmark.sign_test = name;
     results.push_back(measure(benchmark));
-    report[name] = as_json(results.back(), false);
-    if (!options.json) print_for_people(results.back(), false);
+    report[name] = as_json(results.back(), link, false);
+    if (!options.json) print_for_people(results.back(), link, false);
   }
   const double wall_ratio = results[0].seconds.median / results[1].seconds.median;
   const double cpu_ratio = processor_seconds(results[0]) / processor_seconds(results[1]);
@@ -198,7 +248,7 @@ void print_engines(const std::vector<EngineResult>& results) {
 }
 
 /// All engines one after the other, so that their ratios are of one run; no textbook.
-int bench_engines(const Options& options) {
+int bench_engines(const Options& options, const Link& link) {
   NetworkBenchmarkOptions benchmark = options.benchmark;
   benchmark.textbook = false;
   nlohmann::ordered_json report;
@@ -207,8 +257,8 @@ int bench_engines(const Options& options) {
     benchmark.engine = name;
     benchmark.model = model_for(options.model, benchmark.engine);
     results.push_back({benchmark.engine, measure(benchmark)});
-    report[benchmark.engine] = as_json(results.back().benchmark, false);
-    if (!options.json) print_for_people(results.back().benchmark, false);
+    report[benchmark.engine] = as_json(results.back().benchmark, link, false);
+    if (!options.json) print_for_people(results.back().benchmark, link, false);
   }
   if (!options.json) {
     print_engines(results);
@@ -226,18 +276,30 @@ int bench_engines(const Options& options) {
   return 0;
 }
 
+/// Before any thread is started.
+Link enter(const std::string& network) {
+  if (network == kLoopback) return {};
+  Link link;
+  link.profile = &network_profile(network);
+  link.emulated = can_emulate(*link.profile);
+  if (link.emulated) enter_emulated(*link.profile);
+  return link;
+}
+
 int bench_network(const Options& given) {
   check_key_bits(given.benchmark.key);
   Options options = given;
-  if (options.benchmark.engine == kBoth) return bench_engines(options);
+  const Link link = enter(options.network);
+  if (options.kind == kSubgroup) options.benchmark.key.kind = paillier::KeyKind::subgroup;
+  if (options.benchmark.engine == kBoth) return bench_engines(options, link);
   options.benchmark.model = model_for(options.model, options.benchmark.engine);
   options.benchmark.textbook = options.baseline == "textbook";
-  if (options.benchmark.sign_test == kBoth) return bench_sign_tests(options);
+  if (options.benchmark.sign_test == kBoth) return bench_sign_tests(options, link);
   const NetworkBenchmark benchmark = measure(options.benchmark);
   if (options.json) {
-    print_json(std::cout, as_json(benchmark, options.benchmark.textbook));
+    print_json(std::cout, as_json(benchmark, link, options.benchmark.textbook));
   } else {
-    print_for_people(benchmark, options.benchmark.textbook);
+    print_for_people(benchmark, link, options.benchmark.textbook);
   }
   return 0;
 }
@@ -254,6 +316,19 @@ void add_bench_network_command(CLI::App& bench, Action& chosen) {
   add_key_size_options(*command, options->benchmark.key, paillier::kDefaultKeyBits);
   command->add_option("--key", options->benchmark.key.file, "Private key file; a temporary key otherwise")
       ->type_name("FILE");
+  command->add_option("--kind", options->kind, "Kind of the temporary key: ordinary or subgroup")
+      ->check(CLI::IsMember({"ordinary", kSubgroup}))
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--network", options->network,
+          "Network between client and server: loopback, lan (3 Gbit/s, 0.3 ms there and back) or wan "
+          "(400 Mbit/s, 40 ms); emulated with tc's netem in a network namespace where that is permitted, "
+          "else "
+          "computed from rounds and bytes, and the report says which")
+      ->check(CLI::IsMember({kLoopback, "lan", "wan"}))
+      ->type_name("NAME")
+      ->capture_default_str();
   command->add_option("--runs", options->benchmark.runs, "Inferences; the median counts")
       ->type_name("N")
       ->check(CLI::Range(1, 1000))
@@ -283,7 +358,8 @@ void add_bench_network_command(CLI::App& bench, Action& chosen) {
   command->add_flag("--json", options->json, "Report as JSON");
   command->footer(
       "Example:\n  popcorn bench network mnist-conv2 --bits 2048 --runs 5\n"
-      "  popcorn bench network mnist-conv2 --bits 2048 --engine both\n");
+      "  popcorn bench network mnist-conv2 --bits 2048 --engine both\n"
+      "  popcorn bench network mnist-conv2 --bits 2048 --engine shares --network wan\n");
   command->callback([options, &chosen] { chosen = [options] { return bench_network(*options); }; });
 }
 

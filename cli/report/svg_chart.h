@@ -8,9 +8,6 @@
 
 namespace popcorn::cli {
 
-/// Text for element content and quoted attributes: & < > " ' as entities.
-std::string escape_html(const std::string& text);
-
 /// One mark of an x-y plot.
 struct PlotPoint {
   double x = 0, y = 0;  ///< y is a share in [0, 1]

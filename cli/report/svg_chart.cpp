@@ -1,8 +1,9 @@
-#include "cli/compress_module/svg_chart.h"
+#include "cli/report/svg_chart.h"
 
 #include <algorithm>
 #include <cmath>
 
+#include "cli/report/html_page.h"
 #include "cli/terminal/output.h"
 
 namespace popcorn::cli {
@@ -57,32 +58,6 @@ std::string ratio(const BeforeAfter& row) {
 }
 
 }  // namespace
-
-std::string escape_html(const std::string& text) {
-  std::string result;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      case '\'':
-        result += "&#39;";
-        break;
-      default:
-        result += c;
-    }
-  }
-  return result;
-}
 
 PlotAxis percent_axis(const std::vector<PlotPoint>& points) {
   double least = 1, most = 0;
