@@ -33,10 +33,12 @@ function(popcorn_library name)
   target_link_libraries(popcorn_${name} PUBLIC ${arg_LINK} PRIVATE ${arg_LINK_PRIVATE})
 endfunction()
 
-# popcorn_quick_build(TARGET HEADER…): for sources where nothing is hot and large headers take most of a build's time.
+# popcorn_quick_build(TARGET [HEADER…]): for sources where nothing is hot and large headers take most of a build's time.
 function(popcorn_quick_build target)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
-  target_precompile_headers(${target} PRIVATE ${ARGN})
+  if(ARGN)
+    target_precompile_headers(${target} PRIVATE ${ARGN})
+  endif()
   # Bug 105651 again, in more places: GCC 12 at this level sees endless and misplaced copies in the standard library.
   foreach(warning IN ITEMS array-bounds stringop-overflow stringop-overread)
     target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-${warning}>)
