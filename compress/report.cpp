@@ -158,6 +158,7 @@ CompressionReport make_report(const CompressionResult& result, std::uint64_t fil
   report.pruned_accuracy = result.pruned_accuracy;
   report.integer_accuracy = result.integer_accuracy;
   report.test_images = result.test_images;
+  report.classes = static_cast<std::size_t>(result.network.output().shape.size());
   report.equalised = result.equalised;
   report.file_bytes = file_bytes;
   if (on_shares) add_shares(result, report);

@@ -49,6 +49,7 @@ struct CompressionReport {
   std::vector<VisitedPoint> points;
   double float_accuracy = 0, pruned_accuracy = 0, integer_accuracy = 0;
   std::size_t test_images = 0;
+  std::size_t classes = 0;
   bool equalised = false;
   std::uint64_t file_bytes = 0;
   CostSettings settings;

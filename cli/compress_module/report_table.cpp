@@ -1,5 +1,6 @@
 #include "cli/compress_module/report_table.h"
 
+#include <algorithm>
 #include <cmath>
 #include <ostream>
 
@@ -89,6 +90,21 @@ void print_shares(std::ostream& out, const compress::CompressionReport& report) 
       << " with fast rounding)\n";
 }
 
+/// What figures like these most likely come from.
+void print_warnings(std::ostream& out, const compress::CompressionReport& report) {
+  constexpr double kHardlyBetter = 0.05;
+  constexpr std::size_t kEnoughImages = 100;
+  const double guessed = 1 / static_cast<double>(std::max<std::size_t>(report.classes, 1));
+  if (report.test_images >= kEnoughImages && report.float_accuracy < guessed + kHardlyBetter) {
+    out << "Warning: the float network hardly does better than guessing. Is this its data, and are --mean, "
+           "--std, --color, --input-shape and --label as in its training?\n";
+  }
+  if (report.beyond_range > 0) {
+    out << "Warning: values beyond their range are wrong. Calibrate on more pictures, or on others "
+           "(--calibration-images)\n";
+  }
+}
+
 }  // namespace
 
 void print_report(std::ostream& out, const compress::CompressionReport& report) {
@@ -117,6 +133,7 @@ void print_report(std::ostream& out, const compress::CompressionReport& report) 
         << " modular multiplications. No inference is possible with a " << report.settings.key_bits
         << "-bit key: " << report.cost_problem << '\n';
   }
+  print_warnings(out, report);
   out << "File: " << human_bytes(report.file_bytes) << "\n";
 }
 
