@@ -10,6 +10,7 @@
 #include "cli/options/suggestion.h"
 #include "cli/terminal/guarded_run.h"
 #include "cli/terminal/interrupt.h"
+#include "cli/terminal/notes.h"
 #include "popcorn_build_info.h"
 
 namespace popcorn::cli {
@@ -23,18 +24,11 @@ constexpr const char* kDescription =
 constexpr const char* kFooter =
     "Exit codes: 0 ok, 1 failure, 2 usage, 3 bad input file, model or key, 4 reading or writing failed,\n"
     "5 network, 6 authentication, 7 server busy or refused, 8 a check failed, 130 interrupted.\n\n"
+    "Environment: NO_COLOR=1 keeps colours out of terminals, POPCORN_DATA names the folder of the data "
+    "sets,\n"
+    "POPCORN_TOKEN holds a client's token, POPCORN_KERNEL=portable forces the portable arithmetic;\n"
+    "HTTPS_PROXY, HTTP_PROXY and NO_PROXY are honoured.\n\n"
     "Example:\n  popcorn demo\n";
-
-bool is_compress_command(std::string_view name) {
-  return name == "train" || name == "compress" || name == "export";
-}
-
-/// Only their help line: run_compress_module() takes them before the command line is parsed.
-void list_compress_commands(CLI::App& app) {
-  app.add_subcommand("train", "Train a network of the zoo and write it as ONNX");
-  app.add_subcommand("compress", "Turn an ONNX network into a small integer network (.popcorn)");
-  app.add_subcommand("export", "Write an integer network as ONNX, to check its numbers elsewhere");
-}
 
 /// Buffers of a round of messages or of transfers stay with the process instead of being mapped, cleared and
 /// unmapped for each of them: a fifth of an online phase otherwise, more where page faults are dear.
@@ -44,15 +38,7 @@ void keep_freed_memory() {
   mallopt(M_TRIM_THRESHOLD, 64 * kMiB);
 }
 
-int run(int argc, char** argv) {
-  if (argc > 1 && is_compress_command(argv[1])) return run_compress_module(argc - 1, argv + 1);
-
-  CLI::App app(kDescription, "popcorn");
-  app.footer(kFooter);
-  app.set_version_flag("--version", std::string("popcorn ") + kVersion);
-  app.require_subcommand(1);
-  app.fallthrough(false);
-  Action chosen;
+void add_commands(CLI::App& app, Action& chosen) {
   add_demo_command(app, chosen);
   add_infer_command(app, chosen);
   add_prepare_command(app, chosen);
@@ -67,10 +53,35 @@ int run(int argc, char** argv) {
   list_compress_commands(app);
   add_doctor_command(app, chosen);
   add_version_command(app, chosen);
+  add_man_command(app, chosen);
+  add_completion_command(app, chosen);
+}
+
+/// To every command that does something itself; those of the compression module have theirs.
+void add_quiet_options(CLI::App& app) {
+  const std::vector<CLI::App*> commands = app.get_subcommands([](CLI::App*) { return true; });
+  for (CLI::App* command : commands) {
+    if (!is_compress_command(command->get_name())) add_quiet_options(*command);
+  }
+  if (commands.empty()) add_quiet_option(app);
+}
+
+int run(int argc, char** argv) {
+  if (argc > 1 && is_compress_command(argv[1])) return run_compress_module(argc - 1, argv + 1);
+
+  CLI::App app(kDescription, "popcorn");
+  app.footer(kFooter);
+  app.set_version_flag("--version", std::string("popcorn ") + kVersion);
+  app.require_subcommand(1);
+  app.fallthrough(false);
+  Action chosen;
+  add_commands(app, chosen);
+  add_quiet_options(app);
   if (argc <= 1) {
     std::cout << app.help();
     return 0;
   }
+  if (std::string_view(argv[1]) == "complete") return print_completion(app, {argv + 2, argv + argc});
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,12 +1,18 @@
+include(GNUInstallDirs)
+
 # Settings that every target of the project shares; nothing global, so a parent project is left alone.
 function(popcorn_target_settings target)
   target_compile_features(${target} PUBLIC cxx_std_20)
-  target_include_directories(${target} PUBLIC "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>")
+  target_include_directories(${target} PUBLIC "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>"
+    "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/popcorn>")
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual)
   # GCC 12 warns of overlapping copies in std::string where there are none (its bug 105651).
   target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
   if(POPCORN_DEVELOPER_MODE)
     target_compile_options(${target} PRIVATE -Werror)
+  else()
+    # What is shipped does not depend on the folder it was built in.
+    target_compile_options(${target} PRIVATE "-ffile-prefix-map=${PROJECT_SOURCE_DIR}=.")
   endif()
   if(POPCORN_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${POPCORN_SANITIZE} -fno-omit-frame-pointer -g)
@@ -30,6 +36,7 @@ function(popcorn_library name)
   add_library(popcorn_${name} STATIC ${arg_SOURCES})
   add_library(popcorn::${name} ALIAS popcorn_${name})
   popcorn_target_settings(popcorn_${name})
+  set_target_properties(popcorn_${name} PROPERTIES EXPORT_NAME ${name})
   target_link_libraries(popcorn_${name} PUBLIC ${arg_LINK} PRIVATE ${arg_LINK_PRIVATE})
 endfunction()
 

@@ -1,4 +1,6 @@
 // popcorn doctor: whether this machine, a server and a store are fit for what one wants to do.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
@@ -11,6 +13,7 @@
 #include "cli/doctor/machine_findings.h"
 #include "cli/doctor/speed_finding.h"
 #include "cli/options/connection_options.h"
+#include "cli/terminal/colour.h"
 #include "cli/terminal/output.h"
 
 namespace popcorn::cli {
@@ -38,6 +41,13 @@ const char* name_of(Verdict verdict) {
   }
 }
 
+std::string shown(Verdict verdict) {
+  const Colour colour = verdict == Verdict::good     ? Colour::green
+                        : verdict == Verdict::advice ? Colour::yellow
+                                                     : Colour::red;
+  return coloured(name_of(verdict), colour, STDOUT_FILENO);
+}
+
 void append(Findings& all, Findings more) {
   std::ranges::move(more, std::back_inserter(all));
 }
@@ -55,7 +65,7 @@ void print(const Findings& findings) {
   using Align = Table::Align;
   Table table({{"looked at", Align::left}, {"verdict", Align::left}, {"found", Align::left}});
   for (const Finding& finding : findings)
-    table.add_row({finding.subject, name_of(finding.verdict), finding.sentence});
+    table.add_row({finding.subject, shown(finding.verdict), finding.sentence});
   table.print(std::cout);
 }
 

@@ -17,6 +17,7 @@
 #include "cli/options/connection_options.h"
 #include "cli/options/stock_options.h"
 #include "cli/terminal/interrupt.h"
+#include "cli/terminal/notes.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/progress.h"
 #include "models/datasets/image_reading.h"
@@ -156,12 +157,12 @@ WorkDone announce_cost(const InferOptions& options, const protocols::ClientBundl
   const protocols::MachineSpeed speed =
       protocols::engine_named(session.engine).measure_speed(owner, context, session, system_rng());
   const protocols::TimeEstimate time = protocols::estimate_time(cost, bits, speed);
-  std::cerr << "One inference: " << human_bytes(cost.bytes_up) << " up, " << human_bytes(cost.bytes_down)
-            << " down, " << grouped(cost.rounds) << " rounds; about " << human_seconds(time.client)
-            << " of work here with at most " << human_bytes(cost.peak_memory_client)
-            << " of memory; a server like this machine needs about "
-            << human_seconds(time.server_steps + time.transfers)
-            << " for its steps, and the linear layers, which it alone knows\n";
+  notes() << "One inference: " << human_bytes(cost.bytes_up) << " up, " << human_bytes(cost.bytes_down)
+          << " down, " << grouped(cost.rounds) << " rounds; about " << human_seconds(time.client)
+          << " of work here with at most " << human_bytes(cost.peak_memory_client)
+          << " of memory; a server like this machine needs about "
+          << human_seconds(time.server_steps + time.transfers)
+          << " for its steps, and the linear layers, which it alone knows\n";
   const bool is_large = cost.bytes_up + cost.bytes_down >= kManyBytes || time.total() >= kLongSeconds;
   if (is_large && !options.yes && ::isatty(STDIN_FILENO) == 1) {
     throw UsageError("infer.large", "this is much; repeat the command with --yes if it is wanted");
@@ -206,11 +207,11 @@ std::string read_standard_input() {
 }
 
 void describe_picture(const std::string& path, const datasets::Picture& picture, bool ignored) {
-  std::cerr << path << ": " << picture.image.width << "x" << picture.image.height << " pixels";
+  notes() << path << ": " << picture.image.width << "x" << picture.image.height << " pixels";
   if (picture.orientation != 1) {
-    std::cerr << ", EXIF orientation " << picture.orientation << (ignored ? " ignored" : " applied");
+    notes() << ", EXIF orientation " << picture.orientation << (ignored ? " ignored" : " applied");
   }
-  std::cerr << '\n';
+  notes() << '\n';
 }
 
 std::vector<Source> read_sources(const InferOptions& options) {
@@ -297,7 +298,7 @@ int infer(const InferOptions& options) {
   const std::vector<Source> sources = read_sources(options);
   std::string key_story;
   const auto owner = key_owner(options.key, key_story);
-  std::cerr << key_story << '\n';
+  notes() << key_story << '\n';
 
   const InterruptWatch watch;
   connection.cancel = &interrupted();
@@ -307,11 +308,11 @@ int infer(const InferOptions& options) {
   if (!options.key.file.empty()) {
     connection.set_ups = std::make_shared<service::KeptSetUps>(options.key.file + ".ot-state");
     const std::string& problem = connection.set_ups->problem();
-    if (!problem.empty()) std::cerr << "popcorn: note: " << problem << '\n';
+    if (!problem.empty()) notes() << "popcorn: note: " << problem << '\n';
   }
   connection.stock = stock_of(options, *owner);
   if (connection.engine.empty()) connection.engine = engine_of(connection.stock.get(), wanted_model(options));
-  connection.note = [](const std::string& sentence) { std::cerr << "popcorn: note: " << sentence << '\n'; };
+  connection.note = [](const std::string& sentence) { notes() << "popcorn: note: " << sentence << '\n'; };
   service::Client client(options.connection.server, connection);
   const protocols::ClientBundle bundle = client.bundle(wanted_model(options));
   const bool with_logits = bundle.answer == models::Answer::logits;

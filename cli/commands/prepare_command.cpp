@@ -13,6 +13,7 @@
 #include "cli/options/connection_options.h"
 #include "cli/options/stock_options.h"
 #include "cli/terminal/interrupt.h"
+#include "cli/terminal/notes.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/progress.h"
 #include "models/network/arg_max.h"
@@ -59,9 +60,9 @@ class Preparer {
     const auto tell = [&](const service::PreparationFacts& facts) {
       if (options_.json) return;
       progress.clear();
-      std::cerr << "preparation " << refill_.count().ready << " of " << wanted << " for " << facts.model
-                << " at " << options_.connection.server << ": " << human_bytes(facts.bytes_up) << " up, "
-                << human_bytes(facts.bytes_down) << " down\n";
+      notes() << "preparation " << refill_.count().ready << " of " << wanted << " for " << facts.model
+              << " at " << options_.connection.server << ": " << human_bytes(facts.bytes_up) << " up, "
+              << human_bytes(facts.bytes_down) << " down\n";
     };
     refill_.fill(wanted, show, tell, [] { return interrupted().load(); });
   }
@@ -129,7 +130,7 @@ int prepare(const PrepareOptions& options) {
     throw UsageError("prepare.count", "give --stock N (make them and end) or --keep N (stay and refill)");
   std::string key_story;
   const auto owner = key_owner(options.key, key_story);
-  std::cerr << key_story << '\n';
+  notes() << key_story << '\n';
   const InterruptWatch watch;
   Preparer preparer(options, owner);
   if (options.keep > 0) {

@@ -15,6 +15,7 @@
 #include "cli/keys.h"
 #include "cli/options/test_set_options.h"
 #include "cli/shipped_files.h"
+#include "cli/terminal/notes.h"
 #include "cli/terminal/output.h"
 #include "cli/terminal/progress.h"
 #include "cli/verification.h"
@@ -100,7 +101,7 @@ int verify(VerifyOptions options) {
   const std::vector<Input> inputs = verification_inputs(options, network);
   std::string key_story;
   const auto owner = key_owner(options.key, key_story);
-  std::cerr << key_story << '\n';
+  notes() << key_story << '\n';
   Parties parties{
       served_for(network, options), owner, paillier::PublicContext::create(owner->public_key()), {}};
   parties.session.engine = options.engine;

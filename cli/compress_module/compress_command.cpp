@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
+#include <memory>
 #include <optional>
 
 #include "base/error.h"
@@ -16,6 +17,7 @@
 #include "cli/compress_module/training_data.h"
 #include "cli/compress_module/training_progress.h"
 #include "cli/options/argument_check.h"
+#include "cli/terminal/notes.h"
 #include "cli/terminal/output.h"
 #include "compress/compression.h"
 #include "compress/onnx/onnx_import.h"
@@ -227,6 +229,7 @@ void add_options(CLI::App& app, CompressOptions& o) {
       ->type_name("FILE");
   app.add_flag("-v,--verbose", o.verbose, "A line per epoch even when standard error is not a terminal");
   app.add_flag("--json", o.json, "Print the report as JSON");
+  add_quiet_option(app);
   for (CLI::Option* option : app.get_options()) {
     const std::string flag = option->get_name();
     if (flag.starts_with("--layer-")) {
@@ -377,7 +380,7 @@ compress::CompressionResult compress_or_hint(const compress::FloatGraph& graph, 
                                              const compress::CompressionHooks& hooks) {
   const std::filesystem::path& file = o.compression.checkpoint;
   if (!file.empty() && std::filesystem::exists(file))
-    std::cerr << "popcorn: going on from " << file.string() << '\n';
+    notes() << "popcorn: going on from " << file.string() << '\n';
   try {
     return compress::compress_network(graph, data.training, data.test, compression_options(o, data.name),
                                       hooks);
@@ -448,12 +451,11 @@ int compress_file(const CompressOptions& o) {
   return 0;
 }
 
-}  // namespace
+constexpr const char* kDescription =
+    "Prune, quantise and lower a float ONNX network to a small exact integer network.";
 
-int run_compress(const std::vector<std::string>& arguments) {
-  CompressOptions options;
-  CLI::App app("Prune, quantise and lower a float ONNX network to a small exact integer network.",
-               "popcorn compress");
+/// The command keeps the options alive.
+void describe(CLI::App& app, const std::shared_ptr<CompressOptions>& options) {
   app.footer(
       "Example:\n  popcorn compress mnist-conv2.onnx -o mnist-conv2.popcorn --data ../data --sparsity 0.9 "
       "--bits 4\n  popcorn compress squeezenet.onnx -o squeezenet.popcorn --dataset folder --data pictures "
@@ -463,7 +465,20 @@ int run_compress(const std::vector<std::string>& arguments) {
       "loans.popcorn --dataset csv "
       "--data loans.csv "
       "--label approved --sparsity 0.5 --bits 6");
-  add_options(app, options);
+  add_options(app, *options);
+  app.callback([options] {});
+}
+
+}  // namespace
+
+void add_compress_command(CLI::App& program) {
+  describe(*program.add_subcommand("compress", kDescription), std::make_shared<CompressOptions>());
+}
+
+int run_compress(const std::vector<std::string>& arguments) {
+  const auto options = std::make_shared<CompressOptions>();
+  CLI::App app(kDescription, "popcorn compress");
+  describe(app, options);
   std::vector<std::string> reversed = with_config_file("compress", arguments);
   std::reverse(reversed.begin(), reversed.end());
   try {
@@ -472,7 +487,7 @@ int run_compress(const std::vector<std::string>& arguments) {
     return app.exit(error, std::cout, std::cerr) == 0 ? 0 : 2;
   }
   if (only_checks_arguments()) return 0;
-  return compress_file(options);
+  return compress_file(*options);
 }
 
 }  // namespace popcorn::cli

@@ -2,12 +2,14 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/compress_module/commands.h"
 #include "cli/compress_module/integer_export.h"
 #include "cli/options/argument_check.h"
 #include "cli/shipped_files.h"
+#include "cli/terminal/notes.h"
 #include "cli/terminal/output.h"
 
 namespace popcorn::cli {
@@ -42,20 +44,36 @@ int export_model(const ExportOptions& o) {
   return 0;
 }
 
-}  // namespace
+constexpr const char* kDescription =
+    "Write an integer network as ONNX with whole numbers, to check it with other tools.";
 
-int run_export(const std::vector<std::string>& arguments) {
-  ExportOptions o;
-  CLI::App app("Write an integer network as ONNX with whole numbers, to check it with other tools.",
-               "popcorn export");
+/// The command keeps the options alive.
+void describe(CLI::App& app, const std::shared_ptr<ExportOptions>& options) {
+  ExportOptions& o = *options;
   app.footer("Example:\n  popcorn export mnist-conv2 -o mnist-conv2-integer.onnx");
-  app.add_option("model", o.model, "Path of a .popcorn file, or the name of a shipped model")->required();
-  app.add_option("-o,--output", o.output, "ONNX file to write")->required();
+  app.add_option("model", o.model, "Path of a .popcorn file, or the name of a shipped model")
+      ->required()
+      ->type_name("MODEL");
+  app.add_option("-o,--output", o.output, "ONNX file to write")->required()->type_name("FILE");
   app.add_option("--type", o.numbers,
                  "Type of all tensors: float, double, or auto (float when all numbers are exact in it)")
       ->check(CLI::IsMember({"auto", "float", "double"}))
       ->capture_default_str();
   app.add_flag("--json", o.json, "Print what was written as JSON");
+  add_quiet_option(app);
+  app.callback([options] {});
+}
+
+}  // namespace
+
+void add_export_command(CLI::App& program) {
+  describe(*program.add_subcommand("export", kDescription), std::make_shared<ExportOptions>());
+}
+
+int run_export(const std::vector<std::string>& arguments) {
+  const auto options = std::make_shared<ExportOptions>();
+  CLI::App app(kDescription, "popcorn export");
+  describe(app, options);
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
   try {
     app.parse(reversed);
@@ -63,7 +81,7 @@ int run_export(const std::vector<std::string>& arguments) {
     return app.exit(error, std::cout, std::cerr) == 0 ? 0 : 2;
   }
   if (only_checks_arguments()) return 0;
-  return export_model(o);
+  return export_model(*options);
 }
 
 }  // namespace popcorn::cli

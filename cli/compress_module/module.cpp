@@ -1,6 +1,7 @@
-// The one symbol that the popcorn executable looks up in this module.
+// The two symbols that the popcorn executable looks up in this module.
 #include <malloc.h>
 
+#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,13 @@ int run_module(int argc, const char* const* argv) {
 }  // namespace
 
 }  // namespace popcorn::cli
+
+/// Describes the commands of this module in the program's command line.
+extern "C" __attribute__((visibility("default"))) void popcorn_compress_commands(CLI::App& program) {
+  popcorn::cli::add_train_command(program);
+  popcorn::cli::add_compress_command(program);
+  popcorn::cli::add_export_command(program);
+}
 
 /// Runs `popcorn train`, `compress` or `export`. @param argv argv[0] is the command. Returns the exit code of
 /// the process; nothing is thrown.

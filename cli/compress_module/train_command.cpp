@@ -5,6 +5,7 @@
 #include <cmath>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -15,6 +16,7 @@
 #include "cli/compress_module/training_data.h"
 #include "cli/compress_module/training_progress.h"
 #include "cli/options/argument_check.h"
+#include "cli/terminal/notes.h"
 #include "cli/terminal/output.h"
 #include "compress/executor.h"
 #include "compress/onnx/onnx_export.h"
@@ -121,6 +123,7 @@ void add_options(CLI::App& app, TrainOptions& o) {
   app.add_flag("--json", o.json, "Print the result as JSON");
   app.add_option("--config", "JSON file with these options in its section \"train\"; flags win")
       ->type_name("FILE");
+  add_quiet_option(app);
   for (CLI::Option* option : app.get_options()) {
     if (option->get_name() != "--hidden") option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
@@ -280,15 +283,28 @@ int train(const TrainOptions& o) {
   return 0;
 }
 
-}  // namespace
+constexpr const char* kDescription = "Train a network of the zoo with LibTorch and write it as ONNX.";
 
-int run_train(const std::vector<std::string>& arguments) {
-  TrainOptions options;
-  CLI::App app("Train a network of the zoo with LibTorch and write it as ONNX.", "popcorn train");
+/// The command keeps the options alive.
+void describe(CLI::App& app, const std::shared_ptr<TrainOptions>& options) {
   app.footer(
       "Example:\n  popcorn train mnist-conv2 --data ../data -o mnist-conv2.onnx --epochs 40\n"
       "  popcorn train mlp --data loans.csv --label approved --hidden 32,16 -o loans.onnx");
-  add_options(app, options);
+  add_options(app, *options);
+  app.callback([options] {});
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& program) {
+  describe(*program.add_subcommand("train", kDescription), std::make_shared<TrainOptions>());
+}
+
+int run_train(const std::vector<std::string>& arguments) {
+  const auto kept = std::make_shared<TrainOptions>();
+  const TrainOptions& options = *kept;
+  CLI::App app(kDescription, "popcorn train");
+  describe(app, kept);
   std::vector<std::string> reversed = with_config_file("train", arguments);
   std::reverse(reversed.begin(), reversed.end());
   try {

@@ -4,12 +4,13 @@
 
 #include <iostream>
 
+#include "cli/terminal/notes.h"
 #include "cli/terminal/output.h"
 
 namespace popcorn::cli {
 
 std::function<void(const compress::EpochReport&)> training_progress(bool always) {
-  if (!always && ::isatty(STDERR_FILENO) == 0) return {};
+  if (notes_are_silenced() || (!always && ::isatty(STDERR_FILENO) == 0)) return {};
   return [](const compress::EpochReport& report) {
     std::cerr << report.phase << "  epoch " << report.epoch << "/" << report.epochs << "  loss "
               << fixed(report.loss, 4);

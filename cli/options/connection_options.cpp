@@ -1,11 +1,14 @@
 #include "cli/options/connection_options.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <iostream>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "cli/terminal/colour.h"
 
 namespace popcorn::cli {
 
@@ -101,7 +104,8 @@ service::ClientOptions client_options(const ConnectionOptions& options) {
     throw UsageError("client.token", "A token is not sent without TLS to another machine: use https://");
   }
   if (options.insecure_skip_verify)
-    std::cerr << "popcorn: warning: the server's certificate is not verified\n";
+    std::cerr << "popcorn: " << coloured("warning:", Colour::yellow, STDERR_FILENO)
+              << " the server's certificate is not verified\n";
   client.ca_file = options.ca_file;
   client.client_certificate_file = options.client_certificate_file;
   client.client_key_file = options.client_key_file;

@@ -11,10 +11,16 @@ namespace popcorn::cli {
 
 namespace {
 
-/// Columns that a UTF-8 text takes: continuation bytes take none.
+/// Columns that a UTF-8 text takes: continuation bytes and colours take none.
 std::size_t display_width(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U; }));
+  std::size_t width = 0;
+  bool in_colour = false;
+  for (const char c : text) {
+    if (c == '\033') in_colour = true;
+    if (!in_colour && (static_cast<unsigned char>(c) & 0xc0U) != 0x80U) ++width;
+    if (c == 'm') in_colour = false;
+  }
+  return width;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "cli/terminal/notes.h"
 #include "cli/terminal/output.h"
 
 namespace popcorn::cli {
@@ -19,7 +20,7 @@ constexpr std::size_t kBarWidth = 24;
 
 Progress::Progress(std::string what)
     : what_(std::move(what)),
-      is_terminal_(::isatty(STDERR_FILENO) == 1),
+      is_terminal_(::isatty(STDERR_FILENO) == 1 && !notes_are_silenced()),
       start_(Clock::now()),
       last_draw_(start_) {}
 

@@ -8,7 +8,8 @@
 
 namespace popcorn::cli {
 
-/// Draws only when standard error is a terminal and the work has taken more than two seconds. Thread-safe.
+/// Draws only when standard error is a terminal, notes are not silenced and the work has taken more than two
+/// seconds. Thread-safe.
 class Progress {
  public:
   /// @param what short name of the work, e.g. "evaluating"

@@ -8,8 +8,9 @@ namespace popcorn::test {
 
 namespace {
 
-const std::vector<std::string> kSubcommands = {"demo",    "infer",  "serve", "keygen", "inspect", "evaluate",
-                                               "compare", "verify", "bench", "doctor", "version"};
+const std::vector<std::string> kSubcommands = {"demo",     "infer",   "serve",     "keygen", "inspect",
+                                               "evaluate", "compare", "verify",    "bench",  "doctor",
+                                               "version",  "man",     "completion"};
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
