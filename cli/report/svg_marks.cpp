@@ -56,6 +56,7 @@ class Scale {
       most = std::max(most, value);
     }
     if (least > most) least = most = 1;
+    if (axis.from_zero) least = std::min(least, 0.0);
     axis.logarithmic ? by_decades(least, most) : by_steps(least, most);
   }
 
@@ -97,8 +98,11 @@ class Scale {
   }
 
   void by_steps(double least, double most) {
-    if (most - least < 1e-12) {
-      const double room = least == 0 ? 1 : std::abs(least) * 0.1;
+    const double span = std::max(axis_.least_span, 1e-12);
+    if (most - least < span) {
+      const double room = axis_.least_span > 0 ? (span - (most - least)) / 2
+                          : least == 0         ? 1
+                                               : std::abs(least) * 0.1;
       least -= room;
       most += room;
     }

@@ -12,8 +12,10 @@ namespace popcorn::cli {
 
 struct NumberAxis {
   std::string label;
-  bool logarithmic = true;                        ///< values are positive then; others are left out
+  bool logarithmic = true;  ///< values are positive then; others are left out
+  double least_span = 0;    ///< of a linear axis: differences smaller than this shall not look large
   std::function<std::string(double value)> tick;  ///< how a value is written
+  bool from_zero = false;                         ///< of a linear axis: zero is on it
 };
 
 struct SvgMark {

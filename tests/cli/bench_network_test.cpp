@@ -51,6 +51,13 @@ TEST_CASE("bench network tells the time over a network, and how it knows", "[com
   }
 }
 
+TEST_CASE("bench network compares exact networks alone with the textbook", "[command_line]") {
+  const ProcessResult result = popcorn(
+      with_test_key({"bench", "network", "mnist-mlp", "--engine", "shares", "--baseline", "textbook"}));
+  CHECK(result.exit_code == 2);
+  CHECK_THAT(result.err, Catch::Contains("bench.baseline"));
+}
+
 TEST_CASE("a suite is measured once, kept, and reported", "[command_line]") {
   const TemporaryFolder folder;
   const std::string results = folder.path("results");

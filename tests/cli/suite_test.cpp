@@ -211,8 +211,8 @@ TEST_CASE("the report of a suite is well-formed and needs nothing from outside",
 }
 
 TEST_CASE("tables of a document are written anew between their marks", "[suite]") {
-  SuiteTable table{"one", "", "", {"a", "b"}, 1, {{"x", "2 *"}}};
-  const std::string fresh = "| a | b |\n| --- | ---: |\n| `x` | 2 \\* |\n";
+  SuiteTable table{"one", "", "", {"network", "b"}, 1, {{"x", "2 *"}}};
+  const std::string fresh = "| network | b |\n| --- | ---: |\n| `x` | 2 \\* |\n";
   CHECK(table.markdown() == fresh);
   const std::string document = "before\n<!-- table one -->\nold\n<!-- end of table -->\nafter\n";
   const MarkedDocument made = with_tables(document, {table});

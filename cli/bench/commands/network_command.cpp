@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "cli/bench/commands/bench_commands.h"
 #include "cli/bench/network_benchmark.h"
 #include "cli/bench/network_profile.h"
@@ -27,7 +28,7 @@ constexpr const char* kSubgroup = "subgroup";
 
 struct Options {
   std::string model;
-  std::string baseline = "textbook";
+  std::string baseline;  ///< empty: textbook where the network is exact
   NetworkBenchmarkOptions benchmark;
   std::string network = kLoopback;
   std::string kind = "ordinary";
@@ -120,11 +121,12 @@ nlohmann::ordered_json as_json(const NetworkBenchmark& benchmark, const Link& li
 void print_for_people(const NetworkBenchmark& benchmark, const Link& link, bool textbook) {
   using Align = Table::Align;
   std::cout << "Encrypted inference with " << benchmark.model << ", " << benchmark.bits << "-bit key, kernel "
-            << benchmark.kernel << ", engine " << benchmark.engine << ", " << benchmark.sign_test
-            << " sign test,\nclient and server in two processes over "
-            << (link.emulated ? "an emulated " + link.profile->name + " (" + link.profile->description() + ")"
-                              : std::string("loopback"))
-            << " HTTP on " << benchmark_conditions() << "\n\n";
+            << benchmark.kernel << ", engine " << benchmark.engine
+            << (benchmark.sign_test.empty() ? std::string() : ", " + benchmark.sign_test + " sign test")
+            << ",\nclient and server in two processes over loopback HTTP"
+            << (link.emulated ? " made a " + link.profile->name + " of " + link.profile->description()
+                              : std::string())
+            << " on " << benchmark_conditions() << "\n\n";
   Table table({{"an inference", Align::left}, {""}});
   const auto row = [&](const std::string& name, const std::string& value) { table.add_row({name, value}); };
   row("wall time, median of " + std::to_string(benchmark.runs), short_seconds(benchmark.seconds.median));
@@ -286,6 +288,16 @@ Link enter(const std::string& network) {
   return link;
 }
 
+/// @throws UsageError "bench.baseline" for the textbook of a requantised network
+bool takes_textbook(const Options& options) {
+  const bool is_exact = options.benchmark.engine == protocols::kDefaultEngine;
+  if (options.baseline == "textbook" && !is_exact) {
+    throw UsageError("bench.baseline", "the textbook computes exact networks: compare with it by --engine " +
+                                           std::string(protocols::kDefaultEngine));
+  }
+  return options.baseline != "none" && is_exact;
+}
+
 int bench_network(const Options& given) {
   check_key_bits(given.benchmark.key);
   Options options = given;
@@ -293,7 +305,7 @@ int bench_network(const Options& given) {
   if (options.kind == kSubgroup) options.benchmark.key.kind = paillier::KeyKind::subgroup;
   if (options.benchmark.engine == kBoth) return bench_engines(options, link);
   options.benchmark.model = model_for(options.model, options.benchmark.engine);
-  options.benchmark.textbook = options.baseline == "textbook";
+  options.benchmark.textbook = takes_textbook(options);
   if (options.benchmark.sign_test == kBoth) return bench_sign_tests(options, link);
   const NetworkBenchmark benchmark = measure(options.benchmark);
   if (options.json) {
@@ -337,9 +349,10 @@ void add_bench_network_command(CLI::App& bench, Action& chosen) {
       ->add_option("--image", options->benchmark.picture,
                    "Picture to classify in every run; random inputs otherwise")
       ->type_name("FILE");
-  command->add_option("--baseline", options->baseline, "What to compare with: textbook or none")
-      ->check(CLI::IsMember({"textbook", "none"}))
-      ->capture_default_str();
+  command
+      ->add_option("--baseline", options->baseline,
+                   "What to compare with: textbook (the default on ciphertexts) or none")
+      ->check(CLI::IsMember({"textbook", "none"}));
   command
       ->add_option("--sign-test", options->benchmark.sign_test,
                    "Kind of sign test; the server's preference otherwise; both: one after the other, with "

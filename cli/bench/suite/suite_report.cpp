@@ -85,12 +85,12 @@ std::string accuracy_plot(const SuiteDocument& suite, const std::string& dataset
          cell.engine() == "shares" ? short_name(cell.network()) : std::string()});
   }
   if (marks.empty()) return "";
-  return mark_plot(marks, {}, axis, {"", false, percent_tick}, description) + engine_legend();
+  return mark_plot(marks, {}, axis, {"", false, 0.02, percent_tick}, description) + engine_legend();
 }
 
 std::string against_accuracy(const SuiteDocument& suite) {
-  const NumberAxis time{"wall time of an inference, loopback", true, seconds_tick};
-  const NumberAxis traffic{"bytes of an inference, both directions", true, bytes_tick};
+  const NumberAxis time{"wall time of an inference, loopback", true, 0, seconds_tick};
+  const NumberAxis traffic{"bytes of an inference, both directions", true, 0, bytes_tick};
   std::string html;
   for (const auto& [dataset, title] : {std::pair("mnist-", "MNIST"), std::pair("cifar10-", "CIFAR-10")}) {
     const std::string seconds = accuracy_plot(
@@ -169,10 +169,10 @@ std::string link_plot(const SuiteDocument& suite, const std::string& engine) {
       std::string("Wall time of an inference; logarithmic. LAN 3 Gbit/s and 0.3 ms, WAN 400 Mbit/s and 40 ms "
                   "there and back") +
           (computed ? ", both computed from rounds and bytes." : ", both emulated."),
-      mark_rows(rows, links, {"", true, seconds_tick}, "Time over networks, " + engine) + legend(links));
+      mark_rows(rows, links, {"", true, 0, seconds_tick}, "Time over networks, " + engine) + legend(links));
 }
 
-std::string layer_plot(const SuiteDocument& suite, const CellResult& cell) {
+std::string layer_plot(const CellResult& cell) {
   const std::vector<std::string> parts = {"client: encrypt", "server: evaluate", "client: decrypt"};
   std::vector<MarkRow> rows;
   for (const auto& layer : cell.report().value("layers", nlohmann::ordered_json::array())) {
@@ -182,12 +182,11 @@ std::string layer_plot(const SuiteDocument& suite, const CellResult& cell) {
     rows.push_back({layer.value("layer", ""),
                     {seconds("encrypt_seconds"), seconds("evaluate_seconds"), seconds("decrypt_seconds")}});
   }
-  static_cast<void>(suite);
   if (rows.empty()) return "";
   return section(
       "Layers of " + escape_html(cell.network()) + " on shares",
       "Preparation of each weighted layer, both parties on all cores; logarithmic.",
-      mark_rows(rows, parts, {"", true, seconds_tick}, "Layers of " + cell.network()) + legend(parts));
+      mark_rows(rows, parts, {"", true, 0, seconds_tick}, "Layers of " + cell.network()) + legend(parts));
 }
 
 std::string linear_plot(const CellResult& cell) {
@@ -204,7 +203,7 @@ std::string linear_plot(const CellResult& cell) {
   return section(
       "Layers of " + escape_html(cell.network()) + " on ciphertexts",
       "Processor time of one core; logarithmic.",
-      mark_rows(rows, parts, {"", true, seconds_tick}, "Linear layers of " + cell.network()) +
+      mark_rows(rows, parts, {"", true, 0, seconds_tick}, "Linear layers of " + cell.network()) +
           "<div class=\"legend\"><span><i class=\"l0\"></i>textbook, a power a weight</span><span><i "
           "class=\"l2\"></i>popcorn</span></div>\n");
 }
@@ -212,7 +211,7 @@ std::string linear_plot(const CellResult& cell) {
 std::string layer_plots(const SuiteDocument& suite) {
   std::string html;
   for (const CellResult& cell : suite.below("layers/")) {
-    html += cell.group() == "linear" ? linear_plot(cell) : layer_plot(suite, cell);
+    html += cell.group() == "linear" ? linear_plot(cell) : layer_plot(cell);
   }
   return html;
 }
@@ -228,49 +227,54 @@ struct GrowthPlot {
   bool squared;
 };
 
-std::string growth_plot(const SuiteDocument& suite, const GrowthPlot& plot, bool traffic) {
+/// What is drawn over it.
+struct GrowthQuantity {
+  const char* title;
+  std::optional<double> (*of)(const CellResult&);
+  std::string (*tick)(double);
+};
+
+const GrowthQuantity kTime = {"Processor time", [](const CellResult& c) { return c.processor_seconds(); },
+                              seconds_tick};
+const GrowthQuantity kTraffic = {"Traffic", [](const CellResult& c) { return c.bytes(); }, bytes_tick};
+const GrowthQuantity kWork = {"Multiplications modulo N²",
+                              [](const CellResult& c) { return c.number("multiplications"); }, count_tick};
+
+std::string growth_plot(const SuiteDocument& suite, const GrowthPlot& plot, const GrowthQuantity& quantity) {
   std::vector<SvgMark> marks;
   std::vector<std::pair<double, double>> points;
-  const int series = series_of(plot.engine);
   for (const CellResult& cell : suite.below("growth/" + std::string(plot.law) + "/" + plot.engine + "/")) {
-    const auto fact = cell.fact_number(plot.fact);
-    const auto value = traffic ? cell.bytes() : cell.processor_seconds();
+    const auto fact = cell.fact_number(plot.fact), value = quantity.of(cell);
     if (!fact || !value) continue;
     const double x = plot.squared ? *fact * *fact : *fact;
     points.emplace_back(x, *value);
-    marks.push_back({x, *value, series,
-                     cell.network() + ": " + (traffic ? bytes_tick(*value) : short_seconds(*value)), ""});
+    marks.push_back({x, *value, series_of(plot.engine), cell.network() + ": " + quantity.tick(*value), ""});
   }
   if (marks.empty()) return "";
   std::vector<SvgCurve> curves;
   std::string story = "Measured points.";
   if (const auto law = linear_law(points)) {
-    std::ranges::sort(points);
-    SvgCurve curve{{}, 0};
-    constexpr int kPieces = 40;
-    for (int k = 0; k <= kPieces; ++k) {
-      const double x = points.front().first + (points.back().first - points.front().first) * k / kPieces;
-      curve.points.emplace_back(x, (*law)(x));
-    }
-    curves.push_back(std::move(curve));
+    const auto [first, last] = std::ranges::minmax(points);
+    curves.push_back({{{first.first, (*law)(first.first)}, {last.first, (*law)(last.first)}}, 0});
     story = "Measured points and the straight line through them, R² " + fixed(law->r_squared, 3) + ".";
   }
-  const NumberAxis y{"", false, traffic ? bytes_tick : seconds_tick};
   return section(
-      std::string(traffic ? "Traffic" : "Processor time") + " against " + plot.title + ": " + plot.engine,
-      story,
-      mark_plot(marks, curves, {plot.label, false, count_tick}, y,
-                std::string(plot.title) + " and " + (traffic ? "traffic" : "time")));
+      std::string(quantity.title) + " against " + plot.title + ": " + plot.engine, story,
+      mark_plot(marks, curves, {plot.label, false, 0, count_tick, true}, {"", false, 0, quantity.tick, true},
+                std::string(quantity.title) + " against " + plot.title));
 }
 
 std::string growth_plots(const SuiteDocument& suite) {
   std::string html;
-  for (const GrowthPlot& plot :
-       {GrowthPlot{"weights", "shares", "nonzeros", "weights", "weights that are not zero", false},
-        GrowthPlot{"weights", "ciphertext", "nonzeros", "weights", "weights that are not zero", false},
-        GrowthPlot{"picture", "shares", "side", "the picture's size", "pixels", true},
-        GrowthPlot{"depth", "shares", "weighted_layers", "depth", "layers with weights", false}}) {
-    html += growth_plot(suite, plot, false) + growth_plot(suite, plot, true);
+  const GrowthPlot shares{"weights", "shares", "nonzeros", "weights", "weights that are not zero", false};
+  const GrowthPlot ciphertext{"weights", "ciphertext", "nonzeros", "weights", "weights that are not zero",
+                              false};
+  const GrowthPlot picture{"picture", "shares", "side", "the picture's size", "pixels", true};
+  const GrowthPlot depth{"depth", "shares", "weighted_layers", "depth", "layers with weights", false};
+  html += growth_plot(suite, shares, kTime) + growth_plot(suite, shares, kWork);
+  html += growth_plot(suite, ciphertext, kTime) + growth_plot(suite, ciphertext, kWork);
+  for (const GrowthPlot& plot : {picture, depth}) {
+    html += growth_plot(suite, plot, kTime) + growth_plot(suite, plot, kTraffic);
   }
   std::vector<std::string> counts;
   std::vector<MarkRow> rows;
@@ -288,7 +292,7 @@ std::string growth_plots(const SuiteDocument& suite) {
     counts.insert(counts.begin(), "all cores");
     html +=
         section("Cores", "Wall time of an inference, both processes on so many cores together; logarithmic.",
-                mark_rows(rows, counts, {"", true, seconds_tick}, "Time by cores") + legend(counts));
+                mark_rows(rows, counts, {"", true, 0, seconds_tick}, "Time by cores") + legend(counts));
   }
   return html;
 }

@@ -48,6 +48,28 @@ std::string wall_text(const CellResult& cell) {
          seconds_text(cell.number("seconds_max")) + ")";
 }
 
+SuiteTable condition_table(const SuiteDocument& suite) {
+  SuiteTable table{"conditions",
+                   "Conditions",
+                   "Wall times are worth as much as the machine was idle; counts do not depend on it.",
+                   {"what", "value"},
+                   2,
+                   {}};
+  std::vector<double> busy;
+  for (const CellResult& cell : suite.cells()) busy.push_back(cell.busy_elsewhere());
+  if (busy.empty()) return table;
+  const bool is_idle = std::ranges::max(busy) < 0.05;
+  table.rows = {{"command", suite.text("command")},
+                {"version, build", suite.text("version") + ", " + suite.text("build")},
+                {"machine", suite.text("machine")},
+                {"finished", suite.text("finished")},
+                {"measurements", std::to_string(busy.size())},
+                {"other programs took", human_percent(median(busy), 0) + " of the machine's time (median), " +
+                                            human_percent(std::ranges::max(busy), 0) + " at most" +
+                                            (is_idle ? "" : ": wall times are too long")}};
+  return table;
+}
+
 SuiteTable accuracy_table(const SuiteDocument& suite) {
   SuiteTable table{
       "accuracy",
@@ -318,8 +340,9 @@ SuiteTable law_table(const SuiteDocument& suite) {
   const std::vector<Quantity> quantities = {
       {"processor time", [](const CellResult& c) { return c.processor_seconds(); },
        signed_text(short_seconds)},
-      {"up + down", [](const CellResult& c) { return c.bytes(); },
-       signed_text([](double v) { return human_bytes(static_cast<std::uint64_t>(v)); })},
+      {"up + down", [](const CellResult& c) { return c.bytes(); }, signed_text([](double v) {
+         return v < 10 ? fixed(v, 1) + " B" : human_bytes(static_cast<std::uint64_t>(v));
+       })},
       {"rounds", [](const CellResult& c) { return c.number("rounds"); },
        signed_text([](double v) { return fixed(v, v < 10 ? 2 : 0); })},
       {"multiplications", [](const CellResult& c) { return c.number("multiplications"); },
@@ -352,7 +375,7 @@ std::string SuiteTable::markdown() const {
   for (const auto& row : rows) {
     text += "|";
     for (std::size_t k = 0; k < row.size(); ++k) {
-      const bool is_name = k == 0 && row[k].find(' ') == std::string::npos;
+      const bool is_name = k == 0 && heads.front() == "network";
       std::string cell = is_name ? "`" + row[k] + "`" : row[k];
       for (std::size_t at = cell.find('*'); at != std::string::npos; at = cell.find('*', at + 2))
         cell.insert(at, "\\");
@@ -380,10 +403,10 @@ std::string SuiteTable::html() const {
 }
 
 std::vector<SuiteTable> suite_tables(const SuiteDocument& suite) {
-  std::vector<SuiteTable> tables = {accuracy_table(suite), inference_table(suite), textbook_table(suite),
-                                    link_table(suite),     key_table(suite),       kernel_table(suite),
-                                    core_table(suite),     packed_table(suite),    linear_table(suite),
-                                    growth_table(suite),   law_table(suite)};
+  std::vector<SuiteTable> tables = {condition_table(suite), accuracy_table(suite), inference_table(suite),
+                                    textbook_table(suite),  link_table(suite),     key_table(suite),
+                                    kernel_table(suite),    core_table(suite),     packed_table(suite),
+                                    linear_table(suite),    growth_table(suite),   law_table(suite)};
   std::erase_if(tables, [](const SuiteTable& table) { return table.rows.empty(); });
   return tables;
 }
