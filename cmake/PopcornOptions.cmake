@@ -53,3 +53,9 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 # The one executable and the module with the compression commands lie side by side in the build folder.
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}")
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}")
+
+# [option] POPCORN_COMPILE_TOGETHER (default: OFF)
+# Compiles sources with large headers several at a time: for whole builds, as scripts/ make them; whoever changes one
+# source is faster without it.
+option(POPCORN_COMPILE_TOGETHER "Compile sources with large headers several at a time" OFF)
+message(STATUS "POPCORN_COMPILE_TOGETHER: ${POPCORN_COMPILE_TOGETHER}")
